@@ -1,0 +1,33 @@
+"""Equilibrium propagation for any energy: settle, nudge, settle again, and learn from the difference."""
+
+from . import data as data
+from .costs import Cost as Cost
+from .costs import SquaredError as SquaredError
+from .dynamics import GradientFlow as GradientFlow
+from .dynamics import trajectory as trajectory
+from .energy import Energy as Energy
+from .energy import Nudged as Nudged
+from .energy import conductances as conductances
+from .energy import energy as energy
+from .estimators import EqProp as EqProp
+from .estimators import Estimate as Estimate
+from .estimators import Estimator as Estimator
+from .estimators import Implicit as Implicit
+from .estimators import NudgeError as NudgeError
+from .estimators import nudge_bound as nudge_bound
+from .models import Resistive as Resistive
+from .relaxation import BlockNewton as BlockNewton
+from .relaxation import Equilibrium as Equilibrium
+from .relaxation import Method as Method
+from .relaxation import Newton as Newton
+from .relaxation import NotSettledError as NotSettledError
+from .relaxation import Sweeps as Sweeps
+from .relaxation import relax as relax
+from .relaxation import settle as settle
+from .training import Fit as Fit
+from .training import TrainingError as TrainingError
+from .training import evaluate as evaluate
+from .training import fit as fit
+from .verification import cosine as cosine
+from .verification import order_of_error as order_of_error
+from .verification import relative_error as relative_error

@@ -1,0 +1,49 @@
+"""What the outputs of a network are asked to be."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num, Real
+
+
+class Cost(eqx.Module):
+    """A scalar function `cost(outputs, y)` of one example, and the decision read from the outputs."""
+
+    @abc.abstractmethod
+    def __call__(self, outputs: Float[Array, " outputs"], y: Num[Array, "*target"]) -> Float[Array, ""]:
+        """The cost C(outputs, y) of one example."""
+
+    @abc.abstractmethod
+    def decide(self, outputs: Float[Array, " outputs"]) -> Array:
+        """What the outputs say, to be compared with `y`."""
+
+
+class SquaredError(Cost):
+    """C = ½ Σ_k (o_k − t_k)².
+
+    A target `y` of an integer dtype is a class label: t is then `on` at the class and `off` elsewhere. A real `y` is the target
+    itself, of the shape of the outputs. Nudged with weight β, each output is pulled to its target by a conductance β.
+
+    **Arguments:** `on`, `off`: the two target levels of a class label, in the units of the outputs.
+    """
+
+    on: float = 1.0
+    off: float = 0.0
+
+    def targets(self, y: Num[Array, "*target"], outputs: int) -> Real[Array, " outputs"]:
+        """The target of each output. Raises `ValueError` where `y` is neither a label nor as long as the outputs."""
+        if jnp.issubdtype(y.dtype, jnp.integer) and y.ndim == 0:
+            return self.off + (self.on - self.off) * jax.nn.one_hot(y, outputs)
+        if y.shape != (outputs,):
+            raise ValueError(f"`y` must be an integer label or have the shape of the outputs {(outputs,)}, but has {y.shape}")
+        return y
+
+    def __call__(self, outputs, y):
+        error = outputs - self.targets(y, outputs.shape[0]).astype(outputs.dtype)
+        return jnp.sum(error**2) / 2
+
+    def decide(self, outputs):
+        """The class of the largest output."""
+        return jnp.argmax(outputs)

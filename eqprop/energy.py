@@ -1,0 +1,120 @@
+"""Energies: what a network minimises, and the words to write one with."""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num, PyTree
+
+from .costs import Cost
+
+State = PyTree[Float[Array, "..."]]
+
+
+class Energy(eqx.Module):
+    """A scalar function `energy(state, x)` of one example. Its inexact array leaves are the parameters that learn.
+
+    A subclass states `__call__`, `init_state` and `outputs`. The other methods have the default of a network without bounds and with
+    equal time constants, and are overridden where the network has them.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, state: State, x: Array) -> Float[Array, ""]:
+        """The energy E(state, x) of one example."""
+
+    @abc.abstractmethod
+    def init_state(self, x: Array) -> State:
+        """The state at which a free phase starts: any pytree of real arrays."""
+
+    @abc.abstractmethod
+    def outputs(self, state: State) -> Float[Array, " outputs"]:
+        """The part of the state that the cost reads."""
+
+    def bounds(self, x: Array) -> tuple[State, State] | None:
+        """Lower and upper bounds of the state, two pytrees of its structure (ideal diodes, hard sigmoids), or `None`."""
+        del x
+        return None
+
+    def parameter_bounds(self) -> dict[str, tuple[float, float]]:
+        """Bounds of the parameters by glob pattern of their path, e.g. `{"conductances*": (0, inf)}`; `fit` projects on them."""
+        return {}
+
+    def time_constants(self, x: Array) -> State:
+        """Time constants τ of τ ds/dt = −∂E/∂s, in seconds: one number, or a pytree like the state."""
+        del x
+        return 1.0
+
+
+class FunctionEnergy(Energy):
+    """A plain function as an energy; made by `eqprop.energy`."""
+
+    params: PyTree
+    function: Callable[..., Float[Array, ""]] = eqx.field(static=True)
+    start: Callable[[Array], State] = eqx.field(static=True)
+    read: Callable[[State], Float[Array, " outputs"]] = eqx.field(static=True)
+
+    def __call__(self, state, x):
+        return self.function(self.params, state, x)
+
+    def init_state(self, x):
+        return self.start(x)
+
+    def outputs(self, state):
+        return self.read(state)
+
+
+def energy(
+    function: Callable[[PyTree, State, Array], Float[Array, ""]],
+    params: PyTree,
+    *,
+    state: State,
+    outputs: Callable[[State], Float[Array, " outputs"]],
+) -> Energy:
+    """An energy from a plain function.
+
+    **Arguments:** `function(params, state, x)`: the energy of one example, a scalar. `params`: any pytree; its inexact arrays learn.
+    `state`: the state at which free phases start, any pytree of real arrays. `outputs(state)`: what the cost reads, a vector.
+    """
+    return FunctionEnergy(params, function, lambda x: state, outputs)
+
+
+class Nudged(Energy):
+    """The nudged energy F = E + β C: `energy` with its outputs pulled towards `y` with weight `beta`.
+
+    `beta` has the units of E over those of C (a conductance, for a resistive network and a squared error) and either sign; it is an
+    array, so another value does not compile again.
+    """
+
+    energy: Energy
+    cost: Cost
+    y: Num[Array, "*target"]
+    beta: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, state, x):
+        value = self.energy(state, x)
+        return value + self.beta.astype(value.dtype) * self.cost(self.energy.outputs(state), self.y)
+
+    def init_state(self, x):
+        return self.energy.init_state(x)
+
+    def outputs(self, state):
+        return self.energy.outputs(state)
+
+    def bounds(self, x):
+        return self.energy.bounds(x)
+
+    def parameter_bounds(self):
+        return self.energy.parameter_bounds()
+
+    def time_constants(self, x):
+        return self.energy.time_constants(x)
+
+
+def conductances(g: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]) -> Float[Array, ""]:
+    """Half the power ½ Σ_ij g_ij (u_i − v_j)² that conductances `g` between nodes `u` and nodes `v` dissipate.
+
+    Written as ½ (u²·g1 + v²·gᵀ1) − u·g v, so that no array of shape (batch, n, m) appears and the gradient with respect to g is two
+    row means and one matrix product.
+    """
+    return (u**2 @ jnp.sum(g, 1) + v**2 @ jnp.sum(g, 0)) / 2 - (u @ g) @ v

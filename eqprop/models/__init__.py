@@ -1,0 +1,3 @@
+"""Ready-made energies."""
+
+from .resistive import Resistive as Resistive
