@@ -16,9 +16,21 @@ Voltages = tuple[Float[Array, " layer"], ...]
 
 
 def _as_pytree(device: Any) -> Any:
-    """`device` itself, its class registered as a pytree where it is a dataclass that JAX does not know yet."""
-    if dataclasses.is_dataclass(device) and jax.tree.structure(device) == jax.tree.structure(0):
-        jax.tree_util.register_dataclass(type(device))
+    """`device` itself, its class registered as a pytree of its fields where it is a dataclass that JAX does not know yet."""
+    if dataclasses.is_dataclass(device) and jax.tree_util.all_leaves([device]):
+        names = [field.name for field in dataclasses.fields(device)]
+
+        def flatten(device):
+            return [(jax.tree_util.GetAttrKey(name), getattr(device, name)) for name in names], None
+
+        def unflatten(_, values):
+            copy = object.__new__(kind)  # past __init__: JAX puts tracers and placeholders into the fields
+            for name, value in zip(names, values, strict=True):
+                object.__setattr__(copy, name, value)
+            return copy
+
+        kind = type(device)
+        jax.tree_util.register_pytree_with_keys(kind, flatten, unflatten)
     return device
 
 

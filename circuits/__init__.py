@@ -1,0 +1,56 @@
+"""Resistive networks as circuits: netlists, ngspice, variation and noise, and how far a circuit is from its model.
+
+What joins circuits and models (`emit`, `compare`) is loaded, and JAX with it, when it is first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from .analyses import Noise as Noise
+from .analyses import OperatingPoint as OperatingPoint
+from .analyses import Sweep as Sweep
+from .analyses import Transient as Transient
+from .devices import Clamp as Clamp
+from .devices import Device as Device
+from .devices import Diode as Diode
+from .devices import DiodePair as DiodePair
+from .devices import IdealDiodes as IdealDiodes
+from .devices import IdealPair as IdealPair
+from .devices import Junction as Junction
+from .elements import Capacitor as Capacitor
+from .elements import ConductanceMatrix as ConductanceMatrix
+from .elements import CurrentSource as CurrentSource
+from .elements import Element as Element
+from .elements import Resistor as Resistor
+from .elements import Transconductance as Transconductance
+from .elements import VoltageSource as VoltageSource
+from .equations import Equations as Equations
+from .netlist import Netlist as Netlist
+from .netlist import NetlistError as NetlistError
+from .noise import covariance as covariance
+from .reduction import reduce as reduce
+from .simulators import Ngspice as Ngspice
+from .simulators import SimulationError as SimulationError
+from .simulators import Simulator as Simulator
+from .variation import Programming as Programming
+from .variation import Saturation as Saturation
+from .variation import Variation as Variation
+
+if TYPE_CHECKING:
+    from .bridge import Comparison as Comparison
+    from .bridge import compare as compare
+    from .bridge import drives as drives
+    from .bridge import emit as emit
+    from .bridge import states as states
+
+_BRIDGE = ("Comparison", "compare", "drives", "emit", "states")
+
+
+def __getattr__(name: str):
+    if name in _BRIDGE:
+        return getattr(importlib.import_module(".bridge", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_BRIDGE})

@@ -1,0 +1,8 @@
+"""Where the two packages meet: models become netlists, and simulators are held against models. All of it imports JAX."""
+
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .emission import drives as drives
+from .emission import emit as emit
+from .emission import node_names as node_names
+from .emission import states as states

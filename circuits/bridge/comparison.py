@@ -1,0 +1,200 @@
+"""Whether a circuit settles where its model does, node by node, and what that does to decisions and gradients."""
+
+from dataclasses import dataclass, replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+import eqprop as ep
+
+from ..elements import Transconductance
+from ..netlist import Netlist, NetlistError
+from ..reduction import reduce
+from ..simulators import Ngspice, Simulator
+from .emission import drives, emit, node_names, require_linear_minimum, states, voltages
+
+METHOD = ep.BlockNewton(tolerance=1e-13)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Voltages of a circuit beside those of its model, as `dataset`:
+
+    - `circuit`, `model` (phase, sample, node) in V; the phases are `free` and, with a nudge, `+beta` and `-beta`;
+    - `status`, `correction` (phase, sample): the simulator's certificate;
+    - `circuit_decision`, `model_decision` (sample), read from the free phase, and with `y` given `label`;
+    - for a device with an ideal counterpart, `ideal` (sample, node) and `ideal_decision` (sample) of the ideal-diode model.
+
+    With a nudge the attributes have the cosines and relative differences of the equilibrium-propagation gradients from the circuit's
+    and from the model's voltages, and of each with the exact gradient.
+    """
+
+    dataset: xr.Dataset
+
+    @property
+    def error(self) -> float:
+        """The largest |circuit − model| in V; NaN where a point failed."""
+        return float(np.max(np.abs(self.dataset.circuit.values - self.dataset.model.values)))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every point is certified and within the tolerance of the model."""
+        return bool((self.dataset.status == "ok").all()) and self.error <= self.dataset.attrs["tolerance_volts"]
+
+    @property
+    def agreement(self) -> float:
+        """The share of samples on which circuit and model decide the same."""
+        return float((self.dataset.circuit_decision == self.dataset.model_decision).mean())
+
+    def worst(self) -> tuple[str, int, str]:
+        """Phase, sample and node of the largest difference, a failed point before all others."""
+        gap = np.abs(self.dataset.circuit.values - self.dataset.model.values)
+        at = np.unravel_index(np.argmax(np.where(np.isnan(gap), np.inf, gap)), gap.shape)
+        return str(self.dataset.phase.values[at[0]]), int(at[1]), str(self.dataset.node.values[at[2]])
+
+    def __str__(self) -> str:
+        data, attrs = self.dataset, self.dataset.attrs
+        phase, sample, node = self.worst()
+        gap = np.abs(data.circuit - data.model)
+        lines = [f"{data.attrs['netlist']}: {attrs['simulator']} against the model, {data.sample.size} samples, {data.node.size} nodes", ""]
+        lines.append(f"{'phase':<8}{'layer':<8}{'largest error':>16}{'rms error':>14}{'points ok':>12}")
+        for name in data.phase.values:
+            ok = int((data.status.sel(phase=name) == "ok").sum())
+            for layer in dict.fromkeys(data.layer.values):
+                part = gap.sel(phase=name)[:, data.layer.values == layer].values
+                lines.append(
+                    f"{name:<8}{layer:<8}{np.max(part):>14.2e} V{np.sqrt(np.mean(part**2)):>12.2e} V{ok:>8}/{data.sample.size}"
+                )
+        verdict = "AGREES" if self.agrees else "DIFFERS"
+        lines += ["", f"{verdict}: largest difference {self.error:.2e} V (tolerance {attrs['tolerance_volts']:.0e} V), at {node} in the "]
+        lines[-1] += f"{phase} phase of sample {sample}; decisions agree on {self.agreement:.2%} of the samples"
+        if "ideal" in data:
+            gap = float(np.max(np.abs(data.circuit.sel(phase="free") - data.ideal)))
+            same = float((data.circuit_decision == data.ideal_decision).mean())
+            lines.append(f"against ideal diodes: up to {gap:.3g} V; decisions agree on {same:.2%}")
+        for pair, title in (("circuit_model", "circuit and model"), ("circuit_exact", "circuit and exact"), ("model_exact", "model and exact")):
+            if f"gradient_cosine_{pair}" in attrs:
+                cosine, off = attrs[f"gradient_cosine_{pair}"], attrs[f"gradient_difference_{pair}"]
+                lines.append(f"gradient, {title}: cosine {cosine:.9f}, relative difference {off:.2e}")
+        return "\n".join(lines)
+
+    def plot(self, ax=None):
+        """The circuit's voltages over the model's, as `circuits.plotting.agreement` draws them."""
+        from ..plotting import agreement  # noqa: PLC0415 - matplotlib is loaded where a figure is asked for
+
+        return agreement(self.dataset, ax)
+
+
+def compare(
+    model: ep.Resistive,
+    xs: np.ndarray,
+    ys: np.ndarray | None = None,
+    *,
+    cost: ep.SquaredError | None = None,
+    beta: float = 0.0,
+    simulator: Simulator | None = None,
+    circuit: Netlist | None = None,
+    tolerance: float = 1e-9,
+) -> Comparison:
+    """Simulates the circuit of `model` on examples `xs` and sets it beside the model's own fixed points.
+
+    **Arguments:** `ys`, `cost`, `beta`: targets, cost and a nudge in units of `model.unit`; with them the phases at ±beta are compared
+    too, and the gradients. `circuit`: another netlist than `emit(model, …)`, of the same node names. `simulator`: `Ngspice()` if not
+    given; it sees the exactly reduced netlist. `tolerance`: in V.
+
+    **Raises** `RuntimeError` where JAX's x64 mode is off, as volts are compared to 1e-9; `ValueError` for nodes that the model does not
+    have and shapes that do not fit; `NudgeError` for a beta without a minimum at −beta; and what the simulator raises.
+    """
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError("`compare` works in float64: call jax.config.update('jax_enable_x64', True) first")
+    xs = np.atleast_2d(np.asarray(xs, float))
+    nudged = beta != 0
+    if (ys is None) != (cost is None) or (nudged and cost is None):
+        raise ValueError("`ys` and `cost` must be given together, and with any `beta` other than 0")
+    if nudged:
+        assert cost is not None
+        require_linear_minimum(model, cost, -abs(beta))
+    simulator = Ngspice() if simulator is None else simulator
+    netlist = emit(model, xs[0], y=None if ys is None else ys[0], cost=cost) if circuit is None else circuit
+    nodes = voltages(model, tuple(np.array(layer) for layer in node_names(model))).tolist()
+    betas = {"free": 0.0, "+beta": beta, "-beta": -beta} if nudged else {"free": 0.0}
+
+    seen = []
+    for strength in betas.values():
+        phase, values = reduce(_with_nudge(netlist, model.unit * strength), drives(model, xs, ys=ys, cost=cost))
+        answer = simulator.operating_points(phase, values)
+        if set(answer.node.values) != set(nodes):
+            odd = sorted(set(answer.node.values) ^ set(nodes))
+            raise NetlistError(f"`circuit` must have the free nodes of the model, but differs in {odd[:10]}")
+        seen.append(answer)
+    answers = xr.concat(seen, xr.DataArray(list(betas), dims="phase", name="phase"), combine_attrs="override").sel(node=nodes)
+    settled = [_fixed_points(model, xs, None, None, 0.0)]
+    settled += [_fixed_points(model, xs, ys, cost, b, settled[0]) for b in list(betas.values())[1:]]
+
+    layers = [name for layer, name in zip(node_names(model), _layer_titles(model), strict=True) for _ in layer]
+    outputs = list(node_names(model)[-1])
+    data = xr.Dataset(
+        {
+            "circuit": answers.voltage,
+            "model": (("phase", "sample", "node"), np.stack([voltages(model, state) for state in settled]), {"units": "V"}),
+            "status": answers.status,
+            "correction": answers.correction,
+        },
+        attrs={**answers.attrs, "tolerance_volts": tolerance, "beta": beta, "unit_siemens": model.unit},
+    ).assign_coords(layer=("node", layers))
+    data["circuit_decision"] = data.circuit.sel(phase="free", node=outputs, drop=True).fillna(-np.inf).argmax("node")
+    data["model_decision"] = data.model.sel(phase="free", node=outputs, drop=True).argmax("node")
+    if ys is not None and np.ndim(ys) == 1:
+        data["label"] = ("sample", np.asarray(ys))
+    if hasattr(model.device, "ideal"):
+        ideal = replace(model, device=model.device.ideal())
+        data["ideal"] = (("sample", "node"), voltages(model, _fixed_points(ideal, xs, None, None, 0.0)), {"units": "V"})
+        data["ideal_decision"] = data.ideal.sel(node=outputs).argmax("node")
+    if nudged and ys is not None and cost is not None:
+        data.attrs.update(_gradients(model, cost, xs, ys, beta, states(model, data.circuit), states(model, data.model)))
+    return Comparison(data)
+
+
+def _with_nudge(netlist: Netlist, siemens: float) -> Netlist:
+    sources = [e for e in netlist.elements if isinstance(e, Transconductance) and e.name.startswith("nudge_")]
+    return netlist.with_elements(*(replace(source, siemens=siemens) for source in sources))
+
+
+def _layer_titles(model: ep.Resistive) -> list[str]:
+    hidden = len(model.biases) - 1
+    return [*("hidden" if hidden == 1 else f"hidden{layer + 1}" for layer in range(hidden)), "output"]
+
+
+def _fixed_points(model, xs, ys, cost, beta: float, start=None) -> tuple[np.ndarray, ...]:
+    """The model's fixed points (samples, layer), free or nudged, each certified. Raises `NotSettledError`."""
+    if cost is None or ys is None or beta == 0:
+        settled = _settle(model, jnp.asarray(xs))
+    else:
+        settled = _settle_nudged(model, cost, jnp.asarray(xs), jnp.asarray(ys), jnp.asarray(beta), start)
+    if not np.all(settled.settled):
+        raise ep.NotSettledError(f"the model's fixed point was not reached: off by up to {float(np.max(settled.error)):.3g} V")
+    return tuple(np.asarray(layer) for layer in settled.state)
+
+
+_settle = eqx.filter_jit(lambda model, xs: jax.vmap(lambda x: ep.settle(model, x, METHOD))(xs))
+
+
+@eqx.filter_jit
+def _settle_nudged(model, cost, xs, ys, beta, start):
+    return jax.vmap(lambda x, y, s: ep.settle(ep.Nudged(model, cost, y, beta), x, METHOD, s))(xs, ys, start)
+
+
+def _gradients(model, cost, xs, ys, beta: float, circuit, own) -> dict[str, float]:
+    """Cosines and relative differences of the gradients from two sets of phases (phase, sample, layer), and of the exact one."""
+    estimator = ep.EqProp.centred(beta)
+    contrast = eqx.filter_jit(lambda phases: estimator.contrast(model, jnp.asarray(xs), phases))
+    found = {"circuit": contrast(circuit), "model": contrast(own)}
+    found["exact"] = ep.Implicit(METHOD)(model, cost, jnp.asarray(xs), jnp.asarray(ys)).grad
+    report = {}
+    for a, b in (("circuit", "model"), ("circuit", "exact"), ("model", "exact")):
+        report[f"gradient_cosine_{a}_{b}"] = ep.cosine(found[a], found[b])
+        report[f"gradient_difference_{a}_{b}"] = ep.relative_error(found[a], found[b])
+    return report

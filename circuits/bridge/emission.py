@@ -1,0 +1,93 @@
+"""From a trained model to its netlist, and from a simulator's voltages back to states of the model."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+import eqprop as ep
+
+from ..devices import Device
+from ..netlist import Netlist
+from ..topologies import Nudge, input_names, layer_names, layered
+
+
+def emit(
+    net: ep.Resistive, x: np.ndarray | None = None, *, y: np.ndarray | int | None = None, cost: ep.SquaredError | None = None, beta: float = 0.0
+) -> Netlist:
+    """The netlist of a layered resistive network, for the example `x` (all inputs 0 V if not given).
+
+    **Arguments:** `y`, `cost`: the example's target, and the squared error that says what it means in volts; with them the nudge sources
+    are part of the circuit. `beta`: of the nudge, in units of `net.unit`; 0 for a free phase.
+
+    **Raises** `ValueError` where the shapes do not fit, where `y` and `cost` are not given together, or a `beta` without them; and
+    `NudgeError` for a `beta` so negative that the circuit with all its diodes off has no minimum.
+    """
+    if (y is None) != (cost is None) or (y is None and beta != 0):
+        raise ValueError("`y` and `cost` must be given together, and with any `beta` other than 0")
+    if net.device is not None and not isinstance(net.device, Device):
+        raise ValueError(f"`net.device` must be a device of circuits or None, but is {type(net.device).__name__}")
+    conductances = [net.unit * np.asarray(g, float) for g in net.conductances]
+    biases = [net.unit * np.asarray(b, float) for b in net.biases]
+    inputs = conductances[0].shape[0] // 2
+    x = np.zeros(inputs) if x is None else np.asarray(x)
+    nudge = None
+    if cost is not None:
+        nudge = Nudge(net.unit * beta, targets(cost, np.asarray(y)[None], biases[-1].size)[0])
+        if beta < 0:
+            require_linear_minimum(net, cost, beta)
+    return layered(
+        conductances,
+        biases,
+        np.asarray(net.rails(jnp.asarray(x)), float),
+        device=net.device,
+        capacitance=net.capacitance,
+        nudge=nudge,
+        title=f"Resistive network {'-'.join(str(n) for n in (inputs, *(b.size for b in biases)))}",
+        header=(f"Unit conductance: {net.unit} S; beta and conductances of the model are in units of it. Input gain: {net.input_gain} V.",),
+    )
+
+
+def require_linear_minimum(net: ep.Resistive, cost: ep.SquaredError, beta: float) -> None:
+    """Raises `NudgeError` where |beta| reaches the bound of the network with all its diodes off, below that at any state."""
+    linear = eqx.tree_at(lambda n: n.device, net, None, is_leaf=lambda leaf: leaf is net.device)
+    x = jnp.zeros(net.conductances[0].shape[0] // 2)
+    state = linear.init_state(x)
+    bound = float(ep.nudge_bound(linear, cost, x, jnp.zeros(net.biases[-1].size), state))
+    if not -beta < bound:
+        raise ep.NudgeError(
+            f"`beta` must be above {-bound:.4g} (minus the smallest eigenvalue of the conductance matrix's Schur complement on the outputs "
+            f"with all diodes off) for the nudged circuit to have a minimum, but is {beta:.4g}"
+        )
+
+
+def targets(cost: ep.SquaredError, ys: np.ndarray, outputs: int) -> np.ndarray:
+    """The target voltages (samples, outputs) of targets or labels `ys`."""
+    return np.stack([np.asarray(cost.targets(jnp.asarray(y), outputs), float) for y in ys])
+
+
+def drives(
+    net: ep.Resistive, xs: np.ndarray, *, ys: np.ndarray | None = None, cost: ep.SquaredError | None = None
+) -> dict[str, np.ndarray]:
+    """The values of the input sources, and of the target sources where `ys` and `cost` are given, over examples."""
+    rails = net.input_gain * np.concatenate([np.asarray(xs, float), -np.asarray(xs, float)], 1)
+    values = {f"V{node}": column for node, column in zip(input_names(rails.shape[1] // 2), rails.T, strict=True)}
+    if cost is not None and ys is not None:
+        *_, outputs = node_names(net)
+        values |= {f"Vtarget_{node}": column for node, column in zip(outputs, targets(cost, ys, len(outputs)).T, strict=True)}
+    return values
+
+
+def node_names(net: ep.Resistive) -> list[tuple[str, ...]]:
+    """The netlist's names of the model's nodes, layer by layer."""
+    return layer_names([b.size for b in net.biases])
+
+
+def states(net: ep.Resistive, voltage: xr.DataArray) -> tuple[np.ndarray, ...]:
+    """Voltages (…, node) as states of the model: one array (…, layer) a layer."""
+    return tuple(voltage.sel(node=list(layer)).values for layer in node_names(net))
+
+
+def voltages(net: ep.Resistive, state: tuple[np.ndarray, ...]) -> np.ndarray:
+    """States of the model as voltages (…, nodes), in the order of `node_names`."""
+    return np.concatenate([np.asarray(layer) for layer in state], axis=-1)

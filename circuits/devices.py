@@ -1,0 +1,257 @@
+"""Non-linear devices. Each states its current, its co-content and its SPICE lines here and nowhere else.
+
+The formulas use the array namespace of their argument, so that the same lines run in NumPy and under JAX.
+"""
+
+import abc
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .elements import GROUND, Element, VoltageSource, check_name, check_names, check_value
+from .units import GMIN, THERMAL_VOLTAGE, number
+
+Array = Any  # a NumPy or a JAX array
+
+
+@dataclass(frozen=True)
+class Junction:
+    """ngspice's law of a diode at 300.15 K without series resistance.
+
+    i(v) = area · Is (exp(v/(N Vt)) − 1) + gmin v                 for v ≥ −3 N Vt,
+    i(v) = −area · Is (1 + (3 N Vt/(e v))³) + gmin v              below (e = 2.718…).
+
+    The second line is ngspice's own (dioload.c); it differs from Shockley's law by at most 0.05 Is.
+
+    **Arguments:** `saturation`: Is in A. `emission`: N. `gmin`: in S; not scaled by the area. `name`: of its `.model` card. Raises
+    `ValueError` where a number is not finite, or Is or N not above 0.
+    """
+
+    saturation: float
+    emission: float = 1.0
+    gmin: float = GMIN
+    name: str = "junction"
+
+    def __post_init__(self):
+        check_name(self.name)
+        for field in ("saturation", "emission", "gmin"):
+            value = getattr(self, field)
+            plain = isinstance(value, numbers.Real | np.ndarray)  # what JAX traces is checked where it was made
+            if plain and not (np.all(np.isfinite(value)) and np.all(value >= 0 if field == "gmin" else value > 0)):
+                raise ValueError(f"`{field}` must be finite and above 0, but is {value}")
+
+    def current(self, v: Array, area: Array = 1.0) -> Array:
+        """i(v) in A, elementwise."""
+        xp, knee, cubed = self._regions(v)
+        forward = xp.expm1(xp.maximum(v, knee) / self.scale)
+        return area * self.saturation * xp.where(v >= knee, forward, -1 - cubed / xp.minimum(v, knee) ** 3) + self.gmin * v
+
+    def conductance(self, v: Array, area: Array = 1.0) -> Array:
+        """di/dv in S, elementwise."""
+        xp, knee, cubed = self._regions(v)
+        forward = xp.exp(xp.maximum(v, knee) / self.scale) / self.scale
+        return area * self.saturation * xp.where(v >= knee, forward, 3 * cubed / xp.minimum(v, knee) ** 4) + self.gmin
+
+    def cocontent(self, v: Array, area: Array = 1.0) -> Array:
+        """∫₀ᵛ i(u) du in W, elementwise."""
+        xp, knee, cubed = self._regions(v)
+        forward = self.scale * xp.expm1(xp.maximum(v, knee) / self.scale) - v
+        at_knee = self.scale * np.expm1(-3.0) - knee
+        back = xp.minimum(v, knee)
+        reverse = at_knee - (back - knee) + cubed * (back**-2 - knee**-2) / 2
+        return area * self.saturation * xp.where(v >= knee, forward, reverse) + self.gmin * v**2 / 2
+
+    @property
+    def scale(self) -> float:
+        """N Vt in V."""
+        return self.emission * THERMAL_VOLTAGE
+
+    def _regions(self, v: Array) -> tuple[Any, float, float]:
+        """The namespace of `v`, the voltage −3 N Vt where the law changes, and (3 N Vt/e)³."""
+        xp = np if isinstance(v, numbers.Real) else v.__array_namespace__()
+        return xp, -3 * self.scale, (3 * self.scale / np.e) ** 3
+
+    def card(self) -> str:
+        """Its `.model` line."""
+        return f".model {self.name} D(IS={number(self.saturation)} N={number(self.emission)})"
+
+
+@dataclass(frozen=True)
+class Diode(Element):
+    """A diode of `model` from `anode` to `cathode`; `area` multiplies its saturation current."""
+
+    name: str
+    anode: str
+    cathode: str
+    model: Junction
+    area: float = 1.0
+
+    def __post_init__(self):
+        check_names(self)
+        check_value(self, "area", positive=True)
+
+    @property
+    def nodes(self):
+        return (self.anode, self.cathode)
+
+    def lines(self):
+        area = "" if self.area == 1 else f" area={number(self.area)}"
+        return [f"D{self.name} {self.anode} {self.cathode} {self.model.name}{area}"]
+
+
+@dataclass(frozen=True)
+class Clamp(Element):
+    """An ideal diode pair at a node: no current between `low` and `high`, a conductance of `siemens` beyond them (a SPICE B source)."""
+
+    name: str
+    node: str
+    low: float
+    high: float
+    siemens: float
+
+    def __post_init__(self):
+        check_names(self)
+        check_value(self, "siemens", positive=True)
+        if not self.low <= self.high:
+            raise ValueError(f"`low` of {self.name} must be at most `high`, but they are {self.low} and {self.high}")
+
+    @property
+    def nodes(self):
+        return (self.node, GROUND)
+
+    def current(self, v: Array) -> Array:
+        """The current in A that leaves the node."""
+        return self.siemens * (np.maximum(v - self.high, 0.0) + np.minimum(v - self.low, 0.0))
+
+    def conductance(self, v: Array) -> Array:
+        """di/dv in S."""
+        return self.siemens * ((v > self.high) | (v < self.low))
+
+    def lines(self):
+        beyond = [f"max(v({self.node})-({number(self.high)}),0)"] if np.isfinite(self.high) else []
+        beyond += [f"min(v({self.node})-({number(self.low)}),0)"] if np.isfinite(self.low) else []
+        return [f"B{self.name} {self.node} {GROUND} i={number(self.siemens)}*({'+'.join(beyond)})"] if beyond else []
+
+
+class Device(abc.ABC):
+    """What stands between each hidden node of a network and ground: a current, its co-content, and its elements in a netlist."""
+
+    @abc.abstractmethod
+    def current(self, v: Array) -> Array:
+        """i(v) in A, elementwise."""
+
+    @abc.abstractmethod
+    def cocontent(self, v: Array) -> Array:
+        """∫ i dv in W up to a constant, elementwise."""
+
+    @abc.abstractmethod
+    def describe(self) -> str:
+        """What a hidden node has, in words, for the netlist's header."""
+
+    @abc.abstractmethod
+    def rails(self) -> list[Element]:
+        """The sources that all nodes of a circuit share."""
+
+    @abc.abstractmethod
+    def elements(self, nodes: tuple[str, ...], loads: np.ndarray) -> list[Element]:
+        """Its elements at each of `nodes`; `loads` are the other conductances at the nodes in S."""
+
+
+@dataclass(frozen=True)
+class DiodePair(Device):
+    """Two antiparallel diodes at a node, each to a rail of `bias` volts against it (Kendall et al. 2020, arXiv:2006.01981).
+
+    i(v) = j(v − bias) − j(−v − bias), j being the law of a `Junction`: little current until |v| passes `bias` and a diode's own voltage.
+    """
+
+    saturation: float
+    bias: float = 0.0
+    emission: float = 1.0
+    gmin: float = GMIN
+
+    def __post_init__(self):
+        _ = self.junction
+        if isinstance(self.bias, numbers.Real) and not np.isfinite(self.bias):
+            raise ValueError(f"`bias` must be finite, but is {self.bias}")
+
+    @property
+    def junction(self) -> Junction:
+        """The law of each of the two."""
+        return Junction(self.saturation, self.emission, self.gmin)
+
+    def current(self, v):
+        return self.junction.current(v - self.bias) - self.junction.current(-v - self.bias)
+
+    def cocontent(self, v):
+        return self.junction.cocontent(v - self.bias) + self.junction.cocontent(-v - self.bias)
+
+    def ideal(self) -> "IdealPair":
+        """The same pair with diodes that drop no voltage."""
+        return IdealPair(self.bias)
+
+    def describe(self):
+        return f"a diode to railp (+{self.bias} V) and one from railn (-{self.bias} V); Is = {self.saturation} A, N = {self.emission}"
+
+    def rails(self):
+        return [VoltageSource("railp", "railp", GROUND, self.bias), VoltageSource("railn", "railn", GROUND, -self.bias)]
+
+    def elements(self, nodes, loads):
+        del loads
+        law = self.junction
+        pairs = ((Diode(f"{node}p", node, "railp", law), Diode(f"{node}n", "railn", node, law)) for node in nodes)
+        return [diode for pair in pairs for diode in pair]
+
+
+class IdealDevice(Device):
+    """Ideal diodes: bounds of the voltage in the model, a `Clamp` in the netlist."""
+
+    @abc.abstractmethod
+    def bounds(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest voltage of each of n nodes."""
+
+    def current(self, v):
+        return 0.0 * v
+
+    def cocontent(self, v):
+        return 0.0 * v
+
+    def rails(self):
+        return []
+
+    def elements(self, nodes, loads):
+        """A clamp of a billion times the node's other conductances: it gives way by a billionth of what would flow."""
+        low, high = self.bounds(len(nodes))
+        return [
+            Clamp(f"{node}d", node, float(below), float(above), 1e9 * float(load))
+            for node, below, above, load in zip(nodes, low, high, loads, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class IdealPair(IdealDevice):
+    """Two ideal diodes at every node that hold its voltage within ±`bias`."""
+
+    bias: float
+
+    def bounds(self, n):
+        return np.full(n, -self.bias), np.full(n, self.bias)
+
+    def describe(self):
+        return f"two ideal diodes that hold it between -{self.bias} and {self.bias} V"
+
+
+@dataclass(frozen=True)
+class IdealDiodes(IdealDevice):
+    """One ideal diode to ground at every node: the first half of the nodes stays at or above 0 V, the second at or below.
+
+    As in Scellier, "A fast algorithm to simulate nonlinear resistive networks" (ICML 2024).
+    """
+
+    def bounds(self, n):
+        first = np.arange(n) < (n + 1) // 2
+        return np.where(first, 0.0, -np.inf), np.where(first, np.inf, 0.0)
+
+    def describe(self):
+        return "an ideal diode to ground: the first half of a layer is held at or above 0 V, the second at or below"

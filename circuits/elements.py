@@ -1,0 +1,207 @@
+"""The linear elements of a netlist. A current is positive when it leaves the element's first node through the element."""
+
+import abc
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from .units import number
+
+GROUND = "0"
+_NODE = re.compile(r"[a-z0-9_]+")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+class Element(abc.ABC):
+    """Something between nodes. `name` is its SPICE name without the letter that says what it is."""
+
+    name: str
+
+    @property
+    @abc.abstractmethod
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes it touches, each once or more."""
+
+    @abc.abstractmethod
+    def lines(self) -> list[str]:
+        """Its SPICE lines."""
+
+
+def check_name(name: str) -> None:
+    """Raises `ValueError` for a name that SPICE could read as something else."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"`name` must be letters, digits and _ after a letter, but is {name!r}")
+
+
+def check_names(element: Element) -> None:
+    """`check_name` for an element and its nodes, which must be lower case besides, as SPICE folds case."""
+    check_name(element.name)
+    for node in element.nodes:
+        if not _NODE.fullmatch(node) or node == "gnd":
+            raise ValueError(f"a node of {element.name} must be lower-case letters, digits and _, ground being '0', but is {node!r}")
+
+
+def check_value(element: Element, field: str, *, positive: bool = False) -> None:
+    """Raises `ValueError` where a number of an element is not finite, or not above 0."""
+    value = getattr(element, field)
+    if not np.isfinite(value) or (positive and value <= 0):
+        raise ValueError(f"`{field}` of {element.name} must be finite{' and above 0' if positive else ''}, but is {value}")
+
+
+@dataclass(frozen=True)
+class Resistor(Element):
+    """A conductance of `siemens` > 0 between two nodes: i = g (v_plus − v_minus)."""
+
+    name: str
+    plus: str
+    minus: str
+    siemens: float
+
+    def __post_init__(self):
+        check_names(self)
+        check_value(self, "siemens", positive=True)
+
+    @property
+    def nodes(self):
+        return (self.plus, self.minus)
+
+    def lines(self):
+        return [f"R{self.name} {self.plus} {self.minus} {number(1 / self.siemens)}"]
+
+
+@dataclass(frozen=True, eq=False)
+class ConductanceMatrix(Element):
+    """Conductances `siemens[i, j]` ≥ 0 between `rows[i]` and `columns[j]`: a crossbar without wires, a resistor for each that is not 0.
+
+    Raises `ValueError` for a negative or non-finite conductance, naming its nodes.
+    """
+
+    name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    siemens: np.ndarray
+
+    def __post_init__(self):
+        check_names(self)
+        if self.siemens.shape != (len(self.rows), len(self.columns)):
+            raise ValueError(
+                f"`siemens` of {self.name} must have shape {(len(self.rows), len(self.columns))}, but has {self.siemens.shape}"
+            )
+        wrong = ~(np.isfinite(self.siemens) & (self.siemens >= 0))
+        if wrong.any():
+            i, j = np.argwhere(wrong)[0]
+            between = f"between {self.rows[i]} and {self.columns[j]}"
+            raise ValueError(f"`siemens` of {self.name} must be finite and at least 0, but is {self.siemens[i, j]} {between}")
+
+    def __eq__(self, other):
+        return (
+            isinstance(other, ConductanceMatrix)
+            and (self.name, self.rows, self.columns) == (other.name, other.rows, other.columns)
+            and np.array_equal(self.siemens, other.siemens)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds an array
+
+    @property
+    def nodes(self):
+        used = self.siemens > 0
+        rows = (node for node, any_used in zip(self.rows, used.any(1), strict=True) if any_used)
+        return (*rows, *(node for node, any_used in zip(self.columns, used.any(0), strict=True) if any_used))
+
+    def lines(self):
+        ohms = 1 / np.where(self.siemens > 0, self.siemens, 1.0)
+        return [
+            f"R{self.name}_{self.rows[i]}_{self.columns[j]} {self.rows[i]} {self.columns[j]} {number(ohms[i, j])}"
+            for i, j in np.argwhere(self.siemens > 0).tolist()
+        ]
+
+
+@dataclass(frozen=True)
+class Capacitor(Element):
+    """A capacitance of `farads` > 0 between two nodes."""
+
+    name: str
+    plus: str
+    minus: str
+    farads: float
+
+    def __post_init__(self):
+        check_names(self)
+        check_value(self, "farads", positive=True)
+
+    @property
+    def nodes(self):
+        return (self.plus, self.minus)
+
+    def lines(self):
+        return [f"C{self.name} {self.plus} {self.minus} {number(self.farads)}"]
+
+
+@dataclass(frozen=True)
+class VoltageSource(Element):
+    """An ideal source: v_plus − v_minus = `volts`. `ac` is its small-signal amplitude, for the input that a noise analysis refers to."""
+
+    name: str
+    plus: str
+    minus: str
+    volts: float
+    ac: float = 0.0
+
+    def __post_init__(self):
+        check_names(self)
+        check_value(self, "volts")
+        check_value(self, "ac")
+
+    @property
+    def nodes(self):
+        return (self.plus, self.minus)
+
+    def lines(self):
+        return [f"V{self.name} {self.plus} {self.minus} {number(self.volts)}" + (f" ac {number(self.ac)}" if self.ac else "")]
+
+
+@dataclass(frozen=True)
+class CurrentSource(Element):
+    """An ideal source of `amperes` that leave `plus` and enter `minus`. `ac` as for a voltage source."""
+
+    name: str
+    plus: str
+    minus: str
+    amperes: float
+    ac: float = 0.0
+
+    def __post_init__(self):
+        check_names(self)
+        check_value(self, "amperes")
+        check_value(self, "ac")
+
+    @property
+    def nodes(self):
+        return (self.plus, self.minus)
+
+    def lines(self):
+        return [f"I{self.name} {self.plus} {self.minus} {number(self.amperes)}" + (f" ac {number(self.ac)}" if self.ac else "")]
+
+
+@dataclass(frozen=True)
+class Transconductance(Element):
+    """A voltage-controlled current source (SPICE's G): `siemens` · (v_control_plus − v_control_minus) leave `plus` and enter `minus`."""
+
+    name: str
+    plus: str
+    minus: str
+    control_plus: str
+    control_minus: str
+    siemens: float
+
+    def __post_init__(self):
+        check_names(self)
+        check_value(self, "siemens")
+
+    @property
+    def nodes(self):
+        return (self.plus, self.minus, self.control_plus, self.control_minus)
+
+    def lines(self):
+        return [f"G{self.name} {' '.join(self.nodes)} {number(self.siemens)}"]

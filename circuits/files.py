@@ -1,0 +1,33 @@
+"""Files that are written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write(path: str | Path, fill: Callable[[Path], object]) -> Path:
+    """Lets `fill` write a new file beside `path` and moves it there: what was at `path` stays until the new file is complete."""
+    path = Path(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        fresh = Path(folder) / path.name
+        fill(fresh)
+        os.replace(fresh, path)
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """`write` for a text, in UTF-8."""
+    return write(path, lambda fresh: fresh.write_text(text, encoding="utf-8"))
+
+
+def output_folder(path: str | Path, argument: str = "out") -> Path:
+    """The folder `path`, made if need be. Raises `ValueError` naming `argument` where it is no folder or cannot be written."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(f"`{argument}` must be a folder that can be written, but {str(path)!r} is not: {error.strerror}") from error
+    return path

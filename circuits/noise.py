@@ -1,0 +1,68 @@
+"""Thermal and shot noise around an operating point, from the netlist's own linear equations."""
+
+import numpy as np
+
+from .devices import Diode
+from .elements import ConductanceMatrix, Resistor
+from .equations import Drives, Equations
+from .netlist import Netlist, NetlistError
+from .units import BOLTZMANN, CHARGE, ROOM
+
+
+def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None) -> np.ndarray:
+    """The covariance Σ (nodes, nodes) in V² of the free nodes' voltages around the operating point `free` (V).
+
+    With J = ∂KCL/∂v, capacitances C and two-sided current densities S, the solution of
+
+        C⁻¹J Σ + Σ Jᵀ C⁻¹ = C⁻¹ S C⁻¹,
+
+    where a conductance G contributes 2kTG and a junction q|I| to S. Where all is linear and passive, Σ_ii = kT/C_i. (ngspice's noise
+    has the same densities, one-sided; Gardiner, Handbook of Stochastic Methods, section 4.4.6.)
+
+    Raises `NetlistError` where C is singular: every free node needs a capacitance.
+    """
+    from scipy.linalg import solve_continuous_lyapunov  # noqa: PLC0415 - a tenth of a second that `import circuits` need not take
+
+    equations = Equations(netlist)
+    drives = {} if drives is None else drives
+    v = np.asarray(free, float)[None]
+    c = equations.capacitances()
+    if np.linalg.matrix_rank(c) < len(c):
+        bare = [node for node, own in zip(equations.free, np.diag(c), strict=True) if own == 0]
+        raise NetlistError(f"every free node must have a capacitance for its noise to have a size, but these have none: {bare[:10]}")
+    drift = np.linalg.solve(c, equations.jacobian(v, drives)[0])
+    kicks = np.linalg.solve(c, np.linalg.solve(c, densities(equations, v, drives)).T)
+    return solve_continuous_lyapunov(drift, kicks)
+
+
+def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray:
+    """S: the two-sided density in A²/Hz of the noise currents into the free nodes, at voltages `v` (1, nodes)."""
+    whole = dict(zip((*equations.free, *equations.pinned), equations.voltages(v, drives)[0], strict=False))
+    whole["0"] = 0.0
+    place = {node: i for i, node in enumerate(equations.free)}
+    n = len(place)
+    s = np.zeros((n + 1, n + 1))
+
+    def add(first: list[int], second: list[int], density: np.ndarray) -> None:
+        for row, column, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
+            np.add.at(s, (row, column), sign * density)
+
+    for element in equations.netlist.elements:
+        if isinstance(element, ConductanceMatrix):
+            rows, columns = np.indices(element.siemens.shape).reshape(2, -1)
+            first, second = (np.array([place.get(node, n) for node in names]) for names in (element.rows, element.columns))
+            add(first[rows], second[columns], 2 * BOLTZMANN * ROOM * element.siemens.ravel())
+        elif isinstance(element, Resistor):
+            add(*([place.get(node, n)] for node in element.nodes), np.array([2 * BOLTZMANN * ROOM * element.siemens]))
+        elif isinstance(element, Diode):
+            current = element.model.current(whole[element.anode] - whole[element.cathode], element.area)
+            add(*([place.get(node, n)] for node in element.nodes), np.array([CHARGE * abs(current)]))
+    return s[:n, :n]
+
+
+def corners(netlist: Netlist, free: np.ndarray, drives: Drives | None = None) -> tuple[float, float]:
+    """The lowest and the highest of the circuit's corner frequencies in Hz: the eigenvalues of C⁻¹J over 2π."""
+    equations = Equations(netlist)
+    j = equations.jacobian(np.asarray(free, float)[None], {} if drives is None else drives)[0]
+    rates = np.real(np.linalg.eigvals(np.linalg.solve(equations.capacitances(), j))) / (2 * np.pi)
+    return float(rates.min()), float(rates.max())

@@ -1,0 +1,5 @@
+"""Programs that find what a netlist's voltages are."""
+
+from .base import SimulationError as SimulationError
+from .base import Simulator as Simulator
+from .ngspice import Ngspice as Ngspice

@@ -1,0 +1,66 @@
+"""What every simulator does, and the one form of its results."""
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..elements import CurrentSource, VoltageSource
+from ..equations import Drives
+from ..netlist import Netlist
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class SimulationError(RuntimeError):
+    """A simulator is missing, failed, or gave an answer that cannot be one."""
+
+
+class Simulator(abc.ABC):
+    """Finds voltages of a netlist. Results are `xarray.Dataset`s in SI units with the simulator and its version in the attributes."""
+
+    @abc.abstractmethod
+    def operating_points(self, netlist: Netlist, drives: Drives | None = None) -> "xr.Dataset":
+        """The operating point of every sample.
+
+        **Arguments:** `drives`: for some sources, by SPICE name, their values (samples,) in V or A; one sample if not given.
+
+        **Returns:** `voltage` (sample, node) of the free nodes in V, and the certificate per sample: `correction` (V), `kcl` (relative),
+        `stable`, and `status`: `ok`, `failed` (no answer; voltages are NaN), `uncertified` (the Newton correction of the netlist's own
+        equations is above the simulator's tolerance) or `saddle` (not a minimum of the co-content).
+
+        **Raises** `NetlistError` for a netlist that floats or drives of sources that it does not have, `SimulationError` where the
+        simulator is missing, crashes, runs out of time, reports an error or returns other nodes than asked for.
+        """
+
+    @abc.abstractmethod
+    def transient(self, netlist: Netlist, *, stop: float, step: float, start: Mapping[str, float] | None = None) -> "xr.Dataset":
+        """`voltage` (time, node) of the free nodes from time 0, with voltages `start` (0 V where not given), to `stop` in s.
+
+        The times are the simulator's own, at most `step` apart. Raises as `operating_points`.
+        """
+
+    @abc.abstractmethod
+    def noise(self, netlist: Netlist, nodes: Sequence[str], *, lowest: float, highest: float) -> "xr.Dataset":
+        """`deviation` (node): the standard deviation in V of the noise at each of `nodes` within `lowest` to `highest` Hz.
+
+        Around the operating point; raises as `operating_points`.
+        """
+
+
+def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.ndarray], int]:
+    """`drives` as arrays of one length, and that length. Raises `ValueError` for names, lengths and values that do not fit."""
+    sources = {f"V{e.name}" for e in netlist.elements if isinstance(e, VoltageSource)}
+    sources |= {f"I{e.name}" for e in netlist.elements if isinstance(e, CurrentSource)}
+    arrays = {name: np.atleast_1d(np.asarray(values, float)) for name, values in (drives or {}).items()}
+    lengths = {values.shape for values in arrays.values()}
+    if len(lengths) > 1 or any(len(shape) != 1 or shape[0] == 0 for shape in lengths):
+        raise ValueError(f"`drives` must hold one value for each sample and source, but have shapes {sorted(lengths)}")
+    for name, values in arrays.items():
+        if name not in sources:
+            raise ValueError(f"`drives` must name sources of the netlist by their SPICE names, but {name!r} is none")
+        if not np.isfinite(values).all():
+            raise ValueError(f"`drives` must be finite, but {name!r} is {values[~np.isfinite(values)][0]}")
+    return arrays, next(iter(lengths))[0] if lengths else 1

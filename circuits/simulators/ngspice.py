@@ -1,0 +1,215 @@
+"""ngspice as a process: batch decks, binary results, a time limit and a certificate."""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..analyses import Analysis, Noise, OperatingPoint, Sweep, Transient
+from ..elements import GROUND, CurrentSource, Element, VoltageSource
+from ..equations import Drives, Equations
+from ..netlist import Netlist
+from ..results import deviations, operating_points, voltages
+from ..units import number
+from .base import SimulationError, Simulator, values_of
+from .raw import Plot, RawError, read
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22 trtol=1"
+"""Tolerances at which a transient lies within some 1e-5 of full scale on the exact one; 8e-3 at ngspice's defaults."""
+
+COUNTER = "sweep_counter"
+_FAILED = re.compile(r"^\s*(?:fatal )?error\b.*|.*\b(?:no such vector|run simulation\(s\) aborted|simulation interrupted).*", re.I | re.M)
+_STEPPED = re.compile(r"(gmin|source) stepping", re.I)
+
+
+@dataclass(frozen=True)
+class Driven(Element):
+    """A source whose value is `values[k]` when the sweep's counter is at k volts: a B source with a piecewise-linear function."""
+
+    name: str
+    source: VoltageSource | CurrentSource
+    values: tuple[float, ...]
+
+    @property
+    def nodes(self):
+        return self.source.nodes
+
+    def lines(self):
+        kind = "v" if isinstance(self.source, VoltageSource) else "i"
+        table = ",".join(f"{k},{number(value)}" for k, value in enumerate(self.values))
+        return [f"B{self.name} {' '.join(self.nodes)} {kind}=pwl(v({COUNTER}),{table})"]
+
+
+@dataclass(frozen=True)
+class Ngspice(Simulator):
+    """ngspice 39 or later, one process a deck.
+
+    A sweep over samples is one deck: driven sources become functions of a counter that a `.dc` analysis counts up, so that ngspice
+    parses once and starts each point from the one before. Points are counted in the result; where ngspice gives one up, that point is
+    marked as failed and the sweep starts again, cold, after it. What it answers is certified by the netlist's own equations.
+
+    ngspice sees only what a `Netlist` writes, runs in an empty private folder, and reads no start-up file.
+
+    **Arguments:** `command`: the program. `timeout`: seconds for one process. `tolerance`: the largest Newton correction, in V, of a
+    point that is `ok`.
+    """
+
+    command: str = "ngspice"
+    timeout: float = 120.0
+    tolerance: float = 1e-9
+
+    def version(self) -> str:
+        """What the program calls itself, e.g. `ngspice-39`. Raises `SimulationError` where it is missing or is something else."""
+        return _version(self.command)
+
+    def operating_points(self, netlist, drives=None):
+        equations = Equations(netlist)
+        netlist.check()
+        arrays, samples = values_of(drives, netlist)
+        answer = np.full((samples, len(equations.free)), np.nan)
+        stepped, first = False, 0
+        while first < samples:
+            rest = {name: values[first:] for name, values in arrays.items()}
+            points, log = self._points(netlist, equations.free, rest, samples - first)
+            answer[first : first + len(points)] = points
+            stepped |= bool(_STEPPED.search(log))
+            first += len(points) + 1
+        certificate = equations.certificate(answer, arrays)
+        return operating_points(equations.free, answer, certificate, self.tolerance, self._attributes(netlist, stepped=int(stepped)))
+
+    def _points(self, netlist: Netlist, nodes: tuple[str, ...], drives: Drives, samples: int) -> tuple[np.ndarray, str]:
+        if samples == 1:
+            deck = replace(_at_sample(netlist, drives), analysis=OperatingPoint(nodes))
+        else:
+            counter = VoltageSource(COUNTER, COUNTER, GROUND, 0.0)
+            elements = [
+                Driven(element.name, element, tuple(drives[key].tolist())) if (key := _key(element)) in drives else element
+                for element in netlist.elements
+            ]
+            deck = replace(netlist, elements=(counter, *elements), analysis=Sweep(nodes, COUNTER, samples))
+        plots, log = self._run(deck, "", partial=True)
+        if not plots:
+            return np.empty((0, len(nodes))), log
+        return _table(plots[0], nodes)[:samples], log
+
+    def transient(self, netlist, *, stop, step, start=None):
+        equations = Equations(netlist)
+        netlist.check()
+        netlist.require_nodes(tuple(start or {}), "start")
+        analysis = Transient(equations.free, step, stop, tuple((start or {}).items()))
+        netlist = replace(netlist, options=TRANSIENT_OPTIONS, analysis=analysis)
+        plots, _ = self._run(netlist, "Transient")
+        return voltages(equations.free, _table(plots[0], equations.free), plots[0].values["time"], self._attributes(netlist))
+
+    def noise(self, netlist, nodes, *, lowest, highest):
+        netlist.check()
+        netlist.require_nodes(nodes)
+        source = next(e for e in netlist.elements if isinstance(e, VoltageSource | CurrentSource))
+        netlist = netlist.with_elements(replace(source, ac=1.0))
+        totals = []
+        for node in nodes:
+            plots, _ = self._run(replace(netlist, analysis=Noise((node,), _key(source), lowest, highest)), "Integrated Noise")
+            totals.append(float(plots[0].values["v(onoise_total)"][0]))
+        return deviations(nodes, np.array(totals), self._attributes(netlist, lowest_hertz=lowest, highest_hertz=highest))
+
+    def _attributes(self, netlist: Netlist, **more: float) -> dict[str, str | float]:
+        return {"simulator": self.version(), "netlist": netlist.title, "options": netlist.options, **more}
+
+    def _run(self, deck: Netlist, plot: str, *, partial: bool = False) -> tuple[list[Plot], str]:
+        """The plots whose name begins with `plot`, and what ngspice said. With `partial`, a sweep that broke off is no error."""
+        with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
+            Path(folder, "deck.cir").write_text(deck.spice(), encoding="ascii")
+            code, log = _process([self.command, "-n", "-b", "-r", "out.raw", "deck.cir"], folder, self.timeout)
+            raw = Path(folder, "out.raw")
+            data = raw.read_bytes() if raw.is_file() else b""
+        said = f"; it said: {log.strip()[-800:] or 'nothing'}"
+        if code < 0:
+            raise SimulationError(f"{self.command} was ended by signal {signal.Signals(-code).name} on {deck.title!r}{said}")
+        try:
+            plots = [one for one in read(data) if one.name.startswith(plot)]
+        except RawError as error:
+            raise SimulationError(f"{self.command} left a result that cannot be read on {deck.title!r}: {error}{said}") from error
+        failed = _FAILED.search(log)
+        if failed and not (partial and plots):
+            raise SimulationError(f"{self.command} reported an error on {deck.title!r}: {failed.group().strip()}{said}")
+        if not plots and not partial:
+            raise SimulationError(f"{self.command} gave no result for {deck.title!r} (exit status {code}){said}")
+        return plots, log
+
+
+def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]:
+    """Exit status and output of a process in `folder`, which is its home too; its whole process group is ended at the time limit."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SimulationError(
+            f"{command[0]!r} cannot be run ({error.strerror}); install ngspice (apt install ngspice, brew install ngspice) or name it "
+            "with Ngspice(command=…)"
+        ) from error
+    try:
+        log, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        raise SimulationError(f"{command[0]} did not end within the time limit of {timeout} s") from error
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return process.returncode, log
+
+
+@cache
+def _version(command: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
+        _, said = _process([command, "--version"], folder, 20.0)
+    found = re.search(r"ngspice-[\w.+-]+", said)
+    if not found:
+        raise SimulationError(f"`command` must be ngspice, but {command!r} answers {said[:200]!r}")
+    return found.group()
+
+
+def _key(source: Element) -> str:
+    """The SPICE name by which a source is driven."""
+    return ("V" if isinstance(source, VoltageSource) else "I" if isinstance(source, CurrentSource) else "") + source.name
+
+
+def _at_sample(netlist: Netlist, drives: Drives) -> Netlist:
+    """The netlist with its driven sources at the one value that each has."""
+    fresh = []
+    for element in netlist.elements:
+        if isinstance(element, VoltageSource) and _key(element) in drives:
+            fresh.append(replace(element, volts=float(drives[_key(element)][0])))
+        elif isinstance(element, CurrentSource) and _key(element) in drives:
+            fresh.append(replace(element, amperes=float(drives[_key(element)][0])))
+    return netlist.with_elements(*fresh)
+
+
+def _table(plot: Plot, nodes: tuple[str, ...]) -> np.ndarray:
+    """The voltages (points, nodes) of just the nodes that were asked for."""
+    found = {name[2:-1]: values for name, values in plot.values.items() if name.startswith("v(") and name != "v(v-sweep)"}
+    if set(found) != set(nodes):
+        raise SimulationError(
+            f"ngspice must return the voltages of the netlist's nodes, but returned others: {sorted(set(found) ^ set(nodes))[:10]}"
+        )
+    return np.stack([found[node] for node in nodes], axis=1)

@@ -1,0 +1,41 @@
+"""ngspice's binary raw files."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One table of a raw file: its name, and the values (points,) of each variable. The first variable is the scale."""
+
+    name: str
+    values: dict[str, np.ndarray]
+
+
+class RawError(ValueError):
+    """A raw file that is not what it says."""
+
+
+def read(data: bytes) -> list[Plot]:
+    """The plots of a binary raw file of real numbers, points counted by the length of the data, which a run that failed leaves short."""
+    plots = []
+    while data.strip():
+        head, found, data = data.partition(b"Binary:\n")
+        if not found:
+            raise RawError("the raw file has a header without binary values")
+        fields = dict(re.findall(r"^([A-Z][\w. ]*):[ \t]*(.*?)[ \t]*$", head.decode("utf-8", "replace"), re.MULTILINE))
+        if fields.get("Flags", "real") != "real":
+            raise RawError(f"the raw file must hold real numbers, but holds {fields['Flags']}")
+        try:
+            names = [line.split()[1] for line in head.decode().split("Variables:\n")[1].splitlines() if line.strip()]
+            points = int(fields["No. Points"])
+        except (IndexError, KeyError, ValueError) as error:
+            raise RawError("the raw file's header is damaged") from error
+        whole = 8 * len(names)
+        points = min(points, len(data) // whole) if points else len(data) // whole
+        table = np.frombuffer(data[: points * whole]).reshape(points, len(names))
+        plots.append(Plot(fields.get("Plotname", ""), dict(zip(names, table.T, strict=True))))
+        data = data[points * whole :]
+    return plots

@@ -1,0 +1,93 @@
+"""Netlists of networks from their conductances."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .analyses import OperatingPoint
+from .devices import Device
+from .elements import GROUND, Capacitor, ConductanceMatrix, CurrentSource, Element, Transconductance, VoltageSource
+from .netlist import Netlist
+from .units import number
+
+
+@dataclass(frozen=True)
+class Nudge:
+    """A nudge of the outputs: `siemens` (S, either sign; 0 for a free phase) times the distance to `targets` (V)."""
+
+    siemens: float
+    targets: np.ndarray
+
+
+def input_names(inputs: int) -> tuple[str, ...]:
+    """The nodes of the doubled inputs: `in0p` … for +x, then `in0n` … for −x."""
+    return (*(f"in{i}p" for i in range(inputs)), *(f"in{i}n" for i in range(inputs)))
+
+
+def layer_names(sizes: Sequence[int]) -> list[tuple[str, ...]]:
+    """The nodes of the hidden layers (`h17`; `h2_17` where there are several) and of the outputs (`out4`)."""
+    hidden = len(sizes) - 1
+    names = [tuple(f"h{i}" if hidden == 1 else f"h{layer + 1}_{i}" for i in range(n)) for layer, n in enumerate(sizes[:-1])]
+    return [*names, tuple(f"out{i}" for i in range(sizes[-1]))]
+
+
+def layered(
+    conductances: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    rails: np.ndarray,
+    *,
+    device: Device | None,
+    capacitance: float,
+    nudge: Nudge | None = None,
+    title: str = "Layered resistive network",
+    header: Sequence[str] = (),
+) -> Netlist:
+    """A layered network: input rails, `device` and a capacitance at each hidden node, biases as current sources, and the nudge.
+
+    **Arguments:** `conductances` in S, (nodes of the layer before, nodes of the layer) each, the first with the doubled inputs as rows;
+    0 is left out. `biases`: currents in A into the nodes. `rails`: the inputs' voltages, +x then −x. `capacitance` in F. `nudge`: a
+    voltage-controlled current source per output that pushes siemens · (target − v) into it.
+
+    **Raises** `ValueError` for arrays that do not fit, negative or non-finite conductances, and non-finite numbers.
+    """
+    layers = layer_names([g.shape[1] for g in conductances])
+    before, elements = input_names(len(rails) // 2), []
+    if len(rails) != len(before) or conductances[0].shape[0] != len(rails):
+        raise ValueError(f"`rails` must hold {conductances[0].shape[0]} voltages, but holds {len(rails)}")
+    elements += [VoltageSource(node, node, GROUND, float(v)) for node, v in zip(before, rails, strict=True)]
+    loads = []
+    for index, (g, layer) in enumerate(zip(conductances, layers, strict=True)):
+        elements.append(ConductanceMatrix(f"g{index + 1}", before, layer, np.asarray(g, float)))
+        loads.append(g.sum(0) + (conductances[index + 1].sum(1) if index + 1 < len(layers) else 0.0))
+        before = layer
+    for currents, layer in zip(biases, layers, strict=True):
+        elements += [CurrentSource(f"b{n}", GROUND, n, float(i)) for n, i in zip(layer, currents, strict=True) if i != 0]
+    if device is not None:
+        elements += device.rails()
+        for layer, load in zip(layers[:-1], loads, strict=False):
+            elements += device.elements(layer, load)
+    elements += [Capacitor(node, node, GROUND, capacitance) for layer in layers for node in layer]
+    if nudge is not None:
+        elements += _nudge(nudge, layers[-1])
+    sizes = "-".join(str(n) for n in (len(rails) // 2, *(len(layer) for layer in layers)))
+    return Netlist(
+        title,
+        tuple(elements),
+        (
+            *header,
+            f"Inputs: {len(rails) // 2}, doubled: in0p = +x0, in0n = -x0, ideal sources. Sizes: {sizes}.",
+            f"Hidden nodes: {device.describe() if device is not None else 'linear'}.",
+            f"Outputs: {len(layers[-1])}, one node for each class; the largest voltage decides.",
+            f"Biases: {sum(np.count_nonzero(b) for b in biases)} current sources into nodes (Ib*).",
+            "Nudge: " + (f"Gnudge_*, {number(nudge.siemens)} S from each output to its target." if nudge is not None else "none."),
+            f"Capacitance: {number(capacitance)} F from each hidden and output node to ground.",
+        ),
+        OperatingPoint(layers[-1]),
+    )
+
+
+def _nudge(nudge: Nudge, outputs: tuple[str, ...]) -> list[Element]:
+    sources = [VoltageSource(f"target_{n}", f"target_{n}", GROUND, float(t)) for n, t in zip(outputs, nudge.targets, strict=True)]
+    pushes = [Transconductance(f"nudge_{n}", GROUND, n, f"target_{n}", n, nudge.siemens) for n in outputs]
+    return [*sources, *pushes]
