@@ -44,34 +44,35 @@ class Junction:
 
     def current(self, v: Array, area: Array = 1.0) -> Array:
         """i(v) in A, elementwise."""
-        xp, knee, cubed = self._regions(v)
-        forward = xp.expm1(xp.maximum(v, knee) / self.scale)
-        return area * self.saturation * xp.where(v >= knee, forward, -1 - cubed / xp.minimum(v, knee) ** 3) + self.gmin * v
+        xp, below, forward, ratio = self._regions(v)
+        return area * self.saturation * xp.where(below, -1 - ratio**3, xp.exp(forward / self.scale) - 1) + self.gmin * v
 
     def conductance(self, v: Array, area: Array = 1.0) -> Array:
         """di/dv in S, elementwise."""
-        xp, knee, cubed = self._regions(v)
-        forward = xp.exp(xp.maximum(v, knee) / self.scale) / self.scale
-        return area * self.saturation * xp.where(v >= knee, forward, 3 * cubed / xp.minimum(v, knee) ** 4) + self.gmin
+        xp, below, forward, ratio = self._regions(v)
+        reverse = np.e * ratio**4  # of Is / (N Vt)
+        return area * self.saturation / self.scale * xp.where(below, reverse, xp.exp(forward / self.scale)) + self.gmin
 
     def cocontent(self, v: Array, area: Array = 1.0) -> Array:
         """∫₀ᵛ i(u) du in W, elementwise."""
-        xp, knee, cubed = self._regions(v)
-        forward = self.scale * xp.expm1(xp.maximum(v, knee) / self.scale) - v
-        at_knee = self.scale * np.expm1(-3.0) - knee
-        back = xp.minimum(v, knee)
-        reverse = at_knee - (back - knee) + cubed * (back**-2 - knee**-2) / 2
-        return area * self.saturation * xp.where(v >= knee, forward, reverse) + self.gmin * v**2 / 2
+        xp, below, forward, ratio = self._regions(v)
+        a = 3 * self.scale / np.e
+        at_knee = self.scale * (np.exp(-3.0) - 1) + 3 * self.scale  # of Is, as are the next two
+        reverse = at_knee - (v + 3 * self.scale) + a * (ratio**2 - np.exp(-2.0)) / 2
+        whole = xp.where(below, reverse, self.scale * (xp.exp(forward / self.scale) - 1) - v)
+        return area * self.saturation * whole + self.gmin * v**2 / 2
 
     @property
     def scale(self) -> float:
         """N Vt in V."""
         return self.emission * THERMAL_VOLTAGE
 
-    def _regions(self, v: Array) -> tuple[Any, float, float]:
-        """The namespace of `v`, the voltage −3 N Vt where the law changes, and (3 N Vt/e)³."""
+    def _regions(self, v: Array) -> tuple[Any, Array, Array, Array]:
+        """The namespace of `v`, whether it is below −3 N Vt, `v` held at or above that, and 3 N Vt/(e v) with v held at or below."""
         xp = np if isinstance(v, numbers.Real) else v.__array_namespace__()
-        return xp, -3 * self.scale, (3 * self.scale / np.e) ** 3
+        knee = -3 * self.scale
+        below = v < knee
+        return xp, below, xp.where(below, knee, v), (-knee / np.e) / xp.where(below, v, knee)
 
     def card(self) -> str:
         """Its `.model` line."""

@@ -168,7 +168,10 @@ class Equations:
         f, sizes = self.residual(free[known], chosen)
         j = self.jacobian(free[known], chosen)
         kcl[known] = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
-        correction[known], stable[known] = _newton_step(f, j)
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+        with threadpool_limits(1, "blas"):  # many small factorisations: threads of BLAS would only wait for each other
+            correction[known], stable[known] = _newton_step(f, j)
         return Certificate(correction, kcl, stable)
 
 

@@ -59,4 +59,4 @@ def deviations(nodes: Sequence[str], values: np.ndarray, attributes: Mapping[str
 
 def save(dataset: "xr.Dataset", path: str | Path) -> Path:
     """Writes a dataset as NetCDF-4, whole or not at all."""
-    return write(path, lambda fresh: dataset.to_netcdf(fresh, engine="h5netcdf"))
+    return write(path, lambda fresh: dataset.to_netcdf(fresh, engine="netcdf4"))

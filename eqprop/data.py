@@ -30,7 +30,7 @@ class Data:
 
 
 def digits(seed: int = 0) -> Data:
-    """Scikit-learn's handwritten digits: 1,797 images of 8×8 pixels in [0, 1] and their class, 1,437 for training and 360 for testing.
+    """Scikit-learn's handwritten digits: 1,797 images of 8×8 pixels in [−1, 1] and their class, 1,437 for training and 360 for testing.
 
     The split is drawn with `seed`, equal in the share of each class. (Alpaydin & Kaynak 1998, UCI repository; part of scikit-learn.)
     """
@@ -39,5 +39,5 @@ def digits(seed: int = 0) -> Data:
 
     pixels, labels = load_digits(return_X_y=True)
     labels: Int[np.ndarray, " examples"] = labels.astype(np.int32)
-    train_x, test_x, train_y, test_y = train_test_split(pixels / 16.0, labels, test_size=360, random_state=seed, stratify=labels)
+    train_x, test_x, train_y, test_y = train_test_split(pixels / 8 - 1, labels, test_size=360, random_state=seed, stratify=labels)
     return Data(Split(train_x, train_y), Split(test_x, test_y))

@@ -51,14 +51,16 @@ def emit(
 def require_linear_minimum(net: ep.Resistive, cost: ep.SquaredError, beta: float) -> None:
     """Raises `NudgeError` where |beta| reaches the bound of the network with all its diodes off, below that at any state."""
     linear = eqx.tree_at(lambda n: n.device, net, None, is_leaf=lambda leaf: leaf is net.device)
-    x = jnp.zeros(net.conductances[0].shape[0] // 2)
-    state = linear.init_state(x)
-    bound = float(ep.nudge_bound(linear, cost, x, jnp.zeros(net.biases[-1].size), state))
+    x, y = jnp.zeros(net.conductances[0].shape[0] // 2), jnp.zeros(net.biases[-1].size)
+    bound = float(_bound(linear, cost, x, y, linear.init_state(x)))
     if not -beta < bound:
         raise ep.NudgeError(
             f"`beta` must be above {-bound:.4g} (minus the smallest eigenvalue of the conductance matrix's Schur complement on the outputs "
             f"with all diodes off) for the nudged circuit to have a minimum, but is {beta:.4g}"
         )
+
+
+_bound = eqx.filter_jit(ep.nudge_bound)
 
 
 def targets(cost: ep.SquaredError, ys: np.ndarray, outputs: int) -> np.ndarray:

@@ -34,6 +34,22 @@ def _as_pytree(device: Any) -> Any:
     return device
 
 
+@eqx.filter_custom_jvp
+def _cocontent(device: Any, v: Float[Array, " layer"]) -> Float[Array, " layer"]:
+    """`device.cocontent(v)` with `device.current(v)` as its derivative, which costs half of what differentiating it would."""
+    return device.cocontent(v)
+
+
+@_cocontent.def_jvp
+def _(primals, tangents):
+    device, v = primals
+    device_tangent, v_tangent = tangents
+    tangent = 0.0 if v_tangent is None else device.current(v) * v_tangent
+    if jax.tree.leaves(device_tangent):
+        tangent += eqx.filter_jvp(lambda d: d.cocontent(v), (device,), (device_tangent,))[1]
+    return device.cocontent(v), jnp.broadcast_to(tangent, v.shape)
+
+
 class Resistive(Energy):
     """A layered resistive network; its energy is its co-content in units of `unit` (S·V²), minimised by the node voltages.
 
@@ -124,7 +140,7 @@ class Resistive(Energy):
             value += conductances(g, before, v) - b @ v
             before = v
         if self.device is not None:
-            value += sum(jnp.sum(self.device.cocontent(v)) for v in state[:-1]) / self.unit
+            value += sum(jnp.sum(_cocontent(self.device, v)) for v in state[:-1]) / self.unit
         return value
 
     def init_state(self, x) -> Voltages:

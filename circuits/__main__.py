@@ -1,0 +1,5 @@
+"""`python -m circuits`."""
+
+from .cli import main
+
+raise SystemExit(main())

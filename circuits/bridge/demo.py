@@ -1,0 +1,338 @@
+"""The main job, end to end: train, integrate, emit, simulate, compare, vary, and leave a folder behind."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import eqprop as ep
+import eqprop.plotting
+
+from .. import plotting
+from ..devices import Diode, DiodePair, IdealDiodes
+from ..files import output_folder, write, write_text
+from ..noise import corners, covariance
+from ..reduction import reduce
+from ..results import save
+from ..simulators import Ngspice, SimulationError
+from ..units import BOLTZMANN, ROOM
+from ..variation import Programming, Saturation
+from .comparison import compare
+from .emission import drives, emit, node_names, voltages
+
+SIZES = (64, 100, 10)
+UNIT = 1e-5  # S
+FEW = 4  # test images for what is looked at one by one
+NUDGED = 32  # test images with a nudge
+CHIPS = 16
+SPREADS = (0.0, 0.01, 0.03, 0.10)  # of the conductances
+SATURATION_SPREAD = 0.2  # of the diodes' saturation currents
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One of the networks that the demo trains, and how."""
+
+    device: IdealDiodes | DiodePair
+    input_gain: float
+    cost: ep.SquaredError
+    beta: float
+    rates: dict[str, float]
+    decay: float
+    epochs: int
+    method: ep.Sweeps
+
+
+IDEAL = Setting(IdealDiodes(), 20.0, ep.SquaredError(on=1.0), 1.0, {"conductances*": 0.02}, 0.95, 50, ep.Sweeps(4))
+SHOCKLEY = Setting(
+    DiodePair(saturation=1e-9, bias=0.1), 8.0, ep.SquaredError(on=0.2), 0.5, {"conductances*": 0.2}, 0.96, 40, ep.Sweeps(6)
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One run into the folder `out`: the tools of its steps, and the numbers found so far."""
+
+    out: Path
+    data: ep.data.Data
+    seed: int
+    console: Console
+    simulator: Ngspice
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def report(self, title: str, rows: Mapping[str, tuple[str, float, str]]) -> None:
+        """Prints and keeps numbers, by their name in the summary: what each is, its value, its unit."""
+        table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 0))
+        for name, (what, value, unit) in rows.items():
+            self.numbers[name] = float(value)
+            text = f"{value:.2%}" if unit == "%" else f"{value:.9f}" if unit == "cos" else f"{value:.3g} {unit}"
+            table.add_row(what, text, f"[dim]{name}[/dim]")
+        self.console.print(table, "")
+
+    def figure(self, name: str, ax: Any) -> None:
+        """Writes the figure of `ax` as a PNG."""
+        write(self.out / f"{name}.png", lambda fresh: ax.figure.savefig(fresh, dpi=150))
+
+
+def run(
+    out: str | Path = "demo", *, seed: int = 0, console: Console | None = None, simulator: Ngspice | None = None
+) -> dict[str, Any]:
+    """Runs the main job into the folder `out`, and returns the numbers of its `summary.json`.
+
+    Raises `ValueError` where `out` cannot be written, `RuntimeError` where JAX's x64 mode is off, and what training and ngspice raise.
+    """
+    start = time.perf_counter()
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError("the demo works in float64: call jax.config.update('jax_enable_x64', True) first")
+    demo = Demo(output_folder(out), ep.data.digits(seed), seed, console or Console(), simulator or Ngspice())
+    demo.numbers["ngspice"] = demo.simulator.version()
+    net = train(demo)
+    settle_three_ways(demo, net)
+    emit_decks(demo, net)
+    comparison = against_ngspice(demo, net)
+    check_reduction(demo, net)
+    chips = vary(demo, net)
+    noise(demo, net)
+    transient(demo, net)
+    save(comparison, demo.out / "comparison.nc")
+    save(chips, demo.out / "chips.nc")
+    demo.numbers["demo_seconds"] = time.perf_counter() - start
+    write_text(demo.out / "summary.json", json.dumps(demo.numbers, indent=2) + "\n")
+    conclude(demo)
+    return demo.numbers
+
+
+def train(demo: Demo) -> ep.Resistive:
+    """Trains both networks by centred equilibrium propagation; returns the one with Shockley diodes."""
+    fits = {}
+    for index, (name, setting) in enumerate((("ideal diodes", IDEAL), ("Shockley diodes", SHOCKLEY))):
+        init_key, order_key = jax.random.split(jax.random.fold_in(jax.random.key(demo.seed), index))
+        net = ep.Resistive.init(init_key, SIZES, device=setting.device, unit=UNIT, input_gain=setting.input_gain)
+        fits[name] = ep.fit(
+            net,
+            setting.cost,
+            demo.data,
+            ep.EqProp.centred(setting.beta, setting.method),
+            rates=setting.rates,
+            decay=setting.decay,
+            epochs=setting.epochs,
+            key=order_key,
+            console=demo.console,
+            name=name,
+        )
+    demo.figure("training", eqprop.plotting.training(fits))
+    rows = {}
+    for short, fit in zip(("ideal", "shockley"), fits.values(), strict=True):
+        rows[f"digits_test_accuracy_{short}"] = (f"test images right, {short} diodes", fit.history["test_accuracy"][-1], "%")
+        rows[f"training_seconds_{short}"] = ("  trained in (with compilation)", fit.history["seconds"][-1], "s")
+    demo.report("1. Trained by equilibrium propagation", rows)
+    return fits["Shockley diodes"].net
+
+
+def settle_three_ways(demo: Demo, net: ep.Resistive) -> None:
+    """Free and nudged phases as the RC flow, by blocks and by full Newton."""
+    xs, ys = (jnp.asarray(part[:FEW]) for part in (demo.data.test.x, demo.data.test.y))
+    methods = (ep.GradientFlow(tolerance=1e-11), ep.BlockNewton(tolerance=1e-13), ep.Newton(tolerance=1e-13))
+
+    @eqx.filter_jit
+    def settle(method, beta, starts):
+        return jax.vmap(lambda x, y, s: ep.settle(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, method, s))(xs, ys, starts)
+
+    gap, residual = 0.0, 0.0
+    rest = jax.vmap(net.init_state)(xs)
+    free = [settle(method, jnp.asarray(0.0), rest) for method in methods]
+    phases = [free] + [[settle(m, jnp.asarray(b), f.state) for m, f in zip(methods, free, strict=True)] for b in (SHOCKLEY.beta, -SHOCKLEY.beta)]
+    for phase in phases:
+        if not all(bool(jnp.all(one.settled)) for one in phase):
+            raise ep.NotSettledError("a phase of the demo's trained network did not settle")
+        ends = [voltages(net, one.state) for one in phase]
+        gap = max(gap, *(float(np.max(np.abs(a - b))) for a in ends for b in ends))
+        residual = max(residual, *(net.unit * float(np.max(np.abs(voltages(net, one.residual)))) for one in phase))
+    demo.report(
+        f"2. RC flow, blocks and Newton: one fixed point ({FEW} images, free and nudged)",
+        {
+            "solver_disagreement_volts": ("largest difference between the three", gap, "V"),
+            "solver_residual_amperes": ("largest current left over at a node", residual, "A"),
+        },
+    )
+
+
+def emit_decks(demo: Demo, net: ep.Resistive) -> None:
+    """The netlist of the first test image, free and nudged."""
+    x, y = demo.data.test.x[0], demo.data.test.y[0]
+    for name, beta in (("free", 0.0), ("nudged_plus", SHOCKLEY.beta), ("nudged_minus", -SHOCKLEY.beta)):
+        deck = emit(net, x, y=y, cost=SHOCKLEY.cost, beta=beta)
+        deck.save(demo.out / f"{name}.cir")
+    kept = sum(int(np.count_nonzero(np.asarray(g))) for g in net.conductances)
+    demo.report("3. Netlists: free.cir, nudged_plus.cir, nudged_minus.cir", {"conductances": ("conductances that are not 0", kept, "")})
+
+
+def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
+    """ngspice against the model on all test images, and on some of them with a nudge; their datasets, merged."""
+    test = demo.data.test
+    free = compare(net, test.x, test.y, cost=SHOCKLEY.cost, simulator=demo.simulator)
+    nudged = compare(net, test.x[:NUDGED], test.y[:NUDGED], cost=SHOCKLEY.cost, beta=SHOCKLEY.beta, simulator=demo.simulator)
+    weak = compare(
+        net, test.x[:NUDGED], test.y[:NUDGED], cost=SHOCKLEY.cost, beta=SHOCKLEY.beta / 100, simulator=demo.simulator
+    )
+    demo.console.print("[bold]4-5. ngspice against the model[/bold]", str(free), "", str(nudged), "", sep="\n")
+    for comparison in (free, nudged, weak):
+        if not comparison.agrees:
+            raise SimulationError(f"ngspice and the model do not agree:\n{comparison}")
+    grads, small = nudged.dataset.attrs, weak.dataset.attrs
+    demo.report(
+        "5. Compared",
+        {
+            "fixed_point_error_volts": ("ngspice against the model, all phases", max(free.error, nudged.error, weak.error), "V"),
+            "ideal_model_distance_volts": (
+                "ngspice against ideal diodes",
+                np.max(np.abs(free.dataset.circuit.sel(phase="free") - free.dataset.ideal)),
+                "V",
+            ),
+            "prediction_agreement": ("predictions that agree, ngspice and model", free.agreement, "%"),
+            "ngspice_test_accuracy": ("test images right in ngspice", (free.dataset.circuit_decision == free.dataset.label).mean(), "%"),
+            "gradient_cosine_spice_vs_model": ("gradient cosine, ngspice and model", grads["gradient_cosine_circuit_model"], "cos"),
+            "gradient_cosine_spice_vs_exact": ("gradient cosine, ngspice and exact", grads["gradient_cosine_circuit_exact"], "cos"),
+            "gradient_cosine_model_vs_exact": ("gradient cosine, model and exact", grads["gradient_cosine_model_exact"], "cos"),
+            "gradient_cosine_spice_vs_exact_weak_nudge": (
+                f"the same for ngspice at β = {SHOCKLEY.beta / 100:g}",
+                small["gradient_cosine_circuit_exact"],
+                "cos",
+            ),
+        },
+    )
+    demo.figure("agreement", nudged.plot())
+    return xr.combine_by_coords([free.dataset, nudged.dataset.drop_sel(phase="free")], combine_attrs="override", join="outer", data_vars="all")
+
+
+def check_reduction(demo: Demo, net: ep.Resistive) -> None:
+    """The reduced circuit against the whole one, in ngspice, free and nudged."""
+    test, gap = demo.data.test, 0.0
+    for beta in (0.0, SHOCKLEY.beta, -SHOCKLEY.beta):
+        whole = emit(net, test.x[0], y=test.y[0], cost=SHOCKLEY.cost, beta=beta)
+        over = drives(net, test.x[:FEW], ys=test.y[:FEW], cost=SHOCKLEY.cost)
+        full = demo.simulator.operating_points(whole, over)
+        small = demo.simulator.operating_points(*reduce(whole, over))
+        gap = max(gap, float(np.max(np.abs(full.voltage - small.voltage))))
+    demo.report(
+        "4. Reduction", {"reduction_error_volts": (f"reduced against unreduced netlist, {FEW} images, three phases", gap, "V")}
+    )
+
+
+def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
+    """Chips with spread conductances and saturation currents, in ngspice; accuracy and distance to the nominal circuit."""
+    test = demo.data.test
+    whole, over = emit(net, test.x[0]), drives(net, test.x)
+    outputs = list(node_names(net)[-1])
+    nominal = demo.simulator.operating_points(*reduce(whole, over))
+
+    def simulate(spread: float, chip: int) -> xr.Dataset:
+        varied = (Programming(spread) + Saturation(SATURATION_SPREAD)).chip(whole, seed=demo.seed, number=chip)
+        seen = demo.simulator.operating_points(*reduce(varied, over))
+        return seen[["voltage", "status"]].sel(node=outputs)
+
+    with Progress(console=demo.console, transient=True) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = {(spread, chip): pool.submit(simulate, spread, chip) for spread in SPREADS for chip in range(CHIPS)}
+        made = {at: job.result() for at, job in progress.track(jobs.items(), description="6. chips in ngspice")}
+    data = xr.combine_nested([[made[s, c] for c in range(CHIPS)] for s in SPREADS], ["spread", "chip"], combine_attrs="override")
+    data = data.assign_coords(spread=list(SPREADS), chip=np.arange(CHIPS))
+    wrong = int((data.status != "ok").sum())
+    if wrong:
+        raise SimulationError(f"ngspice's answer is not certified at {wrong} of {data.status.size} points of the chips")
+    label = xr.DataArray(test.y, dims="sample")
+    data["accuracy"] = (data.voltage.argmax("node") == label).mean("sample")
+    data["error"] = np.abs(data.voltage - nominal.voltage.sel(node=outputs)).max(("sample", "node"))
+    data["error"].attrs.update(units="V", long_name="largest distance of an output from the nominal circuit")
+    right = float((nominal.voltage.sel(node=outputs).argmax("node") == label).mean())
+    data.attrs.update(nominal_accuracy=right, saturation_spread=SATURATION_SPREAD, seed=demo.seed)
+    table = Table(title=f"6. {CHIPS} chips a row, saturation currents spread by {SATURATION_SPREAD:.0%}", title_justify="left")
+    for column in ("conductance spread", "accuracy: mean", "lowest", "highest", "output error: mean", "lowest", "highest"):
+        table.add_column(column, justify="right")
+    demo.numbers["chips"] = []
+    for spread in SPREADS:
+        accuracy, error = data.accuracy.sel(spread=spread).values, data.error.sel(spread=spread).values
+        three = {kind: [float(f(values)) for f in (np.mean, np.min, np.max)] for kind, values in (("a", accuracy), ("e", error))}
+        table.add_row(f"{spread:.0%}", *(f"{v:.2%}" for v in three["a"]), *(f"{v:.3g} V" for v in three["e"]))
+        demo.numbers["chips"].append({"spread": spread, "accuracy_mean_min_max": three["a"], "error_volts_mean_min_max": three["e"]})
+    demo.console.print(table, "")
+    demo.figure("spread", plotting.spreads(data))
+    return data
+
+
+def noise(demo: Demo, net: ep.Resistive) -> None:
+    """The outputs' noise at the fixed point: ngspice, Lyapunov's equation, and kT/C without diodes."""
+    whole = emit(net, demo.data.test.x[0])
+    outputs = list(node_names(net)[-1])
+    seen, said = {}, {}
+    for name, deck in (("diodes", whole), ("linear", whole.without(Diode))):
+        small, _ = reduce(deck)
+        point = demo.simulator.operating_points(small)
+        free = point.voltage.values[0]
+        lowest, highest = corners(small, free)
+        around = demo.simulator.noise(small, outputs, lowest=1e-4 * lowest, highest=1e4 * highest)
+        at = [list(point.node.values).index(node) for node in outputs]
+        seen[name], said[name] = around.deviation.values, np.sqrt(np.diag(covariance(small, free))[at])
+    ideal = np.sqrt(BOLTZMANN * ROOM / net.capacitance)
+    demo.report(
+        "6. Noise of the outputs at the fixed point",
+        {
+            "noise_deviation_volts": ("standard deviation in ngspice, mean over outputs", np.mean(seen["diodes"]), "V"),
+            "noise_error_relative": ("ngspice against Lyapunov", np.max(np.abs(seen["diodes"] / said["diodes"] - 1)), ""),
+            "noise_error_relative_to_ktc": ("without diodes: ngspice against kT/C", np.max(np.abs(seen["linear"] / ideal - 1)), ""),
+            "noise_lyapunov_to_ktc": ("without diodes: Lyapunov against kT/C", np.max(np.abs(said["linear"] / ideal - 1)), ""),
+        },
+    )
+
+
+def transient(demo: Demo, net: ep.Resistive) -> None:
+    """The RC flow of one image, free from 0 V and then nudged, and ngspice's transient at the same times."""
+    x, y = jnp.asarray(demo.data.test.x[0]), jnp.asarray(demo.data.test.y[0])
+    names = [node for layer in node_names(net) for node in layer]
+    tau = net.capacitance / net.unit
+    parts, start, rest, zero = [], net.init_state(x), {}, 0.0
+    for beta in (0.0, SHOCKLEY.beta):
+        deck = emit(net, np.asarray(x), y=np.asarray(y), cost=SHOCKLEY.cost, beta=beta)
+        seen = demo.simulator.transient(reduce(deck)[0], stop=3 * tau, step=tau / 500, start=rest)
+        times = seen.time.values
+        flow = ep.trajectory(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, jnp.asarray(times), start=start)
+        parts.append(
+            xr.Dataset(
+                {"circuit": seen.voltage.sel(node=names), "flow": (("time", "node"), voltages(net, flow))},
+            ).assign_coords(time=zero + times)
+        )
+        start = tuple(layer[-1] for layer in flow)
+        rest = dict(zip(names, voltages(net, start).tolist(), strict=True))
+        zero += float(times[-1])
+    data = xr.concat(parts, "time").assign_attrs(nudged_at=float(parts[0].time[-1]))
+    gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))
+    demo.report("7. Transient", {"transient_error_relative": ("RC flow against .tran, relative to full scale", gap, "")})
+    chosen = [names[int(np.argmax(data.flow[-1, :100].values))], names[int(np.argmin(data.flow[-1, :100].values))], "h0"]
+    demo.figure("transient", plotting.transient(data, [*dict.fromkeys(chosen), f"out{int(y)}"]))
+    save(data, demo.out / "transient.nc")
+
+
+def conclude(demo: Demo) -> None:
+    """What was found and where it is, in three lines."""
+    n = demo.numbers
+    demo.console.print(
+        f"Trained by equilibrium propagation, {n['digits_test_accuracy_ideal']:.2%} (ideal diodes) and "
+        f"{n['digits_test_accuracy_shockley']:.2%} (Shockley diodes) of the test images are right.",
+        f"{n['ngspice']} settles within {n['fixed_point_error_volts']:.1e} V of the model and gives its gradient with a cosine of "
+        f"{n['gradient_cosine_spice_vs_model']:.9f}.",
+        f"Netlists, datasets, figures and summary.json are in {demo.out}/, after {n['demo_seconds']:.0f} s.",
+        sep="\n",
+        soft_wrap=True,
+    )

@@ -1,0 +1,26 @@
+"""The command `circuits`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0, or 1 with one line on standard error."""
+    parser = argparse.ArgumentParser(prog="circuits", description="Resistive networks as circuits.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="train a network, emit its netlist, and hold ngspice against the model")
+    demo.add_argument("--out", default="demo", help="folder for netlists, figures and numbers (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="of the split, the networks, the order and the chips (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    import jax  # noqa: PLC0415 - after the arguments are known to be right
+
+    jax.config.update("jax_enable_x64", True)
+    from .bridge.demo import run  # noqa: PLC0415
+
+    try:
+        run(options.out, seed=options.seed)
+    except (ValueError, RuntimeError) as error:
+        print(f"circuits: {error}", file=sys.stderr)
+        return 1
+    return 0

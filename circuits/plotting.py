@@ -1,0 +1,78 @@
+"""Figures of circuits. Every function draws on the axes it is given, or on new ones, and returns them."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+"""Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in dash or marker besides."""
+
+
+def _axes(ax: Any, width: float = 6.4, height: float = 4.4) -> Any:
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure  # noqa: PLC0415 - no window system, and loaded only where a figure is asked for
+
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
+    """Voltages of the circuit over those of the model, all phases, samples and nodes of a comparison's dataset, by layer."""
+    ax = _axes(ax)
+    for index, layer in enumerate(dict.fromkeys(data.layer.values)):
+        model, circuit = (data[name].values[:, :, data.layer.values == layer].ravel() for name in ("model", "circuit"))
+        marker, size = (".", 8) if index == 0 else ("x", 14)
+        ax.scatter(model, circuit, s=size, marker=marker, color=COLOURS[index], linewidths=0.8, label=f"{layer} nodes", rasterized=True)
+    ends = [float(data.model.min()), float(data.model.max())]
+    ax.plot(ends, ends, color="black", linewidth=0.8, linestyle="--", label="equal")
+    gap = float(np.max(np.abs(data.circuit - data.model)))
+    ax.set_title(f"Fixed points: largest difference {gap:.1e} V")
+    ax.set_xlabel("model (V)")
+    ax.set_ylabel(f"{data.attrs['simulator']} (V)")
+    ax.legend()
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
+    """Accuracy over programming spread: each chip, the mean and the range over chips. `data` has `accuracy` (spread, chip)."""
+    ax = _axes(ax)
+    percent = 100 * data.accuracy.transpose("spread", "chip").values
+    position = np.arange(data.spread.size)
+    ax.fill_between(position, percent.min(1), percent.max(1), color=COLOURS[0], alpha=0.2, label="range over chips")
+    offsets = np.linspace(-0.08, 0.08, data.chip.size)
+    for row, values in zip(position, percent, strict=True):
+        label = f"{data.chip.size} chips" if row == 0 else None
+        ax.plot(row + offsets, values, ".", color=COLOURS[0], markersize=4, alpha=0.7, label=label)
+    ax.plot(position, percent.mean(1), "o-", color=COLOURS[1], label="mean")
+    nominal = 100 * float(data.attrs["nominal_accuracy"])
+    ax.axhline(nominal, color="black", linewidth=0.8, linestyle="--", label=f"nominal circuit, {nominal:.2f} %")
+    ax.set_xticks(position, [f"{100 * spread:g}" for spread in data.spread.values])
+    ax.set_xlabel("programming spread of the conductances, standard deviation over mean (%)")
+    ax.set_ylabel("test accuracy (%)")
+    ax.set_title(f"Accuracy on imperfect chips (saturation currents spread by {100 * data.attrs['saturation_spread']:g} %)")
+    ax.legend()
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
+    """The flow's transient with the circuit's on top. `data` has `flow` and `circuit` (time, node) in V over `time` in s."""
+    ax = _axes(ax)
+    nanoseconds = 1e9 * data.time.values
+    for index, node in enumerate(nodes):
+        colour = COLOURS[index % len(COLOURS)]
+        ax.plot(nanoseconds, data.flow.sel(node=node), color=colour, linewidth=3.5, alpha=0.35, label=f"{node}, flow")
+        ax.plot(nanoseconds, data.circuit.sel(node=node), color=colour, linewidth=1, linestyle="--", label=f"{node}, .tran")
+    if "nudged_at" in data.attrs:
+        ax.axvline(1e9 * data.attrs["nudged_at"], color="black", linewidth=0.8, linestyle=":", label="nudge switched on")
+    gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))
+    ax.set_title(f"RC transient: flow and ngspice's .tran differ by {gap:.1e} of full scale")
+    ax.set_xlabel("time (ns)")
+    ax.set_ylabel("node voltage (V)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
