@@ -4,7 +4,7 @@ The formulas use the array namespace of their argument, so that the same lines r
 """
 
 import abc
-import numbers
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,9 @@ class Junction:
         check_name(self.name)
         for field in ("saturation", "emission", "gmin"):
             value = getattr(self, field)
-            plain = isinstance(value, numbers.Real | np.ndarray)  # what JAX traces is checked where it was made
-            if plain and not (np.all(np.isfinite(value)) and np.all(value >= 0 if field == "gmin" else value > 0)):
+            if not isinstance(value, float | int | np.ndarray):
+                continue  # what JAX traces is checked where it was made
+            if not (np.all(np.isfinite(value)) and np.all(value >= 0 if field == "gmin" else value > 0)):
                 raise ValueError(f"`{field}` must be finite and above 0, but is {value}")
 
     def current(self, v: Array, area: Array = 1.0) -> Array:
@@ -50,15 +51,15 @@ class Junction:
     def conductance(self, v: Array, area: Array = 1.0) -> Array:
         """di/dv in S, elementwise."""
         xp, below, forward, ratio = self._regions(v)
-        reverse = np.e * ratio**4  # of Is / (N Vt)
+        reverse = math.e * ratio**4  # of Is / (N Vt)
         return area * self.saturation / self.scale * xp.where(below, reverse, xp.exp(forward / self.scale)) + self.gmin
 
     def cocontent(self, v: Array, area: Array = 1.0) -> Array:
         """∫₀ᵛ i(u) du in W, elementwise."""
         xp, below, forward, ratio = self._regions(v)
-        a = 3 * self.scale / np.e
-        at_knee = self.scale * (np.exp(-3.0) - 1) + 3 * self.scale  # of Is, as are the next two
-        reverse = at_knee - (v + 3 * self.scale) + a * (ratio**2 - np.exp(-2.0)) / 2
+        a = 3 * self.scale / math.e
+        at_knee = self.scale * (math.exp(-3) - 1) + 3 * self.scale  # of Is, as are the next two
+        reverse = at_knee - (v + 3 * self.scale) + a * (ratio**2 - math.exp(-2)) / 2
         whole = xp.where(below, reverse, self.scale * (xp.exp(forward / self.scale) - 1) - v)
         return area * self.saturation * whole + self.gmin * v**2 / 2
 
@@ -69,10 +70,10 @@ class Junction:
 
     def _regions(self, v: Array) -> tuple[Any, Array, Array, Array]:
         """The namespace of `v`, whether it is below −3 N Vt, `v` held at or above that, and 3 N Vt/(e v) with v held at or below."""
-        xp = np if isinstance(v, numbers.Real) else v.__array_namespace__()
+        xp: Any = np if isinstance(v, float | int) else v.__array_namespace__()
         knee = -3 * self.scale
         below = v < knee
-        return xp, below, xp.where(below, knee, v), (-knee / np.e) / xp.where(below, v, knee)
+        return xp, below, xp.where(below, knee, v), (-knee / math.e) / xp.where(below, v, knee)
 
     def card(self) -> str:
         """Its `.model` line."""
@@ -164,7 +165,8 @@ class Device(abc.ABC):
 class DiodePair(Device):
     """Two antiparallel diodes at a node, each to a rail of `bias` volts against it (Kendall et al. 2020, arXiv:2006.01981).
 
-    i(v) = j(v − bias) − j(−v − bias), j being the law of a `Junction`: little current until |v| passes `bias` and a diode's own voltage.
+    i(v) = j(v − bias) − j(−v − bias), j being the law of a `Junction`: little current until |v| passes `bias` and a diode's own
+    voltage.
     """
 
     saturation: float
@@ -174,7 +176,7 @@ class DiodePair(Device):
 
     def __post_init__(self):
         _ = self.junction
-        if isinstance(self.bias, numbers.Real) and not np.isfinite(self.bias):
+        if isinstance(self.bias, float | int) and not np.isfinite(self.bias):
             raise ValueError(f"`bias` must be finite, but is {self.bias}")
 
     @property

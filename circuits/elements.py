@@ -105,9 +105,9 @@ class ConductanceMatrix(Element):
 
     @property
     def nodes(self):
-        used = self.siemens > 0
-        rows = (node for node, any_used in zip(self.rows, used.any(1), strict=True) if any_used)
-        return (*rows, *(node for node, any_used in zip(self.columns, used.any(0), strict=True) if any_used))
+        used = np.asarray(self.siemens > 0)
+        rows = (node for node, any_used in zip(self.rows, np.any(used, axis=1), strict=True) if any_used)
+        return (*rows, *(node for node, any_used in zip(self.columns, np.any(used, axis=0), strict=True) if any_used))
 
     def lines(self):
         ohms = 1 / np.where(self.siemens > 0, self.siemens, 1.0)
@@ -140,7 +140,7 @@ class Capacitor(Element):
 
 @dataclass(frozen=True)
 class VoltageSource(Element):
-    """An ideal source: v_plus − v_minus = `volts`. `ac` is its small-signal amplitude, for the input that a noise analysis refers to."""
+    """An ideal source: v_plus − v_minus = `volts`. `ac` is its small-signal amplitude, needed by the source of a noise analysis."""
 
     name: str
     plus: str
@@ -186,7 +186,7 @@ class CurrentSource(Element):
 
 @dataclass(frozen=True)
 class Transconductance(Element):
-    """A voltage-controlled current source (SPICE's G): `siemens` · (v_control_plus − v_control_minus) leave `plus` and enter `minus`."""
+    """A voltage-controlled current source (SPICE's G): `siemens` · (v_control_plus − v_control_minus) leave `plus`, enter `minus`."""
 
     name: str
     plus: str

@@ -129,8 +129,8 @@ class Equations:
         for group in self._junctions:
             i = group.current(v[:, group.first] - v[:, group.second])
             for total, first, second in ((currents, i, -i), (sizes, np.abs(i), np.abs(i))):
-                np.add.at(total, (slice(None), group.first), first)
-                np.add.at(total, (slice(None), group.second), second)
+                np.add.at(total.T, group.first, first.T)
+                np.add.at(total.T, group.second, second.T)
         for source in self._of(CurrentSource):
             i = _driven(f"I{source.name}", source.amperes, drives, len(free))
             for node, sign in ((source.plus, 1), (source.minus, -1)):
@@ -149,7 +149,7 @@ class Equations:
             g = group.conductance(v[:, group.first] - v[:, group.second])
             first, second = np.minimum(group.first, n), np.minimum(group.second, n)
             for row, column, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
-                np.add.at(j, (slice(None), row, column), sign * g)
+                np.add.at(j.transpose(1, 2, 0), (row, column), sign * g.T)
         return j[:, :n, :n]
 
     def capacitances(self) -> np.ndarray:
@@ -168,7 +168,7 @@ class Equations:
         f, sizes = self.residual(free[known], chosen)
         j = self.jacobian(free[known], chosen)
         kcl[known] = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415
+        from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1, "blas"):  # many small factorisations: threads of BLAS would only wait for each other
             correction[known], stable[known] = _newton_step(f, j)

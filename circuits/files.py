@@ -1,6 +1,5 @@
 """Files that are written whole or not at all."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ def write(path: str | Path, fill: Callable[[Path], object]) -> Path:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         fresh = Path(folder) / path.name
         fill(fresh)
-        os.replace(fresh, path)
+        fresh.replace(path)
     return path
 
 

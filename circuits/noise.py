@@ -1,5 +1,7 @@
 """Thermal and shot noise around an operating point, from the netlist's own linear equations."""
 
+from typing import Any
+
 import numpy as np
 
 from .devices import Diode
@@ -21,7 +23,7 @@ def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None)
 
     Raises `NetlistError` where C is singular: every free node needs a capacitance.
     """
-    from scipy.linalg import solve_continuous_lyapunov  # noqa: PLC0415 - a tenth of a second that `import circuits` need not take
+    from scipy.linalg import solve_continuous_lyapunov
 
     equations = Equations(netlist)
     drives = {} if drives is None else drives
@@ -43,7 +45,7 @@ def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray
     n = len(place)
     s = np.zeros((n + 1, n + 1))
 
-    def add(first: list[int], second: list[int], density: np.ndarray) -> None:
+    def add(first: Any, second: Any, density: np.ndarray) -> None:
         for row, column, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
             np.add.at(s, (row, column), sign * density)
 
@@ -53,10 +55,12 @@ def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray
             first, second = (np.array([place.get(node, n) for node in names]) for names in (element.rows, element.columns))
             add(first[rows], second[columns], 2 * BOLTZMANN * ROOM * element.siemens.ravel())
         elif isinstance(element, Resistor):
-            add(*([place.get(node, n)] for node in element.nodes), np.array([2 * BOLTZMANN * ROOM * element.siemens]))
+            first, second = ([place.get(node, n)] for node in element.nodes)
+            add(first, second, np.array([2 * BOLTZMANN * ROOM * element.siemens]))
         elif isinstance(element, Diode):
             current = element.model.current(whole[element.anode] - whole[element.cathode], element.area)
-            add(*([place.get(node, n)] for node in element.nodes), np.array([CHARGE * abs(current)]))
+            first, second = ([place.get(node, n)] for node in element.nodes)
+            add(first, second, np.array([CHARGE * abs(current)]))
     return s[:n, :n]
 
 

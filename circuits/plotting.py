@@ -14,7 +14,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 def _axes(ax: Any, width: float = 6.4, height: float = 4.4) -> Any:
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure  # noqa: PLC0415 - no window system, and loaded only where a figure is asked for
+    from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained").add_subplot()
 

@@ -63,8 +63,8 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     touched = {node for element in kept if not isinstance(element, VoltageSource) for node in element.nodes}
     kept = [e for e in kept if not isinstance(e, VoltageSource) or touched.intersection(e.nodes) - {GROUND}]
     norton: list[Element] = []
-    for node in load:
-        norton.append(Resistor(f"norton_{node}", node, GROUND, load[node]))
+    for node, siemens in load.items():
+        norton.append(Resistor(f"norton_{node}", node, GROUND, siemens))
         norton.append(CurrentSource(f"norton_{node}", node, GROUND, -float(push[node][0])))
     left = {f"V{e.name}" for e in kept if isinstance(e, VoltageSource)} | {f"I{e.name}" for e in kept if isinstance(e, CurrentSource)}
     fresh = {name: values for name, values in drives.items() if name in left}

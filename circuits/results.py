@@ -17,7 +17,7 @@ def operating_points(
     nodes: Sequence[str], values: np.ndarray, certificate: Certificate, tolerance: float, attributes: Mapping[str, str | float]
 ) -> "xr.Dataset":
     """The dataset that `Simulator.operating_points` describes; nothing is dropped, what failed stands there as failed."""
-    import xarray as xr  # noqa: PLC0415 - half a second that `import circuits` need not take
+    import xarray as xr
 
     answered = np.isfinite(values).all(1)
     status = np.where(~answered, "failed", np.where(certificate.correction <= tolerance, "ok", "uncertified"))
@@ -37,7 +37,7 @@ def operating_points(
 
 def voltages(nodes: Sequence[str], values: np.ndarray, times: np.ndarray, attributes: Mapping[str, str | float]) -> "xr.Dataset":
     """The dataset that `Simulator.transient` describes."""
-    import xarray as xr  # noqa: PLC0415
+    import xarray as xr
 
     return xr.Dataset(
         {"voltage": (("time", "node"), values, {"units": "V"})},
@@ -48,7 +48,7 @@ def voltages(nodes: Sequence[str], values: np.ndarray, times: np.ndarray, attrib
 
 def deviations(nodes: Sequence[str], values: np.ndarray, attributes: Mapping[str, str | float]) -> "xr.Dataset":
     """The dataset that `Simulator.noise` describes."""
-    import xarray as xr  # noqa: PLC0415
+    import xarray as xr
 
     return xr.Dataset(
         {"deviation": ("node", values, {"units": "V", "long_name": "standard deviation"})},

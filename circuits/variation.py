@@ -24,11 +24,12 @@ class Variation(abc.ABC):
         Each element draws from a counter-based generator of its own, keyed by seed, chip, the kind of variation and the element's name.
         """
         elements = []
-        for element in netlist.elements:
+        for nominal in netlist.elements:
+            made = nominal
             for part in self.parts():
-                keys = (zlib.crc32(text.encode()) for text in (type(part).__name__, type(element).__name__, element.name))
-                element = part.vary(element, np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, number, *keys)))))
-            elements.append(element)
+                keys = (zlib.crc32(text.encode()) for text in (type(part).__name__, type(made).__name__, made.name))
+                made = part.vary(made, np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, number, *keys)))))
+            elements.append(made)
         said = " + ".join(map(str, self.parts()))
         return replace(netlist, elements=tuple(elements), header=(*netlist.header, f"Chip {number} of seed {seed}: {said}."))
 

@@ -31,3 +31,4 @@ from .training import fit as fit
 from .verification import cosine as cosine
 from .verification import order_of_error as order_of_error
 from .verification import relative_error as relative_error
+from .verification import require_float64 as require_float64

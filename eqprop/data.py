@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Num
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ def digits(seed: int = 0) -> Data:
 
     The split is drawn with `seed`, equal in the share of each class. (Alpaydin & Kaynak 1998, UCI repository; part of scikit-learn.)
     """
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - half a second that few users of eqprop need
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
 
-    pixels, labels = load_digits(return_X_y=True)
-    labels: Int[np.ndarray, " examples"] = labels.astype(np.int32)
-    train_x, test_x, train_y, test_y = train_test_split(pixels / 8 - 1, labels, test_size=360, random_state=seed, stratify=labels)
-    return Data(Split(train_x, train_y), Split(test_x, test_y))
+    pixels, labels = (np.asarray(part) for part in load_digits(return_X_y=True))
+    train, test = train_test_split(np.arange(len(labels)), test_size=360, random_state=seed, stratify=labels)
+    x, y = pixels / 8 - 1, labels.astype(np.int32)
+    return Data(Split(x[train], y[train]), Split(x[test], y[test]))

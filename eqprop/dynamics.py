@@ -76,6 +76,6 @@ def trajectory(
     """
     state = energy.init_state(x) if start is None else start
     if method is None:
-        method = GradientFlow(diffrax.Tsit5(), diffrax.PIDController(rtol=1e-8, atol=1e-10))
+        method = GradientFlow(solver=diffrax.Tsit5(), controller=diffrax.PIDController(rtol=1e-8, atol=1e-10))
     solution = method._solve(energy, x, state, times[-1], diffrax.SaveAt(ts=times), None)
     return eqx.error_if(solution.ys, ~diffrax.is_successful(solution.result), "the flow's solver gave up: allow more `max_steps`")

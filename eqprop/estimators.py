@@ -139,14 +139,15 @@ class EqProp(Estimator):
     @classmethod
     def one_sided(cls, beta: float, method: Method | None = None) -> "EqProp":
         """[∂E/∂θ(s_β) − ∂E/∂θ(s_0)] / β. Raises `ValueError` for a β that is 0 or not finite."""
-        beta = _nudge(beta)
-        return cls(jnp.stack([beta]), jnp.stack([1 / beta]), ((1, 0),), method)
+        strength = _nudge(beta)
+        return cls(betas=jnp.stack([strength]), weights=jnp.stack([1 / strength]), pairs=((1, 0),), method=method)
 
     @classmethod
     def centred(cls, beta: float, method: Method | None = None) -> "EqProp":
         """[∂E/∂θ(s_β) − ∂E/∂θ(s_−β)] / 2β. Raises `ValueError` for a β that is 0 or not finite."""
-        beta = _nudge(beta)
-        return cls(jnp.stack([beta, -beta]), jnp.stack([1 / (2 * beta)]), ((1, 2),), method)
+        strength = _nudge(beta)
+        betas, weights = jnp.stack([strength, -strength]), jnp.stack([1 / (2 * strength)])
+        return cls(betas=betas, weights=weights, pairs=((1, 2),), method=method)
 
     def estimate(self, energy, cost, xs, ys):
         loss, free = _free_phase(energy, cost, xs, ys, self.method)
@@ -160,13 +161,12 @@ class EqProp(Estimator):
 
     def contrast(self, energy: Energy, xs: Float[Array, "batch ..."], phases: State) -> Energy:
         """The gradient from the states of all phases, wherever they come from: leaves (1 + nudges, batch, …), the free phase first."""
-        total = None
+        terms = []
         for (a, b), weight in zip(self.pairs, self.weights, strict=True):
             middle = jax.tree.map(lambda s, a=a, b=b: (s[a] + s[b]) / 2, phases)
             change = jax.tree.map(lambda s, a=a, b=b, w=weight: (s[a] - s[b]) * w.astype(s.dtype), phases)
-            term = directional_gradient(energy, xs, middle, change)
-            total = term if total is None else jax.tree.map(jnp.add, total, term)
-        return total
+            terms.append(directional_gradient(energy, xs, middle, change))
+        return jax.tree.map(lambda *parts: sum(parts), *terms)
 
     def strongest_negative_nudge(self):
         return float(np.max(-np.asarray(self.betas), initial=0.0))
@@ -204,4 +204,3 @@ def _nudge(beta: float) -> Float[Array, ""]:
     if not np.isfinite(beta) or beta == 0:
         raise ValueError(f"`beta` must be finite and not 0, but is {beta}")
     return jnp.asarray(beta, float)
-

@@ -12,7 +12,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 def training(fits: Mapping[str, Fit], ax: Any = None) -> Any:
     """The error in training and in test over the epochs, on a logarithmic axis, one colour for each named fit."""
     if ax is None:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - no window system, and loaded only where a figure is asked for
+        from matplotlib.figure import Figure
 
         ax = Figure(figsize=(6.4, 4.4), layout="constrained").add_subplot()
     for (name, fit), colour in zip(fits.items(), COLOURS, strict=False):

@@ -37,8 +37,8 @@ class Equilibrium(eqx.Module):
 class Method(eqx.Module):
     """How a phase is settled.
 
-    `tolerance` bounds `Equilibrium.error` as a multiple of max(1, largest |state|), but is never below 256 rounding units of the state's
-    dtype; `None` asks for no tolerance.
+    `tolerance` bounds `Equilibrium.error` as a multiple of max(1, largest |state|), but is never below 256 rounding units of the
+    state's dtype; `None` asks for no tolerance.
     """
 
     tolerance: eqx.AbstractVar[float | None]
@@ -76,7 +76,7 @@ def free_hessian(energy: Energy, x: Array, state: State) -> tuple[Float[Array, "
 
 
 def _leaf_slope(energy: Energy, x: Array, leaves: list[Array], treedef: Any, index: int, direction: Array) -> tuple[Array, Array]:
-    """∂E/∂s of one leaf, and the product of its Hessian with `direction`: for ones the Hessian's diagonal, where the leaf is a block."""
+    """∂E/∂s of one leaf, and its Hessian's product with `direction`: for ones the Hessian's diagonal, where the leaf is a block."""
 
     def value(leaf):
         return energy(jax.tree.unflatten(treedef, [*leaves[:index], leaf, *leaves[index + 1 :]]), x)
@@ -150,7 +150,9 @@ def error(energy: Energy, x: Array, state: State) -> Float[Array, ""]:
     residual = ravel_pytree(force(energy, x, state))[0]
     if leaves_are_blocks(energy, x, state):
         leaves, treedef = jax.tree.flatten(state)
-        curvature = jnp.concatenate([_leaf_slope(energy, x, leaves, treedef, i, jnp.ones_like(s))[1].ravel() for i, s in enumerate(leaves)])
+        curvature = jnp.concatenate(
+            [_leaf_slope(energy, x, leaves, treedef, i, jnp.ones_like(s))[1].ravel() for i, s in enumerate(leaves)]
+        )
     else:
         curvature = jnp.diagonal(free_hessian(energy, x, state)[0])
     return jnp.max(jnp.abs(residual) / jnp.where(residual == 0, 1.0, jnp.abs(curvature)), initial=0.0)
@@ -165,9 +167,9 @@ def threshold(tolerance: float, state: State) -> Float[Array, ""]:
 def relax(energy: Energy, x: Array, *, method: Method | None = None, start: State | None = None, throw: bool = True) -> Equilibrium:
     """Settles one example: a local minimum of `energy(state, x)` within its bounds.
 
-    **Arguments:** `energy`: for a nudged phase, `Nudged(energy, cost, y, beta)`. `method`: `default_method` if not given. `start`: where
-    to start; the energy's `init_state` if not given, and the free state for a nudged phase. `throw`: whether a phase that does not
-    settle is an error; otherwise it is returned with `settled` false.
+    **Arguments:** `energy`: for a nudged phase, `Nudged(energy, cost, y, beta)`. `method`: `default_method` if not given. `start`:
+    where to start; the energy's `init_state` if not given, and the free state for a nudged phase. `throw`: whether a phase that does
+    not settle is an error; otherwise it is returned with `settled` false.
 
     **Raises** `NotSettledError` with the error that was reached, and `ValueError` for an energy that is not a scalar.
     """
@@ -295,7 +297,7 @@ class Newton(Method):
         tolerance = 0.0 if self.tolerance is None else self.tolerance
 
         def direction(flat):
-            hessian, slope, free = free_hessian(energy, x, restore(flat))
+            hessian, slope, _ = free_hessian(energy, x, restore(flat))
             newton = -jnp.linalg.solve(hessian, slope)
             descends = (newton @ slope < 0) & jnp.all(jnp.isfinite(newton))
             return jnp.where(descends, newton, -slope / jnp.maximum(1.0, jnp.max(jnp.abs(slope)))), slope

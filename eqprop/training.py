@@ -32,8 +32,8 @@ class TrainingError(RuntimeError):
 class Fit:
     """A trained network `net` and, one number an epoch, its `history`.
 
-    `history` holds `loss` and `train_accuracy` (seen in passing, before each update), `test_loss`, `test_accuracy` (after the epoch) and
-    `seconds` since the start.
+    `history` holds `loss` and `train_accuracy` (seen in passing, before each update), `test_loss` and `test_accuracy` (after the
+    epoch) and `seconds` since the start.
     """
 
     net: Any
@@ -142,7 +142,12 @@ def fit(
     moments = transform.init(params)
     xs, ys = jnp.asarray(data.train.x), jnp.asarray(data.train.y)
     history: dict[str, list[float]] = {name: [] for name in ("loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")}
-    columns = (TextColumn(name), BarColumn(), TextColumn("{task.completed}/{task.total} epochs  {task.fields[seen]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn(name),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} epochs  {task.fields[seen]}"),
+        TimeElapsedColumn(),
+    )
     start = time.perf_counter()
     with Progress(*columns, console=console, disable=console is None) as progress:
         bar = progress.add_task(name, total=epochs, seen="")

@@ -21,7 +21,7 @@ METHOD = ep.BlockNewton(tolerance=1e-13)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Voltages of a circuit beside those of its model, as `dataset`:
+    """Voltages of a circuit beside those of its model, as `dataset`.
 
     - `circuit`, `model` (phase, sample, node) in V; the phases are `free` and, with a nudge, `+beta` and `-beta`;
     - `status`, `correction` (phase, sample): the simulator's certificate;
@@ -59,7 +59,10 @@ class Comparison:
         data, attrs = self.dataset, self.dataset.attrs
         phase, sample, node = self.worst()
         gap = np.abs(data.circuit - data.model)
-        lines = [f"{data.attrs['netlist']}: {attrs['simulator']} against the model, {data.sample.size} samples, {data.node.size} nodes", ""]
+        lines = [
+            f"{data.attrs['netlist']}: {attrs['simulator']} against the model, {data.sample.size} samples, {data.node.size} nodes",
+            "",
+        ]
         lines.append(f"{'phase':<8}{'layer':<8}{'largest error':>16}{'rms error':>14}{'points ok':>12}")
         for name in data.phase.values:
             ok = int((data.status.sel(phase=name) == "ok").sum())
@@ -69,13 +72,20 @@ class Comparison:
                     f"{name:<8}{layer:<8}{np.max(part):>14.2e} V{np.sqrt(np.mean(part**2)):>12.2e} V{ok:>8}/{data.sample.size}"
                 )
         verdict = "AGREES" if self.agrees else "DIFFERS"
-        lines += ["", f"{verdict}: largest difference {self.error:.2e} V (tolerance {attrs['tolerance_volts']:.0e} V), at {node} in the "]
+        lines += [
+            "",
+            f"{verdict}: largest difference {self.error:.2e} V (tolerance {attrs['tolerance_volts']:.0e} V), at {node} in the ",
+        ]
         lines[-1] += f"{phase} phase of sample {sample}; decisions agree on {self.agreement:.2%} of the samples"
         if "ideal" in data:
             gap = float(np.max(np.abs(data.circuit.sel(phase="free") - data.ideal)))
             same = float((data.circuit_decision == data.ideal_decision).mean())
             lines.append(f"against ideal diodes: up to {gap:.3g} V; decisions agree on {same:.2%}")
-        for pair, title in (("circuit_model", "circuit and model"), ("circuit_exact", "circuit and exact"), ("model_exact", "model and exact")):
+        for pair, title in (
+            ("circuit_model", "circuit and model"),
+            ("circuit_exact", "circuit and exact"),
+            ("model_exact", "model and exact"),
+        ):
             if f"gradient_cosine_{pair}" in attrs:
                 cosine, off = attrs[f"gradient_cosine_{pair}"], attrs[f"gradient_difference_{pair}"]
                 lines.append(f"gradient, {title}: cosine {cosine:.9f}, relative difference {off:.2e}")
@@ -83,7 +93,7 @@ class Comparison:
 
     def plot(self, ax=None):
         """The circuit's voltages over the model's, as `circuits.plotting.agreement` draws them."""
-        from ..plotting import agreement  # noqa: PLC0415 - matplotlib is loaded where a figure is asked for
+        from ..plotting import agreement
 
         return agreement(self.dataset, ax)
 
@@ -108,14 +118,12 @@ def compare(
     **Raises** `RuntimeError` where JAX's x64 mode is off, as volts are compared to 1e-9; `ValueError` for nodes that the model does not
     have and shapes that do not fit; `NudgeError` for a beta without a minimum at −beta; and what the simulator raises.
     """
-    if not jax.config.jax_enable_x64:
-        raise RuntimeError("`compare` works in float64: call jax.config.update('jax_enable_x64', True) first")
+    ep.require_float64("a comparison in volts")
     xs = np.atleast_2d(np.asarray(xs, float))
     nudged = beta != 0
     if (ys is None) != (cost is None) or (nudged and cost is None):
         raise ValueError("`ys` and `cost` must be given together, and with any `beta` other than 0")
-    if nudged:
-        assert cost is not None
+    if nudged and cost is not None:
         require_linear_minimum(model, cost, -abs(beta))
     simulator = Ngspice() if simulator is None else simulator
     netlist = emit(model, xs[0], y=None if ys is None else ys[0], cost=cost) if circuit is None else circuit

@@ -56,9 +56,9 @@ class Setting:
     method: ep.Sweeps
 
 
-IDEAL = Setting(IdealDiodes(), 20.0, ep.SquaredError(on=1.0), 1.0, {"conductances*": 0.02}, 0.95, 50, ep.Sweeps(4))
+IDEAL = Setting(IdealDiodes(), 20.0, ep.SquaredError(on=1.0), 1.0, {"conductances*": 0.02}, 0.95, 50, ep.Sweeps(n=4))
 SHOCKLEY = Setting(
-    DiodePair(saturation=1e-9, bias=0.1), 8.0, ep.SquaredError(on=0.2), 0.5, {"conductances*": 0.2}, 0.96, 40, ep.Sweeps(6)
+    DiodePair(saturation=1e-9, bias=0.1), 8.0, ep.SquaredError(on=0.2), 0.5, {"conductances*": 0.2}, 0.96, 40, ep.Sweeps(n=6)
 )
 
 
@@ -87,16 +87,13 @@ class Demo:
         write(self.out / f"{name}.png", lambda fresh: ax.figure.savefig(fresh, dpi=150))
 
 
-def run(
-    out: str | Path = "demo", *, seed: int = 0, console: Console | None = None, simulator: Ngspice | None = None
-) -> dict[str, Any]:
+def run(out: str | Path = "demo", *, seed: int = 0, console: Console | None = None, simulator: Ngspice | None = None) -> dict[str, Any]:
     """Runs the main job into the folder `out`, and returns the numbers of its `summary.json`.
 
     Raises `ValueError` where `out` cannot be written, `RuntimeError` where JAX's x64 mode is off, and what training and ngspice raise.
     """
     start = time.perf_counter()
-    if not jax.config.jax_enable_x64:
-        raise RuntimeError("the demo works in float64: call jax.config.update('jax_enable_x64', True) first")
+    ep.require_float64("the demo")
     demo = Demo(output_folder(out), ep.data.digits(seed), seed, console or Console(), simulator or Ngspice())
     demo.numbers["ngspice"] = demo.simulator.version()
     net = train(demo)
@@ -154,7 +151,9 @@ def settle_three_ways(demo: Demo, net: ep.Resistive) -> None:
     gap, residual = 0.0, 0.0
     rest = jax.vmap(net.init_state)(xs)
     free = [settle(method, jnp.asarray(0.0), rest) for method in methods]
-    phases = [free] + [[settle(m, jnp.asarray(b), f.state) for m, f in zip(methods, free, strict=True)] for b in (SHOCKLEY.beta, -SHOCKLEY.beta)]
+    phases = [free] + [
+        [settle(m, jnp.asarray(b), f.state) for m, f in zip(methods, free, strict=True)] for b in (SHOCKLEY.beta, -SHOCKLEY.beta)
+    ]
     for phase in phases:
         if not all(bool(jnp.all(one.settled)) for one in phase):
             raise ep.NotSettledError("a phase of the demo's trained network did not settle")
@@ -181,13 +180,11 @@ def emit_decks(demo: Demo, net: ep.Resistive) -> None:
 
 
 def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
-    """ngspice against the model on all test images, and on some of them with a nudge; their datasets, merged."""
+    """Ngspice against the model on all test images, and on some of them with a nudge; their datasets, merged."""
     test = demo.data.test
     free = compare(net, test.x, test.y, cost=SHOCKLEY.cost, simulator=demo.simulator)
     nudged = compare(net, test.x[:NUDGED], test.y[:NUDGED], cost=SHOCKLEY.cost, beta=SHOCKLEY.beta, simulator=demo.simulator)
-    weak = compare(
-        net, test.x[:NUDGED], test.y[:NUDGED], cost=SHOCKLEY.cost, beta=SHOCKLEY.beta / 100, simulator=demo.simulator
-    )
+    weak = compare(net, test.x[:NUDGED], test.y[:NUDGED], cost=SHOCKLEY.cost, beta=SHOCKLEY.beta / 100, simulator=demo.simulator)
     demo.console.print("[bold]4-5. ngspice against the model[/bold]", str(free), "", str(nudged), "", sep="\n")
     for comparison in (free, nudged, weak):
         if not comparison.agrees:
@@ -203,7 +200,11 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
                 "V",
             ),
             "prediction_agreement": ("predictions that agree, ngspice and model", free.agreement, "%"),
-            "ngspice_test_accuracy": ("test images right in ngspice", (free.dataset.circuit_decision == free.dataset.label).mean(), "%"),
+            "ngspice_test_accuracy": (
+                "test images right in ngspice",
+                (free.dataset.circuit_decision == free.dataset.label).mean(),
+                "%",
+            ),
             "gradient_cosine_spice_vs_model": ("gradient cosine, ngspice and model", grads["gradient_cosine_circuit_model"], "cos"),
             "gradient_cosine_spice_vs_exact": ("gradient cosine, ngspice and exact", grads["gradient_cosine_circuit_exact"], "cos"),
             "gradient_cosine_model_vs_exact": ("gradient cosine, model and exact", grads["gradient_cosine_model_exact"], "cos"),
@@ -215,7 +216,8 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
         },
     )
     demo.figure("agreement", nudged.plot())
-    return xr.combine_by_coords([free.dataset, nudged.dataset.drop_sel(phase="free")], combine_attrs="override", join="outer", data_vars="all")
+    more = nudged.dataset.drop_sel(phase="free")
+    return xr.merge([free.dataset, more], join="outer", compat="no_conflicts", combine_attrs="override")
 
 
 def check_reduction(demo: Demo, net: ep.Resistive) -> None:
@@ -227,9 +229,7 @@ def check_reduction(demo: Demo, net: ep.Resistive) -> None:
         full = demo.simulator.operating_points(whole, over)
         small = demo.simulator.operating_points(*reduce(whole, over))
         gap = max(gap, float(np.max(np.abs(full.voltage - small.voltage))))
-    demo.report(
-        "4. Reduction", {"reduction_error_volts": (f"reduced against unreduced netlist, {FEW} images, three phases", gap, "V")}
-    )
+    demo.report("4. Reduction", {"reduction_error_volts": (f"reduced against unreduced netlist, {FEW} images, three phases", gap, "V")})
 
 
 def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:

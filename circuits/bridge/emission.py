@@ -13,12 +13,17 @@ from ..topologies import Nudge, input_names, layer_names, layered
 
 
 def emit(
-    net: ep.Resistive, x: np.ndarray | None = None, *, y: np.ndarray | int | None = None, cost: ep.SquaredError | None = None, beta: float = 0.0
+    net: ep.Resistive,
+    x: np.ndarray | None = None,
+    *,
+    y: np.ndarray | int | None = None,
+    cost: ep.SquaredError | None = None,
+    beta: float = 0.0,
 ) -> Netlist:
     """The netlist of a layered resistive network, for the example `x` (all inputs 0 V if not given).
 
-    **Arguments:** `y`, `cost`: the example's target, and the squared error that says what it means in volts; with them the nudge sources
-    are part of the circuit. `beta`: of the nudge, in units of `net.unit`; 0 for a free phase.
+    **Arguments:** `y`, `cost`: the example's target, and the squared error that says what it means in volts; with them the nudge
+    sources are part of the circuit. `beta`: of the nudge, in units of `net.unit`; 0 for a free phase.
 
     **Raises** `ValueError` where the shapes do not fit, where `y` and `cost` are not given together, or a `beta` without them; and
     `NudgeError` for a `beta` so negative that the circuit with all its diodes off has no minimum.
@@ -44,7 +49,9 @@ def emit(
         capacitance=net.capacitance,
         nudge=nudge,
         title=f"Resistive network {'-'.join(str(n) for n in (inputs, *(b.size for b in biases)))}",
-        header=(f"Unit conductance: {net.unit} S; beta and conductances of the model are in units of it. Input gain: {net.input_gain} V.",),
+        header=(
+            f"Unit conductance: {net.unit} S; beta and conductances of the model are in units of it. Input gain: {net.input_gain} V.",
+        ),
     )
 
 
@@ -55,8 +62,8 @@ def require_linear_minimum(net: ep.Resistive, cost: ep.SquaredError, beta: float
     bound = float(_bound(linear, cost, x, y, linear.init_state(x)))
     if not -beta < bound:
         raise ep.NudgeError(
-            f"`beta` must be above {-bound:.4g} (minus the smallest eigenvalue of the conductance matrix's Schur complement on the outputs "
-            f"with all diodes off) for the nudged circuit to have a minimum, but is {beta:.4g}"
+            f"`beta` must be above {-bound:.4g} (minus the smallest eigenvalue of the conductance matrix's Schur complement on the "
+            f"outputs with all diodes off) for the nudged circuit to have a minimum, but is {beta:.4g}"
         )
 
 

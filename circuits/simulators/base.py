@@ -27,9 +27,9 @@ class Simulator(abc.ABC):
 
         **Arguments:** `drives`: for some sources, by SPICE name, their values (samples,) in V or A; one sample if not given.
 
-        **Returns:** `voltage` (sample, node) of the free nodes in V, and the certificate per sample: `correction` (V), `kcl` (relative),
-        `stable`, and `status`: `ok`, `failed` (no answer; voltages are NaN), `uncertified` (the Newton correction of the netlist's own
-        equations is above the simulator's tolerance) or `saddle` (not a minimum of the co-content).
+        **Returns:** `voltage` (sample, node) of the free nodes in V, and the certificate per sample: `correction` (V), `kcl`
+        (relative), `stable`, and `status`: `ok`, `failed` (no answer; voltages are NaN), `uncertified` (the Newton correction of the
+        netlist's own equations is above the simulator's tolerance) or `saddle` (not a minimum of the co-content).
 
         **Raises** `NetlistError` for a netlist that floats or drives of sources that it does not have, `SimulationError` where the
         simulator is missing, crashes, runs out of time, reports an error or returns other nodes than asked for.

@@ -5,15 +5,13 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..analyses import Analysis, Noise, OperatingPoint, Sweep, Transient
+from ..analyses import Noise, OperatingPoint, Sweep, Transient
 from ..elements import GROUND, CurrentSource, Element, VoltageSource
 from ..equations import Drives, Equations
 from ..netlist import Netlist
@@ -22,14 +20,13 @@ from ..units import number
 from .base import SimulationError, Simulator, values_of
 from .raw import Plot, RawError, read
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22 trtol=1"
 """Tolerances at which a transient lies within some 1e-5 of full scale on the exact one; 8e-3 at ngspice's defaults."""
 
 COUNTER = "sweep_counter"
-_FAILED = re.compile(r"^\s*(?:fatal )?error\b.*|.*\b(?:no such vector|run simulation\(s\) aborted|simulation interrupted).*", re.I | re.M)
+_FAILED = re.compile(
+    r"^\s*(?:fatal )?error\b.*|.*\b(?:no such vector|run simulation\(s\) aborted|simulation interrupted).*", re.I | re.M
+)
 _STEPPED = re.compile(r"(gmin|source) stepping", re.I)
 
 
@@ -94,8 +91,10 @@ class Ngspice(Simulator):
         else:
             counter = VoltageSource(COUNTER, COUNTER, GROUND, 0.0)
             elements = [
-                Driven(element.name, element, tuple(drives[key].tolist())) if (key := _key(element)) in drives else element
-                for element in netlist.elements
+                Driven(e.name, e, tuple(drives[_key(e)].tolist()))
+                if isinstance(e, VoltageSource | CurrentSource) and _key(e) in drives
+                else e
+                for e in netlist.elements
             ]
             deck = replace(netlist, elements=(counter, *elements), analysis=Sweep(nodes, COUNTER, samples))
         plots, log = self._run(deck, "", partial=True)
@@ -152,7 +151,7 @@ def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]
     """Exit status and output of a process in `folder`, which is its home too; its whole process group is ended at the time limit."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - the command is the caller's, its text is ours
             command,
             cwd=folder,
             env=environment,
@@ -176,7 +175,7 @@ def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    return process.returncode, log
+    return process.wait(), log
 
 
 @cache
@@ -189,9 +188,9 @@ def _version(command: str) -> str:
     return found.group()
 
 
-def _key(source: Element) -> str:
+def _key(source: VoltageSource | CurrentSource) -> str:
     """The SPICE name by which a source is driven."""
-    return ("V" if isinstance(source, VoltageSource) else "I" if isinstance(source, CurrentSource) else "") + source.name
+    return ("V" if isinstance(source, VoltageSource) else "I") + source.name
 
 
 def _at_sample(netlist: Netlist, drives: Drives) -> Netlist:

@@ -19,7 +19,7 @@ class RawError(ValueError):
 
 
 def read(data: bytes) -> list[Plot]:
-    """The plots of a binary raw file of real numbers, points counted by the length of the data, which a run that failed leaves short."""
+    """The plots of a binary raw file of real numbers, points counted by the length of the data: a run that fails leaves less."""
     plots = []
     while data.strip():
         head, found, data = data.partition(b"Binary:\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -65,7 +66,8 @@ class Resistive(Energy):
       first has 2 rows for each input.
     - `biases`: one current into each node per layer, in units of `unit` · volt.
     - `device`: any frozen dataclass with `current(v)` in amperes, `cocontent(v)` in watts, both elementwise, and, for ideal diodes,
-      `bounds(n)`, the lowest and highest voltages of n nodes; its array fields learn, its plain numbers do not. `None` for a linear network.
+      `bounds(n)`, the lowest and highest voltages of n nodes; its array fields learn, its plain numbers do not. `None` for a linear
+      network.
     - `unit`: the unit conductance, in siemens. `input_gain`: volts per unit of input.
     - `capacitance`: of each node to ground, in farads; it sets the time constants and no fixed point.
 
@@ -82,7 +84,8 @@ class Resistive(Energy):
     def __check_init__(self):
         if len(self.conductances) != len(self.biases) or not self.conductances:
             raise ValueError(
-                f"`conductances` and `biases` must hold one array for each layer, but hold {len(self.conductances)} and {len(self.biases)}"
+                "`conductances` and `biases` must hold one array for each layer, "
+                f"but hold {len(self.conductances)} and {len(self.biases)}"
             )
         before = self.conductances[0].shape[0]
         if before % 2:
@@ -90,7 +93,8 @@ class Resistive(Energy):
         for layer, (g, b) in enumerate(zip(self.conductances, self.biases, strict=True)):
             if g.ndim != 2 or g.shape[0] != before or b.shape != g.shape[1:]:
                 raise ValueError(
-                    f"`conductances[{layer}]` must have shape ({before}, n) and `biases[{layer}]` (n,), but have {g.shape} and {b.shape}"
+                    f"`conductances[{layer}]` must have shape ({before}, n) and `biases[{layer}]` (n,), "
+                    f"but have {g.shape} and {b.shape}"
                 )
             before = g.shape[1]
             if isinstance(g, jax.core.Tracer):

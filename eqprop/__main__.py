@@ -1,0 +1,5 @@
+"""`python -m eqprop`."""
+
+from .cli import main
+
+raise SystemExit(main())

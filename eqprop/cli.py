@@ -1,0 +1,21 @@
+"""The command `eqprop`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0, or 1 where a check failed."""
+    parser = argparse.ArgumentParser(prog="eqprop", description="Equilibrium propagation.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("verify", help="measure the order at which each estimator's error falls, against the exact gradient")
+    parser.parse_args(arguments)
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from .verification import verify
+
+    table, passed = verify()
+    sys.stdout.write(table + "\n")
+    return 0 if passed else 1

@@ -1,0 +1,39 @@
+import os
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import circuits
+import eqprop as ep
+
+jax.config.update("jax_enable_x64", True)
+
+PAIR = circuits.DiodePair(saturation=1e-9, bias=0.1)
+
+
+@pytest.fixture
+def simulator():
+    if shutil.which("ngspice") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("ngspice is not installed, and CI=true")
+        pytest.skip("ngspice is not installed")
+    return circuits.Ngspice()
+
+
+def network(device=PAIR, sizes=(3, 8, 2), seed=0, unit=1e-5, gain=4.0, biases=0.3):
+    net = ep.Resistive.init(jax.random.key(seed), sizes, device=device, unit=unit, input_gain=gain)
+    random = np.random.default_rng(seed)
+    return ep.Resistive(
+        net.conductances,
+        tuple(jax.numpy.asarray(biases * random.standard_normal(b.shape)) for b in net.biases),
+        device,
+        unit,
+        gain,
+    )
+
+
+def examples(n=5, inputs=3, outputs=2, seed=1):
+    random = np.random.default_rng(seed)
+    return random.uniform(-1, 1, (n, inputs)), random.uniform(-0.3, 0.3, (n, outputs))

@@ -1,0 +1,134 @@
+"""The house rules: who imports whom, what an import loads, and that classes are abstract or final."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import circuits
+import eqprop
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted([*ROOT.glob("eqprop/**/*.py"), *ROOT.glob("circuits/**/*.py")])
+
+
+def imports(path, top_level_only=False):
+    """The absolute names of the modules that a file imports."""
+    package = path.relative_to(ROOT).with_suffix("").parts
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: -node.level]) if node.level else ""
+            name = ".".join(part for part in (base, node.module) if part)
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_eqprop_never_imports_circuits():
+    assert [str(f) for f in FILES if f.is_relative_to(ROOT / "eqprop") for name in imports(f) if name.split(".")[0] == "circuits"] == []
+
+
+def test_only_the_bridge_imports_eqprop():
+    reached = {f for f in FILES if f.is_relative_to(ROOT / "circuits") for name in imports(f) if name.split(".")[0] == "eqprop"}
+    assert reached
+    assert all(f.is_relative_to(ROOT / "circuits/bridge") for f in reached)
+
+
+def test_the_rule_can_fail(tmp_path):
+    """The negative control of the two tests above: such an import is seen."""
+    assert "circuits.devices" in set(imports_of_text("from circuits.devices import DiodePair"))
+    assert "eqprop" in set(imports_of_text("def f():\n    import eqprop as ep"))
+
+
+def imports_of_text(text):
+    path = ROOT / "eqprop" / "_probe.py"
+
+    class Probe(type(path)):
+        def read_text(self, *args, **kwargs):
+            return text
+
+    return imports(Probe(path))
+
+
+def test_modules_form_a_chain():
+    """No cycle among the imports that run when a module is imported."""
+    names = {module_name(f): f for f in FILES}
+    graph = {}
+    for name, path in names.items():
+        found = {target for target in imports(path, top_level_only=True) if target in names}
+        packages = {name.rsplit(".", k)[0] for k in range(1, name.count(".") + 1)}
+        graph[name] = found - packages - {name}
+    done, active = set(), []
+
+    def visit(name):
+        if name in active:
+            raise AssertionError(f"an import cycle: {[*active[active.index(name) :], name]}")
+        if name not in done:
+            active.append(name)
+            for target in graph[name]:
+                visit(target)
+            active.pop()
+            done.add(name)
+
+    for name in graph:
+        visit(name)
+
+
+@pytest.mark.parametrize("forbidden", ["jax", "matplotlib", "xarray", "eqprop"])
+def test_importing_circuits_loads_little(forbidden):
+    code = f"import circuits, sys; sys.exit({forbidden!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_importing_eqprop_changes_no_setting():
+    code = "import jax; before = dict(jax.config.values); import eqprop, sys; sys.exit(before != dict(jax.config.values))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def classes():
+    for package in (eqprop, circuits):
+        for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if info.name.endswith("__main__"):
+                continue
+            module = importlib.import_module(info.name)
+            yield from (c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == info.name)
+
+
+def test_classes_are_abstract_or_final():
+    ours = set(classes())
+    assert len(ours) > 30
+    for one in ours:
+        for base in one.__bases__:
+            if base in ours:
+                exempt = issubclass(base, Exception)
+                assert inspect.isabstract(base) or exempt, f"{one.__name__} extends {base.__name__}, which is not abstract"
+
+
+def test_nothing_is_overridden_twice():
+    ours = set(classes())
+    for one in ours:
+        for name, member in vars(one).items():
+            if not inspect.isfunction(member) or name.startswith("__"):
+                continue
+            owners = [base for base in one.__mro__[1:] if base in ours and inspect.isfunction(vars(base).get(name))]
+            concrete = [base for base in owners if not getattr(vars(base)[name], "__isabstractmethod__", False)]
+            assert len(concrete) <= 1, f"{one.__name__}.{name} overrides {[base.__name__ for base in concrete]}"
+            if concrete:
+                assert inspect.isabstract(concrete[0])
+
+
+def test_modules_can_be_read_in_one_sitting():
+    assert [(str(f), n) for f in FILES if (n := len(f.read_text().splitlines())) > 400] == []

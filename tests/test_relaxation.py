@@ -1,0 +1,135 @@
+"""Settling: every method ends in the same certified minimum, and says so when it does not."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import PAIR, examples, network
+
+import circuits
+import eqprop as ep
+from eqprop.relaxation import default_method, leaves_are_blocks
+
+METHODS = {
+    "blocks": ep.BlockNewton(tolerance=1e-12),
+    "newton": ep.Newton(tolerance=1e-12),
+    "flow": ep.GradientFlow(tolerance=1e-10),
+}
+DEVICES = {"pair": PAIR, "ideal": circuits.IdealDiodes(), "ideal pair": circuits.IdealPair(0.1), "linear": None}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_fixed_point_is_one_and_exact(device, method):
+    net, (xs, _) = network(DEVICES[device]), examples(1)
+    reference = ep.relax(net, xs[0], method=ep.Newton(tolerance=0.0, max_steps=300), throw=False)
+    settled = ep.relax(net, xs[0], method=METHODS[method])
+    gap = max(float(jnp.max(jnp.abs(a - b))) for a, b in zip(settled.state, reference.state, strict=True))
+    assert gap < 1e-9
+    assert float(settled.error) < 1e-9
+    box = net.bounds(xs[0])
+    if box is not None:
+        for layer, low, high in zip(settled.state, *box, strict=True):
+            assert bool(jnp.all((layer >= low) & (layer <= high)))
+
+
+def test_linear_network_against_its_normal_equations():
+    net, (xs, _) = network(None), examples(1)
+    settled = ep.relax(net, xs[0])
+    g1, g2 = net.conductances
+    rails = np.concatenate([4 * xs[0], -4 * xs[0]])
+    top = np.hstack([np.diag(g1.sum(0) + g2.sum(1)), -g2])
+    matrix = np.vstack([top, np.hstack([-g2.T, np.diag(g2.sum(0))])])
+    expected = np.linalg.solve(matrix, np.concatenate([rails @ g1 + net.biases[0], net.biases[1]]))
+    np.testing.assert_allclose(np.concatenate(settled.state), expected, atol=1e-9)
+
+
+def test_the_error_is_the_distance_to_go():
+    """The certificate sees a state that is off: the negative control of every test that trusts it."""
+    net, (xs, _) = network(), examples(1)
+    state = ep.relax(net, xs[0]).state
+    for off in (1e-3, 1e-6):
+        moved = (state[0].at[2].add(off), state[1])
+        seen = ep.settle(net, jnp.asarray(xs[0]), ep.BlockNewton(sweeps=0), moved)
+        assert 0.3 * off < float(seen.error) < 3 * off
+        assert not bool(seen.settled)
+
+
+def test_energy_falls_with_every_sweep():
+    net, (xs, _) = network(), examples(1)
+    x, state = jnp.asarray(xs[0]), net.init_state(jnp.asarray(xs[0]))
+    energies = [float(net(state, x))]
+    for _ in range(6):
+        state = ep.settle(net, x, ep.Sweeps(n=1), state).state
+        energies.append(float(net(state, x)))
+    assert all(after <= before + 1e-12 for before, after in zip(energies, energies[1:], strict=False))
+
+
+def quartic(params, state, x):
+    return state @ params["J"] @ state / 2 - state @ (params["W"] @ x) + jnp.sum(state**4) / 4
+
+
+def coupled():
+    root = np.random.default_rng(0).standard_normal((6, 6))
+    params = {"J": jnp.asarray(root @ root.T), "W": jnp.asarray(np.random.default_rng(1).standard_normal((6, 3)))}
+    return ep.energy(quartic, params, state=jnp.zeros(6), outputs=lambda state: state[-2:])
+
+
+def test_blocks_are_found_and_refused():
+    net, (xs, _) = coupled(), examples(1)
+    x = jnp.asarray(xs[0])
+    assert not leaves_are_blocks(net, x, net.init_state(x))
+    assert isinstance(default_method(net, x), ep.Newton)
+    assert isinstance(default_method(network(), x), ep.BlockNewton)
+    with pytest.raises(ValueError, match=r"nodes inside one leaf of the state interact"):
+        ep.relax(net, x, method=ep.BlockNewton())
+    assert float(ep.relax(net, x).error) < 1e-9
+
+
+def test_a_pytree_of_states_and_a_scalar_leaf():
+    def ring(params, state, x):
+        a, b = state["a"], state["pair"][0]
+        return jnp.sum(jnp.cosh(a)) + b**2 - b * jnp.sum(params * a) / 4 - a @ x
+
+    net = ep.energy(ring, jnp.ones(3), state={"a": jnp.zeros(3), "pair": (jnp.zeros(()),)}, outputs=lambda s: s["a"])
+    blocks, newton = (ep.relax(net, examples(1)[0][0], method=m).state for m in (ep.BlockNewton(tolerance=1e-13), ep.Newton()))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.allclose(a, b, atol=1e-9)), blocks, newton))
+
+
+def test_what_does_not_settle_is_said():
+    net, (xs, _) = network(), examples(1)
+    with pytest.raises(ep.NotSettledError, match=r"the phase did not settle: after 1 steps one more step at a node would still move"):
+        ep.relax(net, xs[0], method=ep.BlockNewton(sweeps=1))
+    assert not bool(ep.relax(net, xs[0], method=ep.BlockNewton(sweeps=1), throw=False).settled)
+    nan = ep.energy(lambda p, s, x: jnp.sum(jnp.log(p * s)), jnp.asarray(1.0), state=-jnp.ones(2), outputs=lambda s: s)
+    with pytest.raises(ep.NotSettledError):
+        ep.relax(nan, xs[0])
+
+
+def test_an_energy_must_be_a_scalar():
+    vector = ep.energy(lambda p, s, x: p * s, jnp.asarray(1.0), state=jnp.zeros(2), outputs=lambda s: s)
+    with pytest.raises(ValueError, match=r"`energy` must return a real scalar, but returned float64 of shape \(2,\)"):
+        ep.relax(vector, examples(1)[0][0])
+
+
+def test_inputs_must_fit():
+    with pytest.raises(ValueError, match=r"`x` must have shape \(3,\), but has \(4,\)"):
+        ep.relax(network(), np.zeros(4))
+
+
+def test_a_batch_is_its_examples():
+    net, (xs, _) = network(), examples(4)
+    batch = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: ep.settle(net, x))(xs))(net, jnp.asarray(xs))
+    for i, x in enumerate(xs):
+        one = ep.relax(net, x)
+        for a, b in zip(one.state, batch.state, strict=True):
+            np.testing.assert_allclose(a, b[i], atol=1e-9)
+
+
+def test_float32_settles_too():
+    net, (xs, _) = network(), examples(1)
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if eqx.is_inexact_array(leaf) else leaf, net)
+    settled = ep.relax(single, xs[0].astype(np.float32))
+    assert all(layer.dtype == jnp.float32 for layer in settled.state)
+    np.testing.assert_allclose(settled.state[0], ep.relax(net, xs[0]).state[0], atol=1e-4)
