@@ -6,6 +6,7 @@ What joins circuits and models (`emit`, `compare`) is loaded, and JAX with it, w
 import importlib
 from typing import TYPE_CHECKING
 
+from . import topologies as topologies
 from .analyses import Noise as Noise
 from .analyses import OperatingPoint as OperatingPoint
 from .analyses import Sweep as Sweep

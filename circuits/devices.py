@@ -91,7 +91,7 @@ class Diode(Element):
     area: float = 1.0
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, self.nodes)
         check_value(self, "area", positive=True)
 
     @property
@@ -114,7 +114,7 @@ class Clamp(Element):
     siemens: float
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, self.nodes)
         check_value(self, "siemens", positive=True)
         if not self.low <= self.high:
             raise ValueError(f"`low` of {self.name} must be at most `high`, but they are {self.low} and {self.high}")

@@ -2,6 +2,7 @@
 
 import abc
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,12 @@ def check_name(name: str) -> None:
         raise ValueError(f"`name` must be letters, digits and _ after a letter, but is {name!r}")
 
 
-def check_names(element: Element) -> None:
+def check_names(name: str, nodes: Iterable[str]) -> None:
     """`check_name` for an element and its nodes, which must be lower case besides, as SPICE folds case."""
-    check_name(element.name)
-    for node in element.nodes:
+    check_name(name)
+    for node in nodes:
         if not _NODE.fullmatch(node) or node == "gnd":
-            raise ValueError(f"a node of {element.name} must be lower-case letters, digits and _, ground being '0', but is {node!r}")
+            raise ValueError(f"a node of {name} must be lower-case letters, digits and _, ground being '0', but is {node!r}")
 
 
 def check_value(element: Element, field: str, *, positive: bool = False) -> None:
@@ -59,7 +60,7 @@ class Resistor(Element):
     siemens: float
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, self.nodes)
         check_value(self, "siemens", positive=True)
 
     @property
@@ -83,7 +84,7 @@ class ConductanceMatrix(Element):
     siemens: np.ndarray
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, (*self.rows, *self.columns))
         if self.siemens.shape != (len(self.rows), len(self.columns)):
             raise ValueError(
                 f"`siemens` of {self.name} must have shape {(len(self.rows), len(self.columns))}, but has {self.siemens.shape}"
@@ -127,7 +128,7 @@ class Capacitor(Element):
     farads: float
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, self.nodes)
         check_value(self, "farads", positive=True)
 
     @property
@@ -149,7 +150,7 @@ class VoltageSource(Element):
     ac: float = 0.0
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, self.nodes)
         check_value(self, "volts")
         check_value(self, "ac")
 
@@ -172,7 +173,7 @@ class CurrentSource(Element):
     ac: float = 0.0
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, self.nodes)
         check_value(self, "amperes")
         check_value(self, "ac")
 
@@ -196,7 +197,7 @@ class Transconductance(Element):
     siemens: float
 
     def __post_init__(self):
-        check_names(self)
+        check_names(self.name, self.nodes)
         check_value(self, "siemens")
 
     @property

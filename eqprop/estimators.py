@@ -94,6 +94,11 @@ _nudge_bounds = eqx.filter_jit(lambda energy, cost, *batch: jax.vmap(lambda *exa
 def require_convex(strength: float, energy: Energy, cost: Cost, xs: Array, ys: Array, states: State, phase: str) -> None:
     """Raises `NudgeError` where `strength`, |β| of a negative nudge, reaches `nudge_bound` at the state of any example."""
     bound = float(np.min(np.asarray(_nudge_bounds(energy, cost, xs, ys, states))))
+    if not bound > 0:
+        raise NudgeError(
+            f"the {phase} state must be an isolated minimum for a negative `beta` to have one too, but the energy is flat or falls "
+            "there (an output without conductances?)"
+        )
     if not strength < bound:
         raise NudgeError(
             f"`beta` must be below {bound:.4g} in size (the smallest eigenvalue of the energy's Schur complement on the outputs at the "

@@ -23,10 +23,11 @@ def simulator():
 
 
 def network(device=PAIR, sizes=(3, 8, 2), seed=0, unit=1e-5, gain=4.0, biases=0.3):
+    """A random network in which every node has some conductance."""
     net = ep.Resistive.init(jax.random.key(seed), sizes, device=device, unit=unit, input_gain=gain)
     random = np.random.default_rng(seed)
     return ep.Resistive(
-        net.conductances,
+        tuple(g.at[0].add(0.02).at[:, 0].add(0.02) for g in net.conductances),
         tuple(jax.numpy.asarray(biases * random.standard_normal(b.shape)) for b in net.biases),
         device,
         unit,

@@ -1,5 +1,7 @@
 """Settling: every method ends in the same certified minimum, and says so when it does not."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -63,7 +65,7 @@ def test_energy_falls_with_every_sweep():
     for _ in range(6):
         state = ep.settle(net, x, ep.Sweeps(n=1), state).state
         energies.append(float(net(state, x)))
-    assert all(after <= before + 1e-12 for before, after in zip(energies, energies[1:], strict=False))
+    assert all(after <= before + 1e-12 for before, after in itertools.pairwise(energies))
 
 
 def quartic(params, state, x):

@@ -134,8 +134,8 @@ def compare(
     for strength in betas.values():
         phase, values = reduce(_with_nudge(netlist, model.unit * strength), drives(model, xs, ys=ys, cost=cost))
         answer = simulator.operating_points(phase, values)
-        if set(answer.node.values) != set(nodes):
-            odd = sorted(set(answer.node.values) ^ set(nodes))
+        odd = sorted(set(answer.node.values.tolist()) ^ set(nodes))
+        if odd:
             raise NetlistError(f"`circuit` must have the free nodes of the model, but differs in {odd[:10]}")
         seen.append(answer)
     answers = xr.concat(seen, xr.DataArray(list(betas), dims="phase", name="phase"), combine_attrs="override").sel(node=nodes)

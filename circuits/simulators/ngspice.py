@@ -24,9 +24,11 @@ TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22
 """Tolerances at which a transient lies within some 1e-5 of full scale on the exact one; 8e-3 at ngspice's defaults."""
 
 COUNTER = "sweep_counter"
-_FAILED = re.compile(
-    r"^\s*(?:fatal )?error\b.*|.*\b(?:no such vector|run simulation\(s\) aborted|simulation interrupted).*", re.I | re.M
+_ERROR = re.compile(
+    r"^\s*(?:fatal )?error\b.*|.*\b(?:no such vector|simulation\(s\) aborted|simulation interrupted).*", re.IGNORECASE | re.MULTILINE
 )
+_UNSOLVED = re.compile(r"timestep too small|iteration limit|op failed|solution failed|no convergence|singular matrix", re.IGNORECASE)
+_UNSOLVED_AT = re.compile(rf"v{COUNTER}\s*=\s*(\d+)", re.IGNORECASE)
 _STEPPED = re.compile(r"(gmin|source) stepping", re.I)
 
 
@@ -53,8 +55,9 @@ class Ngspice(Simulator):
     """ngspice 39 or later, one process a deck.
 
     A sweep over samples is one deck: driven sources become functions of a counter that a `.dc` analysis counts up, so that ngspice
-    parses once and starts each point from the one before. Points are counted in the result; where ngspice gives one up, that point is
-    marked as failed and the sweep starts again, cold, after it. What it answers is certified by the netlist's own equations.
+    parses once and starts each point from the one before. Points are counted in the result; where ngspice gives one up, which ends
+    its sweep, that point is marked as failed and the others are simulated again, cold. What it answers is certified by the netlist's
+    own equations.
 
     ngspice sees only what a `Netlist` writes, runs in an empty private folder, and reads no start-up file.
 
@@ -75,13 +78,16 @@ class Ngspice(Simulator):
         netlist.check()
         arrays, samples = values_of(drives, netlist)
         answer = np.full((samples, len(equations.free)), np.nan)
-        stepped, first = False, 0
-        while first < samples:
-            rest = {name: values[first:] for name, values in arrays.items()}
-            points, log = self._points(netlist, equations.free, rest, samples - first)
+        stepped = False
+        pending = [(0, samples)]
+        while pending:
+            first, last = pending.pop()
+            points, log = self._points(
+                netlist, equations.free, {name: values[first:last] for name, values in arrays.items()}, last - first
+            )
             answer[first : first + len(points)] = points
             stepped |= bool(_STEPPED.search(log))
-            first += len(points) + 1
+            pending += _still_to_do(first, last, len(points), log)
         certificate = equations.certificate(answer, arrays)
         return operating_points(equations.free, answer, certificate, self.tolerance, self._attributes(netlist, stepped=int(stepped)))
 
@@ -126,7 +132,7 @@ class Ngspice(Simulator):
         return {"simulator": self.version(), "netlist": netlist.title, "options": netlist.options, **more}
 
     def _run(self, deck: Netlist, plot: str, *, partial: bool = False) -> tuple[list[Plot], str]:
-        """The plots whose name begins with `plot`, and what ngspice said. With `partial`, a sweep that broke off is no error."""
+        """The plots whose name begins with `plot`, and what ngspice said. With `partial`, a point that it gave up is no error."""
         with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
             Path(folder, "deck.cir").write_text(deck.spice(), encoding="ascii")
             code, log = _process([self.command, "-n", "-b", "-r", "out.raw", "deck.cir"], folder, self.timeout)
@@ -139,12 +145,28 @@ class Ngspice(Simulator):
             plots = [one for one in read(data) if one.name.startswith(plot)]
         except RawError as error:
             raise SimulationError(f"{self.command} left a result that cannot be read on {deck.title!r}: {error}{said}") from error
-        failed = _FAILED.search(log)
-        if failed and not (partial and plots):
+        unsolved = partial and _UNSOLVED.search(log)
+        failed = _ERROR.search(log)
+        if failed and not unsolved:
             raise SimulationError(f"{self.command} reported an error on {deck.title!r}: {failed.group().strip()}{said}")
-        if not plots and not partial:
+        if not (plots and all(len(values) for plot in plots for values in plot.values.values())) and not unsolved:
             raise SimulationError(f"{self.command} gave no result for {deck.title!r} (exit status {code}){said}")
         return plots, log
+
+
+def _still_to_do(first: int, last: int, done: int, log: str) -> list[tuple[int, int]]:
+    """The parts of samples `first` to `last` to simulate after a run that answered the first `done` of them.
+
+    ngspice names the counter's value at the point that it gave up, which is then left out; it may lose the answers before that point.
+    """
+    if done == last - first or last - first == 1:
+        return []
+    named = _UNSOLVED_AT.search(log)
+    if named is None or not done <= int(named.group(1)) < last - first:
+        middle = (first + last) // 2  # it did not say where: halve, until the point stands alone
+        return [(first, middle), (middle, last)]
+    given_up = first + int(named.group(1))
+    return [(a, b) for a, b in ((first + done, given_up), (given_up + 1, last)) if a < b]
 
 
 def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]:

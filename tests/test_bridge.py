@@ -1,0 +1,163 @@
+"""Circuit and model: three ways to one fixed point, and a comparison that can fail."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import PAIR, examples, network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import circuits
+import eqprop as ep
+
+COST = ep.SquaredError()
+
+
+def test_names_are_what_a_designer_expects():
+    deck = circuits.emit(network(), np.array([0.1, 0.2, -0.3]), y=np.zeros(2), cost=COST)
+    assert {"in0p", "in2n", "h7", "out1", "railp", "target_out0"} <= set(deck.nodes)
+    lines = deck.spice().splitlines()
+    assert "Vin2p in2p 0 -1.2" in lines
+    assert "Vin2n in2n 0 1.2" in lines
+    assert "Dh7p h7 railp junction" in lines
+    assert "Dh7n railn h7 junction" in lines
+    header = [line for line in lines if line.startswith("* ")]
+    for word in ("Unit conductance: 1e-05 S", "Outputs: 2", "Biases: 10", "Hidden nodes: a diode to railp (+0.1 V)", "Nudge: Gnudge_*"):
+        assert any(word in line for line in header), word
+    assert ".control" not in deck.spice().lower()
+    assert circuits.emit(network(sizes=(3, 4, 5, 2))).nodes[6] == "h1_0"
+
+
+@given(st.integers(0, 10_000), st.sampled_from([(2, 3, 2), (3, 6, 4, 2), (1, 1, 1)]), st.sampled_from([0.0, 0.005]))
+@settings(max_examples=12, deadline=None)
+def test_energy_equations_and_ngspice_agree(seed, sizes, beta):
+    """Three ways: the minimiser of the co-content, Kirchhoff's law, and ngspice."""
+    net = network(PAIR, sizes, seed)
+    xs, ys = examples(3, sizes[0], sizes[-1], seed)
+    seen = circuits.compare(net, xs, ys, cost=COST, beta=beta)
+    assert seen.agrees, str(seen)
+    assert seen.error < 1e-9
+    deck, sources = circuits.emit(net), circuits.drives(net, xs)
+    certificate = circuits.Equations(deck).certificate(seen.dataset.model.sel(phase="free").values, sources)
+    assert certificate.correction.max() < 1e-9
+    assert certificate.stable.all()
+
+
+def test_the_gradient_from_ngspice_is_the_models():
+    net, (xs, ys) = network(), examples()
+    seen = circuits.compare(net, xs, ys, cost=COST, beta=0.01)
+    attrs = seen.dataset.attrs
+    assert attrs["gradient_cosine_circuit_model"] > 1 - 1e-9
+    assert attrs["gradient_cosine_circuit_exact"] > 1 - 1e-5
+    assert seen.dataset.phase.values.tolist() == ["free", "+beta", "-beta"]
+    assert "AGREES" in str(seen)
+    assert "gradient, circuit and exact: cosine 0.99999" in str(seen) or "cosine 1.0000" in str(seen)
+    assert seen.plot().get_xlabel() == "model (V)"
+
+
+def test_a_diode_turned_round_is_reported():
+    """The comparison can fail: one diode the wrong way in the netlist, and it names the node."""
+    net, (xs, _) = network(), examples()
+    hidden = np.stack([np.asarray(ep.relax(net, x).state[0]) for x in xs])
+    node = f"h{int(np.argmax(hidden.max(0)))}"
+    deck = circuits.emit(net)
+    diode = next(e for e in deck.elements if isinstance(e, circuits.Diode) and e.name == f"{node}p")
+    turned = deck.with_elements(dataclasses.replace(diode, anode=diode.cathode, cathode=diode.anode))
+    seen = circuits.compare(net, xs, circuit=turned)
+    assert not seen.agrees
+    assert seen.error > 1e-3
+    assert seen.worst()[2] == node
+    assert "DIFFERS" in str(seen)
+    assert circuits.compare(net, xs, circuit=deck).agrees
+
+
+def test_a_small_mistake_is_reported_too():
+    net, (xs, _) = network(), examples()
+    deck = circuits.emit(net)
+    matrix = next(e for e in deck.elements if e.name == "g2")
+    off = deck.with_elements(dataclasses.replace(matrix, siemens=matrix.siemens * (1 + 1e-6)))
+    assert not circuits.compare(net, xs, circuit=off).agrees
+
+
+def test_a_circuit_of_other_nodes_is_refused():
+    net, (xs, _) = network(), examples()
+    with pytest.raises(circuits.NetlistError, match=r"`circuit` must have the free nodes of the model, but differs in \['extra'\]"):
+        circuits.compare(
+            net,
+            xs,
+            circuit=dataclasses.replace(
+                circuits.emit(net), elements=(*circuits.emit(net).elements, circuits.Resistor("x", "extra", "0", 1.0))
+            ),
+        )
+
+
+def test_a_failed_point_is_a_difference(tmp_path):
+    from test_ngspice import program, raw_body
+
+    net, (xs, _) = network(sizes=(1, 1, 1)), examples(1, 1, 1)
+    wrong = program(tmp_path, raw_body(["v(h0)", "v(out0)"], [0.0, 0.0]))
+    seen = circuits.compare(net, xs, simulator=wrong)
+    assert not seen.agrees
+    assert set(seen.dataset.status.values.ravel()) == {"uncertified"}
+
+
+def test_a_nudge_beyond_the_bound_is_refused():
+    net, (xs, ys) = network(), examples()
+    for make in (
+        lambda: circuits.emit(net, xs[0], y=ys[0], cost=COST, beta=-50.0),
+        lambda: circuits.compare(net, xs, ys, cost=COST, beta=50.0),
+    ):
+        with pytest.raises(ep.NudgeError, match=r"`beta` must be above -.* Schur complement .* but is -50"):
+            make()
+    circuits.emit(net, xs[0], y=ys[0], cost=COST, beta=50.0)
+
+
+def test_the_nudge_pulls_towards_the_target():
+    net, (xs, ys) = network(), examples(1)
+    seen = circuits.compare(net, xs, ys, cost=COST, beta=0.1).dataset
+    outputs = ["out0", "out1"]
+    distance = np.abs(seen.circuit.sel(node=outputs) - ys[0])
+    assert bool((distance.sel(phase="+beta") < distance.sel(phase="free")).all())
+    assert bool((distance.sel(phase="-beta") > distance.sel(phase="free")).all())
+
+
+def test_arguments_go_together():
+    net, (xs, ys) = network(), examples()
+    with pytest.raises(ValueError, match="`y` and `cost` must be given together"):
+        circuits.emit(net, xs[0], y=ys[0])
+    with pytest.raises(ValueError, match="`ys` and `cost` must be given together"):
+        circuits.compare(net, xs, beta=0.1)
+    with pytest.raises(ValueError, match=r"`x` must have shape \(3,\), but has \(4,\)"):
+        circuits.emit(net, np.zeros(4))
+
+
+def test_the_ideal_network_is_emitted_too(simulator):
+    net, (xs, _) = network(circuits.IdealDiodes()), examples(1)
+    seen = simulator.operating_points(circuits.emit(net, xs[0]))
+    model = np.concatenate(ep.relax(net, xs[0]).state)
+    nodes = [f"h{i}" for i in range(8)] + ["out0", "out1"]
+    np.testing.assert_allclose(seen.voltage.sel(node=nodes).values[0], model, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"conductances": (jnp.ones((6, 8)), jnp.full((8, 2), -0.1))},
+            r"`conductances\[1\]` must be finite and at least 0, but is -0.1",
+        ),
+        (
+            {"conductances": (jnp.full((6, 8), jnp.nan), jnp.ones((8, 2)))},
+            r"`conductances\[0\]` must be finite and at least 0, but is nan",
+        ),
+        ({"conductances": (jnp.ones((6, 7)), jnp.ones((8, 2)))}, r"`conductances\[0\]` must have shape \(6, n\)"),
+        ({"conductances": (jnp.ones((5, 8)), jnp.ones((8, 2)))}, "must have two rows"),
+        ({"unit": 0.0}, "`unit` must be finite and above 0, but is 0.0"),
+        ({"capacitance": np.nan}, "`capacitance` must be finite and above 0, but is nan"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(network(), **change)

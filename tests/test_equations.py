@@ -1,0 +1,174 @@
+"""The nodal equations, the reduction and the noise, against circuits that have a formula and against each other."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_netlist import divider
+
+import circuits
+from circuits.noise import corners
+from circuits.units import BOLTZMANN, CHARGE, ROOM, THERMAL_VOLTAGE
+
+KT = BOLTZMANN * ROOM
+
+
+@st.composite
+def layered(draw):
+    """A random layered circuit: sizes, conductances (some absent), a device, biases and a nudge."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    inputs, hidden, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    sizes = [2 * inputs, hidden, outputs]
+    matrices = [1e-5 * random.uniform(0, 1, (a, b)) * (random.uniform(size=(a, b)) < 0.8) for a, b in itertools.pairwise(sizes)]
+    for matrix in matrices:
+        matrix[0] += 1e-6
+        matrix[:, 0] += 1e-6
+    device = draw(st.sampled_from([None, circuits.DiodePair(1e-9, 0.1), circuits.DiodePair(1e-12, 0.0, 1.5)]))
+    return circuits.topologies.layered(
+        matrices,
+        [1e-6 * random.standard_normal(n) for n in sizes[1:]],
+        random.uniform(-3, 3, 2 * inputs),
+        device=device,
+        capacitance=1e-12,
+        nudge=circuits.topologies.Nudge(draw(st.sampled_from([0.0, 1e-6, -1e-8])), random.uniform(-1, 1, outputs)),
+    )
+
+
+@given(layered(), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_reduction_changes_no_equation(netlist, seed):
+    """At any voltages, not just at the fixed point, the currents and the Jacobian of every free node stay what they were."""
+    random = np.random.default_rng(seed)
+    drives = {f"V{e.name}": random.uniform(-3, 3, 4) for e in netlist.elements if isinstance(e, circuits.VoltageSource)}
+    small, fewer = circuits.reduce(netlist, drives)
+    whole, part = circuits.Equations(netlist), circuits.Equations(small)
+    assert len(small.nodes) < len(netlist.nodes)
+    v = dict(zip(whole.free, random.uniform(-0.5, 0.5, (len(whole.free), 4)), strict=True))
+    assert set(part.free) == set(whole.free)
+    order = [part.free.index(node) for node in whole.free]
+    before, sizes = whole.residual(np.stack([v[n] for n in whole.free], 1), drives)
+    after, _ = part.residual(np.stack([v[n] for n in part.free], 1), fewer)
+    assert np.all(np.abs(after[:, order] - before) <= 1e-13 * sizes + 1e-25)
+    j = part.jacobian(np.stack([v[n] for n in part.free], 1), fewer)[:, order][:, :, order]
+    np.testing.assert_allclose(j, whole.jacobian(np.stack([v[n] for n in whole.free], 1), drives), rtol=1e-12, atol=1e-18)
+
+
+def test_a_reduction_that_lost_a_conductance_is_seen():
+    netlist = divider()
+    small, _ = circuits.reduce(netlist)
+    norton = next(e for e in small.elements if e.name == "norton_mid" and isinstance(e, circuits.Resistor))
+    v = np.array([[0.25]])
+    f, _ = circuits.Equations(small).residual(v, {})
+    assert abs(f[0, 0]) < 1e-18
+    wrong = small.with_elements(dataclasses.replace(norton, siemens=0.99 * norton.siemens))
+    assert abs(circuits.Equations(wrong).residual(v, {})[0][0, 0]) > 1e-6
+
+
+@given(layered())
+@settings(max_examples=30, deadline=None)
+def test_jacobian_is_the_slope_of_the_residual(netlist):
+    equations = circuits.Equations(netlist)
+    v = np.random.default_rng(0).uniform(-0.4, 0.4, (1, len(equations.free)))
+    j = equations.jacobian(v, {})[0]
+    for k in range(v.shape[1]):
+        step = 1e-6 * np.eye(v.shape[1])[k]
+        up, down = (equations.residual(v + s * step, {})[0][0] for s in (1, -1))
+        np.testing.assert_allclose(j[:, k], (up - down) / 2e-6, rtol=1e-4, atol=1e-10)
+
+
+def test_the_divider():
+    equations = circuits.Equations(divider())
+    assert equations.free == ("mid",)
+    good = equations.certificate(np.array([[0.25]]), {})
+    assert good.correction[0] < 1e-15
+    assert good.kcl[0] < 1e-15
+    assert good.stable[0]
+    off = equations.certificate(np.array([[0.25 + 1e-7], [np.nan]]), {})
+    np.testing.assert_allclose(off.correction[0], 1e-7, rtol=1e-6)
+    assert np.isnan(off.correction[1])
+    assert not off.stable[1]
+
+
+def test_a_saddle_is_not_stable():
+    push = circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3)
+    seen = circuits.Equations(divider(push)).certificate(np.array([[-1.0]]), {})
+    assert seen.correction[0] < 1e-12
+    assert not seen.stable[0]
+
+
+def test_tellegens_theorem():
+    """The power of all elements adds up to nothing at a fixed point, and to something elsewhere."""
+    equations = circuits.Equations(divider(circuits.CurrentSource("extra", "0", "mid", 2e-3)))
+    v_mid = (1e-3 * 1.0 + 2e-3) / 4e-3
+
+    def power(v):
+        f, _ = equations.residual(np.array([[v]]), {})
+        resistors = 1e-3 * (1 - v) ** 2 + 3e-3 * v**2
+        source = 1e-3 * (1 - v) * 1.0 + 2e-3 * v
+        return f[0, 0] * v, resistors - source
+
+    assert np.allclose(power(v_mid), 0, atol=1e-18)
+    np.testing.assert_allclose(*power(0.6), rtol=1e-9)
+    assert abs(power(0.6)[0]) > 1e-5
+
+
+def test_sources_must_be_grounded():
+    with pytest.raises(circuits.NetlistError, match="voltage source Vx must be between a node and ground"):
+        circuits.Equations(divider(circuits.VoltageSource("x", "mid", "p", 1.0)))
+    with pytest.raises(circuits.NetlistError, match="node 'in' must have one voltage source"):
+        circuits.Equations(divider(circuits.VoltageSource("x", "in", "0", 1.0)))
+
+
+def rc(*more, farads=2e-12):
+    return divider(circuits.Capacitor("c", "mid", "0", farads), *more)
+
+
+def test_linear_noise_is_kt_over_c():
+    np.testing.assert_allclose(circuits.covariance(rc(), np.array([0.25])), [[KT / 2e-12]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("emission", [1.0, 1.5])
+def test_a_forward_diode_has_half_of_kt_over_c(emission):
+    """Shot noise q|I| against the slope I/(N Vt): N kT/2C for a diode that a current drives far forward."""
+    law = circuits.Junction(1e-12, emission, gmin=0.0)
+    netlist = circuits.Netlist(
+        "Diode",
+        (
+            circuits.CurrentSource("in", "0", "a", 1e-4),
+            circuits.Diode("one", "a", "0", law),
+            circuits.Capacitor("c", "a", "0", 1e-12),
+        ),
+    )
+    v = emission * THERMAL_VOLTAGE * np.log1p(1e-4 / 1e-12)
+    np.testing.assert_allclose(circuits.covariance(netlist, np.array([v])), [[emission * KT / 2e-12]], rtol=1e-6)
+
+
+def test_shot_noise_of_a_bias():
+    netlist = rc(circuits.Diode("d", "mid", "0", circuits.Junction(1e-9)))
+    v = 0.2
+    law = circuits.Junction(1e-9)
+    density = 2 * KT * 4e-3 + CHARGE * law.current(v)
+    expected = density / (2 * 2e-12 * (4e-3 + law.conductance(v)))
+    np.testing.assert_allclose(circuits.covariance(netlist, np.array([v])), [[expected]], rtol=1e-10)
+
+
+def test_noise_needs_capacitances():
+    with pytest.raises(circuits.NetlistError, match=r"every free node must have a capacitance .*\['mid'\]"):
+        circuits.covariance(divider(), np.array([0.25]))
+
+
+def test_corner_frequency():
+    np.testing.assert_allclose(corners(rc(), np.array([0.25])), 4e-3 / 2e-12 / (2 * np.pi))
+
+
+def test_ngspice_noise_agrees(simulator):
+    netlist = rc(circuits.Diode("d", "mid", "0", circuits.Junction(1e-6)), farads=1e-12)
+    point = simulator.operating_points(netlist).voltage.values[0]
+    lowest, highest = corners(netlist, point)
+    seen = simulator.noise(netlist, ["mid"], lowest=1e-4 * lowest, highest=1e4 * highest).deviation.values
+    said = np.sqrt(np.diag(circuits.covariance(netlist, point)))
+    np.testing.assert_allclose(seen, said, rtol=2e-3)
+    assert abs(said[0] / np.sqrt(KT / 1e-12) - 1) > 1e-4  # not kT/C: the diode is in it
