@@ -24,6 +24,8 @@ def read(data: bytes) -> list[Plot]:
     while data.strip():
         head, found, data = data.partition(b"Binary:\n")
         if not found:
+            if re.search(rb"^No\. Points:\s*0\s*$", head, re.MULTILINE):
+                break  # an analysis that found nothing leaves its header without values
             raise RawError("the raw file has a header without binary values")
         fields = dict(re.findall(r"^([A-Z][\w. ]*):[ \t]*(.*?)[ \t]*$", head.decode("utf-8", "replace"), re.MULTILINE))
         if fields.get("Flags", "real") != "real":
