@@ -22,19 +22,47 @@ def _axes(ax: Any, width: float = 6.4, height: float = 4.4) -> Any:
 def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
     """Voltages of the circuit over those of the model, all phases, samples and nodes of a comparison's dataset, by layer."""
     ax = _axes(ax)
-    for index, layer in enumerate(dict.fromkeys(data.layer.values)):
-        model, circuit = (data[name].values[:, :, data.layer.values == layer].ravel() for name in ("model", "circuit"))
+    for index, (layer, model, circuit) in enumerate(_layers(data)):
         marker, size = (".", 8) if index == 0 else ("x", 14)
         ax.scatter(model, circuit, s=size, marker=marker, color=COLOURS[index], linewidths=0.8, label=f"{layer} nodes", rasterized=True)
     ends = [float(data.model.min()), float(data.model.max())]
     ax.plot(ends, ends, color="black", linewidth=0.8, linestyle="--", label="equal")
-    gap = float(np.max(np.abs(data.circuit - data.model)))
-    ax.set_title(f"Fixed points: largest difference {gap:.1e} V")
+    ax.set_title("Fixed points")
     ax.set_xlabel("model (V)")
     ax.set_ylabel(f"{data.attrs['simulator']} (V)")
     ax.legend()
     ax.grid(alpha=0.3)
     return ax
+
+
+def differences(data: "xr.Dataset", ax: Any = None) -> Any:
+    """The distribution of |circuit − model| of a comparison's dataset, by layer, with its tolerance."""
+    ax = _axes(ax)
+    smallest = 1e-17  # V, where what is equal to the last bit is shown
+    bins = np.logspace(
+        np.log10(smallest), np.log10(max(2 * data.attrs["tolerance_volts"], 2 * float(np.abs(data.circuit - data.model).max()))), 60
+    )
+    for index, (layer, model, circuit) in enumerate(_layers(data)):
+        gap = np.maximum(np.abs(circuit - model), smallest)
+        style = {"histtype": "stepfilled", "alpha": 0.5} if index == 0 else {"histtype": "step", "linewidth": 1.5}
+        ax.hist(gap, bins=bins, color=COLOURS[index], label=f"{layer} nodes, at most {gap.max():.1e} V", **style)
+    ax.axvline(data.attrs["tolerance_volts"], color="black", linestyle="--", linewidth=0.8, label="tolerance")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_title("Differences")
+    ax.set_xlabel(f"|{data.attrs['simulator']} − model| (V)")
+    ax.set_ylabel("nodes, over samples and phases")
+    ax.legend(loc="upper right")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def _layers(data: "xr.Dataset") -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, model's and circuit's voltages of each layer of a comparison."""
+    return [
+        (str(layer), *(data[name].values[:, :, data.layer.values == layer].ravel() for name in ("model", "circuit")))
+        for layer in dict.fromkeys(data.layer.values)
+    ]
 
 
 def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
@@ -61,16 +89,16 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
 
 def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
     """The flow's transient with the circuit's on top. `data` has `flow` and `circuit` (time, node) in V over `time` in s."""
-    ax = _axes(ax)
+    ax = _axes(ax, width=8.0)
     nanoseconds = 1e9 * data.time.values
     for index, node in enumerate(nodes):
         colour = COLOURS[index % len(COLOURS)]
-        ax.plot(nanoseconds, data.flow.sel(node=node), color=colour, linewidth=3.5, alpha=0.35, label=f"{node}, flow")
-        ax.plot(nanoseconds, data.circuit.sel(node=node), color=colour, linewidth=1, linestyle="--", label=f"{node}, .tran")
+        ax.plot(nanoseconds, data.flow.sel(node=node), color=colour, linewidth=4, alpha=0.35, label=f"{node}, RC flow")
+        ax.plot(nanoseconds, data.circuit.sel(node=node), color=colour, linewidth=1, linestyle="--", label=f"{node}, ngspice's .tran")
     if "nudged_at" in data.attrs:
         ax.axvline(1e9 * data.attrs["nudged_at"], color="black", linewidth=0.8, linestyle=":", label="nudge switched on")
     gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))
-    ax.set_title(f"RC transient: flow and ngspice's .tran differ by {gap:.1e} of full scale")
+    ax.set_title(f"Transient: largest difference {gap:.1e} of full scale")
     ax.set_xlabel("time (ns)")
     ax.set_ylabel("node voltage (V)")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")

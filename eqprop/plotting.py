@@ -11,6 +11,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 
 def training(fits: Mapping[str, Fit], ax: Any = None) -> Any:
     """The error in training and in test over the epochs, on a logarithmic axis, one colour for each named fit."""
+    from matplotlib.ticker import LogLocator
+
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -24,7 +26,8 @@ def training(fits: Mapping[str, Fit], ax: Any = None) -> Any:
     ax.set_ylabel("images decided wrongly (%)")
     ax.set_title("Training by equilibrium propagation")
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_formatter("")
     ax.legend()
     ax.grid(alpha=0.3, which="both")
     return ax

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -215,7 +216,10 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
             ),
         },
     )
-    demo.figure("agreement", nudged.plot())
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    nudged.plot(left)
+    demo.figure("agreement", plotting.differences(nudged.dataset, right))
     more = nudged.dataset.drop_sel(phase="free")
     return xr.merge([free.dataset, more], join="outer", compat="no_conflicts", combine_attrs="override")
 
@@ -319,8 +323,9 @@ def transient(demo: Demo, net: ep.Resistive) -> None:
     data = xr.concat(parts, "time").assign_attrs(nudged_at=float(parts[0].time[-1]))
     gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))
     demo.report("7. Transient", {"transient_error_relative": ("RC flow against .tran, relative to full scale", gap, "")})
-    chosen = [names[int(np.argmax(data.flow[-1, :100].values))], names[int(np.argmin(data.flow[-1, :100].values))], "h0"]
-    demo.figure("transient", plotting.transient(data, [*dict.fromkeys(chosen), f"out{int(y)}"]))
+    hidden = data.flow.isel(time=-1, node=slice(SIZES[1]))
+    chosen = [str(hidden.node.values[k]) for k in (int(hidden.argmax()), int(hidden.argmin()))]
+    demo.figure("transient", plotting.transient(data, [*chosen, f"out{int(y)}", f"out{(int(y) + 1) % SIZES[2]}"]))
     save(data, demo.out / "transient.nc")
 
 
