@@ -38,6 +38,6 @@ if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
     install "$("$PYTHON" -c 'import sys; print(f"python{sys.version_info[0]}.{sys.version_info[1]}-venv")')"
 fi
 
-[ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --clear .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,test]'
 PYRIGHT_PYTHON_IGNORE_WARNINGS=1 .venv/bin/pyright --version # fetches what it runs, so that tests need no network

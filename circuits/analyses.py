@@ -3,6 +3,8 @@
 import abc
 from dataclasses import dataclass
 
+import numpy as np
+
 from .units import number
 
 
@@ -51,6 +53,14 @@ class Transient(Analysis):
     stop: float
     start: tuple[tuple[str, float], ...] = ()
 
+    def __post_init__(self):
+        for field in ("step", "stop"):
+            if not (np.isfinite(getattr(self, field)) and getattr(self, field) > 0):
+                raise ValueError(f"`{field}` must be finite and above 0, but is {getattr(self, field)}")
+        for node, volts in self.start:
+            if not np.isfinite(volts):
+                raise ValueError(f"`start` must be finite, but is {volts} at {node}")
+
     def lines(self):
         initial = [f".ic v({node})={number(volts)}" for node, volts in self.start]
         times = f".tran {number(self.step)} {number(self.stop)} 0 {number(self.step)} uic"
@@ -69,6 +79,12 @@ class Noise(Analysis):
     lowest: float
     highest: float
     points: int = 40
+
+    def __post_init__(self):
+        if not (np.isfinite(self.highest) and 0 < self.lowest < self.highest):
+            raise ValueError(
+                f"`lowest` and `highest` must be finite and 0 < lowest < highest, but are {self.lowest} and {self.highest}"
+            )
 
     def lines(self):
         return [f".noise v({self.nodes[0]}) {self.source} dec {self.points} {number(self.lowest)} {number(self.highest)}"]

@@ -13,14 +13,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--out", default="demo", help="folder for netlists, figures and numbers (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="of the split, the networks, the order and the chips (default: %(default)s)")
     options = parser.parse_args(arguments)
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    from .bridge.demo import run
-
     try:
+        import jax
+        import matplotlib  # noqa: F401 - so that it is not missed after the training
+
+        jax.config.update("jax_enable_x64", True)
+        from .bridge.demo import run
+
         run(options.out, seed=options.seed)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         sys.stderr.write(f"circuits: {error}\n")
         return 1
     return 0

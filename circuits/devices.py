@@ -38,10 +38,12 @@ class Junction:
         check_name(self.name)
         for field in ("saturation", "emission", "gmin"):
             value = getattr(self, field)
-            if not isinstance(value, float | int | np.ndarray):
-                continue  # what JAX traces is checked where it was made
+            try:
+                value = np.asarray(value, float)
+            except TypeError:  # a JAX tracer has no value
+                continue
             if not (np.all(np.isfinite(value)) and np.all(value >= 0 if field == "gmin" else value > 0)):
-                raise ValueError(f"`{field}` must be finite and above 0, but is {value}")
+                raise ValueError(f"`{field}` must be finite and {'at least' if field == 'gmin' else 'above'} 0, but is {value}")
 
     def current(self, v: Array, area: Array = 1.0) -> Array:
         """i(v) in A, elementwise."""
@@ -84,6 +86,7 @@ class Junction:
 class Diode(Element):
     """A diode of `model` from `anode` to `cathode`; `area` multiplies its saturation current."""
 
+    letter = "D"
     name: str
     anode: str
     cathode: str
@@ -107,6 +110,7 @@ class Diode(Element):
 class Clamp(Element):
     """An ideal diode pair at a node: no current between `low` and `high`, a conductance of `siemens` beyond them (a SPICE B source)."""
 
+    letter = "B"
     name: str
     node: str
     low: float
@@ -175,6 +179,9 @@ class DiodePair(Device):
     gmin: float = GMIN
 
     def __post_init__(self):
+        for field in ("saturation", "bias", "emission", "gmin"):
+            if isinstance(getattr(self, field), np.number):
+                object.__setattr__(self, field, float(getattr(self, field)))  # a plain number, which does not learn
         _ = self.junction
         if isinstance(self.bias, float | int) and not np.isfinite(self.bias):
             raise ValueError(f"`bias` must be finite, but is {self.bias}")
@@ -237,6 +244,10 @@ class IdealPair(IdealDevice):
     """Two ideal diodes at every node that hold its voltage within ±`bias`."""
 
     bias: float
+
+    def __post_init__(self):
+        if not (np.isfinite(self.bias) and self.bias >= 0):
+            raise ValueError(f"`bias` must be finite and at least 0, but is {self.bias}")
 
     def bounds(self, n):
         return np.full(n, -self.bias), np.full(n, self.bias)

@@ -4,6 +4,7 @@ import abc
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,8 +16,9 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class Element(abc.ABC):
-    """Something between nodes. `name` is its SPICE name without the letter that says what it is."""
+    """Something between nodes. Its SPICE name is `letter`, which says what it is, and `name`."""
 
+    letter: ClassVar[str]
     name: str
 
     @property
@@ -54,6 +56,7 @@ def check_value(element: Element, field: str, *, positive: bool = False) -> None
 class Resistor(Element):
     """A conductance of `siemens` > 0 between two nodes: i = g (v_plus − v_minus)."""
 
+    letter = "R"
     name: str
     plus: str
     minus: str
@@ -78,6 +81,7 @@ class ConductanceMatrix(Element):
     Raises `ValueError` for a negative or non-finite conductance, naming its nodes.
     """
 
+    letter = "R"
     name: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -122,6 +126,7 @@ class ConductanceMatrix(Element):
 class Capacitor(Element):
     """A capacitance of `farads` > 0 between two nodes."""
 
+    letter = "C"
     name: str
     plus: str
     minus: str
@@ -143,6 +148,7 @@ class Capacitor(Element):
 class VoltageSource(Element):
     """An ideal source: v_plus − v_minus = `volts`. `ac` is its small-signal amplitude, needed by the source of a noise analysis."""
 
+    letter = "V"
     name: str
     plus: str
     minus: str
@@ -166,6 +172,7 @@ class VoltageSource(Element):
 class CurrentSource(Element):
     """An ideal source of `amperes` that leave `plus` and enter `minus`. `ac` as for a voltage source."""
 
+    letter = "I"
     name: str
     plus: str
     minus: str
@@ -189,6 +196,7 @@ class CurrentSource(Element):
 class Transconductance(Element):
     """A voltage-controlled current source (SPICE's G): `siemens` · (v_control_plus − v_control_minus) leave `plus`, enter `minus`."""
 
+    letter = "G"
     name: str
     plus: str
     minus: str

@@ -19,6 +19,22 @@ Drives = Mapping[str, np.ndarray]
 """Values of sources over samples, by SPICE name (`Vin3p`, `Inorton_h17`): arrays (samples,) in volts or amperes."""
 
 
+def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.ndarray], int]:
+    """`drives` as arrays of one length, and that length. Raises `ValueError` for names, lengths and values that do not fit."""
+    sources = {f"V{e.name}" for e in netlist.elements if isinstance(e, VoltageSource)}
+    sources |= {f"I{e.name}" for e in netlist.elements if isinstance(e, CurrentSource)}
+    arrays = {name: np.atleast_1d(np.asarray(values, float)) for name, values in (drives or {}).items()}
+    lengths = {values.shape for values in arrays.values()}
+    if len(lengths) > 1 or any(len(shape) != 1 or shape[0] == 0 for shape in lengths):
+        raise ValueError(f"`drives` must hold one value for each sample and source, but have shapes {sorted(lengths)}")
+    for name, values in arrays.items():
+        if name not in sources:
+            raise ValueError(f"`drives` must name sources of the netlist by their SPICE names, but {name!r} is none")
+        if not np.isfinite(values).all():
+            raise ValueError(f"`drives` must be finite, but {name!r} is {values[~np.isfinite(values)][0]}")
+    return arrays, next(iter(lengths))[0] if lengths else 1
+
+
 @dataclass(frozen=True)
 class _Junctions:
     """All elements of one law: indices of the first and second node, and the law as functions of the voltage between them."""
@@ -168,10 +184,7 @@ class Equations:
         f, sizes = self.residual(free[known], chosen)
         j = self.jacobian(free[known], chosen)
         kcl[known] = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, "blas"):  # many small factorisations: threads of BLAS would only wait for each other
-            correction[known], stable[known] = _newton_step(f, j)
+        correction[known], stable[known] = _newton_step(f, j)
         return Certificate(correction, kcl, stable)
 
 
@@ -186,13 +199,23 @@ def _driven(name: str, value: float, drives: Drives, samples: int) -> np.ndarray
 def _newton_step(f: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The largest component of J⁻¹F, NaN where J is singular, and whether J is positive definite; per sample."""
     try:
-        np.linalg.cholesky((j + j.transpose(0, 2, 1)) / 2)
-        return np.max(np.abs(np.linalg.solve(j, f[..., None])), axis=(1, 2), initial=0.0), np.ones(len(f), bool)
+        steps = np.max(np.abs(np.linalg.solve(j, f[..., None])), axis=(1, 2), initial=0.0)
     except np.linalg.LinAlgError:
-        if len(f) > 1:  # one sample at a time, to say which
-            steps, stable = zip(*(_newton_step(f[i : i + 1], j[i : i + 1]) for i in range(len(f))), strict=True)
-            return np.concatenate(steps), np.concatenate(stable)
+        if len(f) == 1:
+            return np.full(1, np.nan), np.zeros(1, bool)
+        parts = [_newton_step(f[i : i + 1], j[i : i + 1]) for i in range(len(f))]  # to say which is singular
+        return np.concatenate([step for step, _ in parts]), np.concatenate([stable for _, stable in parts])
+    return steps, np.array([_positive_definite(one) for one in j], bool)
+
+
+def _positive_definite(j: np.ndarray) -> bool:
+    """Whether the symmetric part of a nonsingular J is positive definite: at a glance where it dominates by its diagonal."""
+    diagonal = np.diagonal(j)
+    sizes = np.abs(j)
+    if np.all(2 * diagonal * (1 + 1e-12) >= (sizes.sum(0) + sizes.sum(1)) / 2) and np.all(diagonal > 0):
+        return True
     try:
-        return np.max(np.abs(np.linalg.solve(j, f[..., None])), axis=(1, 2), initial=0.0), np.zeros(1, bool)
+        np.linalg.cholesky((j + j.T) / 2)
     except np.linalg.LinAlgError:
-        return np.full(1, np.nan), np.zeros(1, bool)
+        return False
+    return True

@@ -6,8 +6,13 @@ from pathlib import Path
 
 
 def write(path: str | Path, fill: Callable[[Path], object]) -> Path:
-    """Lets `fill` write a new file beside `path` and moves it there: what was at `path` stays until the new file is complete."""
+    """Lets `fill` write a new file beside `path` and moves it there: what was at `path` stays until the new file is complete.
+
+    Raises `ValueError` where `path` is a folder, or in none that exists.
+    """
     path = Path(path)
+    if not path.parent.is_dir() or path.is_dir():
+        raise ValueError(f"`path` must be a file in a folder that exists, but is {str(path)!r}")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         fresh = Path(folder) / path.name
         fill(fresh)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from .analyses import Analysis
-from .devices import Clamp, Diode, Junction
-from .elements import GROUND, ConductanceMatrix, CurrentSource, Element, Resistor, Transconductance, VoltageSource
+from .devices import Diode, Junction
+from .elements import GROUND, ConductanceMatrix, Element, Resistor, VoltageSource
 from .files import write_text
 from .units import ROOM
 
@@ -28,7 +28,7 @@ class Netlist:
     """`elements` between nodes, ground being "0", and what it is: a `title` and the lines of a `header`.
 
     **Raises** `NetlistError` for two elements of one SPICE name, two junctions of one name, and text that ngspice would take for a
-    command: a title or header line with a line break, a backtick or a leading `#`.
+    command or a continued line: a title or header line with a line break, a backtick, a leading `#` or a trailing backslash.
     """
 
     title: str
@@ -39,12 +39,19 @@ class Netlist:
 
     def __post_init__(self):
         for text in (self.title, *self.header, self.options):
-            if not text.isprintable() or "`" in text or text.startswith("#") or not text.strip():
-                raise NetlistError(f"a title or header line must be printable, without backticks or a leading #, but is {text!r}")
+            if (
+                not (text.isascii() and text.isprintable() and text.strip())
+                or "`" in text
+                or text.startswith("#")
+                or text.endswith("\\")
+            ):
+                raise NetlistError(
+                    f"a title or header line must be plain ASCII without backticks, leading # or trailing \\, but is {text!r}"
+                )
         if not self.title[0].isalnum():
             raise NetlistError(f"`title` must begin with a letter or a digit, but is {self.title!r}")
-        counts = Counter((type(element), element.name.lower()) for element in self.elements)
-        twice = [name for (_, name), count in counts.items() if count > 1]
+        counts = Counter((element.letter + element.name).lower() for element in self.elements)
+        twice = [name for name, count in counts.items() if count > 1]
         if twice:
             raise NetlistError(f"element names must differ, but these stand twice: {twice}")
         if len({junction.name.lower() for junction in self.junctions}) < len(self.junctions):
@@ -121,7 +128,3 @@ class Netlist:
     def save(self, path: str | Path) -> Path:
         """Writes the deck to `path`, whole or not at all."""
         return write_text(path, self.spice())
-
-
-SOURCES = (VoltageSource, CurrentSource)
-CONDUCTING = (Resistor, ConductanceMatrix, Transconductance, Diode, Clamp)

@@ -59,10 +59,20 @@ def differences(data: "xr.Dataset", ax: Any = None) -> Any:
 
 def _layers(data: "xr.Dataset") -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Name, model's and circuit's voltages of each layer of a comparison."""
-    return [
-        (str(layer), *(data[name].values[:, :, data.layer.values == layer].ravel() for name in ("model", "circuit")))
-        for layer in dict.fromkeys(data.layer.values)
-    ]
+    found = []
+    for layer in dict.fromkeys(data.layer.values):
+        chosen = data.layer.values == layer
+        found.append((str(layer), data.model.values[:, :, chosen].ravel(), data.circuit.values[:, :, chosen].ravel()))
+    return found
+
+
+def beside(data: "xr.Dataset") -> Any:
+    """`agreement` and `differences` side by side, on a new figure; returns the second's axes."""
+    from matplotlib.figure import Figure
+
+    left, right = Figure(figsize=(11, 4.4), layout="constrained").subplots(1, 2)
+    agreement(data, left)
+    return differences(data, right)
 
 
 def spreads(data: "xr.Dataset", ax: Any = None) -> Any:

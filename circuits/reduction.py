@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from .elements import GROUND, Capacitor, ConductanceMatrix, CurrentSource, Element, Resistor, VoltageSource
-from .equations import Drives, Equations
+from .equations import Drives, Equations, values_of
 from .netlist import Netlist
 
 
@@ -13,10 +13,10 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     """A netlist with the same voltages at the same free nodes, and the drives that go with it.
 
     Conductances g_ij from sources u_i to node j become Rnorton_j of Σ_i g_ij to ground and Inorton_j of −Σ_i g_ij u_i out of the node.
-    Sources that then touch nothing are dropped. Noise is the same too, as 4kT Σ g is.
+    Sources that then touch nothing are dropped. Noise is the same too, as 4kT Σ g is. Raises `ValueError` for drives of sources that
+    the netlist does not have, of different lengths or not finite.
     """
-    drives = {} if drives is None else dict(drives)
-    samples = max((np.size(values) for values in drives.values()), default=1)
+    drives, samples = values_of(drives, netlist)
     pinned = Equations(netlist).pinned_voltages(drives, samples)
     kept: list[Element] = []
     load: dict[str, float] = {}

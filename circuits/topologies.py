@@ -56,6 +56,11 @@ def layered(
     if len(rails) != len(before) or conductances[0].shape[0] != len(rails):
         raise ValueError(f"`rails` must hold {conductances[0].shape[0]} voltages, but holds {len(rails)}")
     elements += [VoltageSource(node, node, GROUND, float(v)) for node, v in zip(before, rails, strict=True)]
+    for index, (g, b) in enumerate(zip(conductances, biases, strict=True)):
+        if g.ndim != 2 or b.shape != g.shape[1:] or (index and g.shape[0] != conductances[index - 1].shape[1]):
+            raise ValueError(
+                f"`conductances[{index}]` and `biases[{index}]` must fit the layer before, but have {g.shape} and {b.shape}"
+            )
     loads = []
     for index, (g, layer) in enumerate(zip(conductances, layers, strict=True)):
         elements.append(ConductanceMatrix(f"g{index + 1}", before, layer, np.asarray(g, float)))
@@ -76,7 +81,7 @@ def layered(
         tuple(elements),
         (
             *header,
-            f"Inputs: {len(rails) // 2}, doubled: in0p = +x0, in0n = -x0, ideal sources. Sizes: {sizes}.",
+            f"Inputs: {len(rails) // 2}, doubled: in0p = +gain x0, in0n = -gain x0, ideal sources. Sizes: {sizes}.",
             f"Hidden nodes: {device.describe() if device is not None else 'linear'}.",
             f"Outputs: {len(layers[-1])}, one node for each class; the largest voltage decides.",
             f"Biases: {sum(np.count_nonzero(b) for b in biases)} current sources into nodes (Ib*).",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .devices import Diode
-from .elements import ConductanceMatrix, Element
+from .elements import ConductanceMatrix, Element, Resistor
 from .netlist import Netlist
 
 
@@ -67,7 +67,8 @@ class Part(Variation):
 class Programming(Part):
     """Log-normal spread of every conductance: g → g exp(σ z − σ²/2), z ~ N(0, 1), σ² = ln(1 + spread²).
 
-    The mean stays g and the standard deviation is `spread` · g. Raises `ValueError` for a spread that is negative or not finite.
+    The mean stays g and the standard deviation is `spread` · g. Vary a netlist before it is reduced: a `Rnorton_*` stands for many
+    devices, but would be drawn as one. Raises `ValueError` for a spread that is negative or not finite.
     """
 
     spread: float
@@ -76,9 +77,11 @@ class Programming(Part):
         _check_spread(self.spread)
 
     def vary(self, element, random):
-        if not isinstance(element, ConductanceMatrix):
-            return element
-        return replace(element, siemens=element.siemens * _log_normal(self.spread, random, element.siemens.shape))
+        if isinstance(element, ConductanceMatrix):
+            return replace(element, siemens=element.siemens * _log_normal(self.spread, random, element.siemens.shape))
+        if isinstance(element, Resistor):
+            return replace(element, siemens=element.siemens * float(_log_normal(self.spread, random, ())))
+        return element
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,15 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Num, Real
+
+
+def require_labels(ys: np.ndarray, outputs: int) -> None:
+    """Raises `ValueError` where class labels `ys`, of an integer dtype, are beyond the `outputs`. Not for use under `jit`."""
+    ys = np.asarray(ys)
+    if np.issubdtype(ys.dtype, np.integer) and ys.ndim == 1 and ys.size and not 0 <= ys.min() <= ys.max() < outputs:
+        raise ValueError(f"labels must be from 0 to {outputs - 1}, one for each output, but go from {ys.min()} to {ys.max()}")
 
 
 class Cost(eqx.Module):

@@ -27,12 +27,12 @@ def flow(energy: Energy, x: Array, state: State) -> State:
 class GradientFlow(Method):
     """Settles by integrating `flow` until `Equilibrium.error` is within `tolerance`: the definition the other methods are held to.
 
-    **Arguments:** `solver`, `controller`: any of diffrax's. The default is Kvaerno5 with loose steps: the fixed point is as exact as
+    **Arguments:** `solver`, `controller`: any of diffrax's. The default is Kvaerno3 with loose steps: the fixed point is as exact as
     `tolerance` whatever the steps are, tight steps only cost rejections, and an explicit solver stalls before the tolerance, at its
     limit of stability. `max_steps`: of the solver.
     """
 
-    solver: diffrax.AbstractSolver = diffrax.Kvaerno5()
+    solver: diffrax.AbstractSolver = diffrax.Kvaerno3()
     controller: diffrax.AbstractStepSizeController = diffrax.PIDController(rtol=1e-6, atol=1e-8)
     tolerance: float | None = 1e-10
     max_steps: int = 10_000

@@ -88,7 +88,7 @@ class Nudged(Energy):
 
     energy: Energy
     cost: Cost
-    y: Num[Array, "*target"]
+    y: Num[Array, "*target"] = eqx.field(converter=jnp.asarray)
     beta: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
     def __call__(self, state, x):

@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from .costs import Cost
+from .costs import Cost, require_labels
 from .energy import Energy, Nudged, State
 from .relaxation import Equilibrium, Method, check, free_hessian, settle
 
@@ -55,6 +55,7 @@ class Estimator(eqx.Module):
         xs, ys = jnp.asarray(xs), jnp.asarray(ys)
         if xs.ndim == 0 or ys.ndim == 0 or xs.shape[0] != ys.shape[0]:
             raise ValueError(f"`xs` and `ys` must hold the same number of examples, but have shapes {xs.shape} and {ys.shape}")
+        require_labels(np.asarray(ys), jax.eval_shape(lambda x: energy.outputs(energy.init_state(x)), xs[0]).shape[0])
         estimate = _estimate(self, energy, cost, xs, ys)
         check(estimate.free, "the free phase", self.method)
         strength = self.strongest_negative_nudge()

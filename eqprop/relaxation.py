@@ -2,10 +2,12 @@
 
 import abc
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -87,38 +89,73 @@ def _leaf_slope(energy: Energy, x: Array, leaves: list[Array], treedef: Any, ind
 def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
     """Whether no two nodes of one leaf of the state interact: H·z = z ⊙ (H·1) for random signs z, within each leaf.
 
-    A property of the structure, so it is tried on random parameters, inputs and states of the shapes at hand, also while tracing.
+    A property of the structure, so it is tried on random parameters, inputs and states of the shapes at hand, also while tracing;
+    integers and booleans keep their values where they have one, as they may be the structure.
     """
-    arrays, rest = eqx.partition((energy, x, state), eqx.is_array)
-    leaves, treedef = jax.tree.flatten(arrays)
-    others, rest_treedef = jax.tree.flatten(rest)
-    return _leaves_are_blocks(tuple((leaf.shape, leaf.dtype) for leaf in leaves), treedef, tuple(others), rest_treedef)
+    leaves, treedef = jax.tree.flatten((energy, x, state))
+    key = []
+    for leaf in leaves:
+        if not eqx.is_array(leaf):
+            key.append(leaf)
+        elif jnp.issubdtype(leaf.dtype, jnp.inexact) or isinstance(leaf, jax.core.Tracer):
+            key.append(_Drawn(leaf.shape, leaf.dtype))
+        else:
+            key.append(_Drawn(leaf.shape, leaf.dtype, np.asarray(leaf).tobytes()))
+    return _leaves_are_blocks(tuple(key), treedef)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """An array of which the test of the blocks knows the shape and dtype only, or, for integers, the bytes."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    values: bytes | None = None
+
+    def draw(self, random: np.random.Generator, *, signed: bool) -> np.ndarray:
+        if self.values is not None:
+            return np.frombuffer(self.values, self.dtype).reshape(self.shape)
+        if not jnp.issubdtype(self.dtype, jnp.inexact):
+            return np.ones(self.shape, self.dtype)
+        normal = random.standard_normal(self.shape)
+        return np.asarray(normal if signed else np.abs(normal) + 0.1, self.dtype)
 
 
 @functools.lru_cache
-def _leaves_are_blocks(shapes: tuple, treedef: Any, others: tuple, rest_treedef: Any) -> bool:
-    random = np.random.default_rng(0)
-
-    def draw(shape, dtype):
-        inexact = jnp.issubdtype(dtype, jnp.inexact)
-        return np.asarray(np.abs(random.standard_normal(shape)) + 0.1 if inexact else np.ones(shape), dtype)
+def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
+    places = [i for i, leaf in enumerate(key) if isinstance(leaf, _Drawn)]
 
     @jax.jit
     def defects(drawn, signs):
-        energy, x, state = eqx.combine(jax.tree.unflatten(treedef, drawn), jax.tree.unflatten(rest_treedef, others))
+        whole = list(key)
+        for place, values in zip(places, drawn, strict=True):
+            whole[place] = values
+        energy, x, state = jax.tree.unflatten(treedef, whole)
         leaves, structure = jax.tree.flatten(state)
-        by_ones = [_leaf_slope(energy, x, leaves, structure, i, jnp.ones_like(leaf))[1] for i, leaf in enumerate(leaves)]
-        by_signs = [_leaf_slope(energy, x, leaves, structure, i, z)[1] for i, z in enumerate(signs)]
-        return [
-            jnp.max(jnp.abs(h - z * one), initial=0.0) <= 1e-4 * jnp.max(jnp.abs(one), initial=0.0)
-            for h, z, one in zip(by_signs, signs, by_ones, strict=True)
-        ]
+        found = []
+        for i, leaf in enumerate(leaves):
+            by_ones = _leaf_slope(energy, x, leaves, structure, i, jnp.ones_like(leaf))[1]
+            by_signs = _leaf_slope(energy, x, leaves, structure, i, signs[i])[1]
+            found.append((jnp.max(jnp.abs(by_signs - signs[i] * by_ones), initial=0.0), jnp.max(jnp.abs(by_ones), initial=0.0)))
+        return found
 
-    drawn = [draw(*shape) for shape in shapes]
-    state = eqx.combine(jax.tree.unflatten(treedef, drawn), jax.tree.unflatten(rest_treedef, others))[2]
-    signs = [np.asarray(random.choice([-1.0, 1.0], leaf.shape), leaf.dtype) for leaf in jax.tree.leaves(state)]
-    with jax.ensure_compile_time_eval():
-        return all(bool(good) for good in defects(drawn, signs))
+    def separable(seed, signed):
+        """`None` where the energy is not finite there, as for a logarithm of what was drawn below 0."""
+        random = np.random.default_rng(seed)
+        drawn = [key[place].draw(random, signed=signed) for place in places]
+        whole = list(key)
+        for place, values in zip(places, drawn, strict=True):
+            whole[place] = values
+        state = jax.tree.leaves(jax.tree.unflatten(treedef, whole)[2])
+        signs = [np.asarray(random.choice([-1.0, 1.0], leaf.shape), leaf.dtype) for leaf in state]
+        with jax.ensure_compile_time_eval():
+            found = [(float(gap), float(size)) for gap, size in defects(drawn, signs)]
+        if not np.isfinite(found).all():
+            return None
+        return all(gap <= 1e-4 * size for gap, size in found)
+
+    seen = [separable(seed, signed) for seed, signed in ((0, True), (1, True), (2, False))]
+    return any(one is not None for one in seen) and all(one is not False for one in seen)
 
 
 def default_method(energy: Energy, x: Array) -> Method:
@@ -165,7 +202,9 @@ def threshold(tolerance: float, state: State) -> Float[Array, ""]:
 
 
 def relax(energy: Energy, x: Array, *, method: Method | None = None, start: State | None = None, throw: bool = True) -> Equilibrium:
-    """Settles one example: a local minimum of `energy(state, x)` within its bounds.
+    """Settles one example: a stationary point of `energy(state, x)` within its bounds, to which its energy falls from the start.
+
+    That it is a minimum and no saddle is not tested; a start exactly on a saddle stays there.
 
     **Arguments:** `energy`: for a nudged phase, `Nudged(energy, cost, y, beta)`. `method`: `default_method` if not given. `start`:
     where to start; the energy's `init_state` if not given, and the free state for a nudged phase. `throw`: whether a phase that does

@@ -1,6 +1,7 @@
 """Training: `fit`, and what a network gets right."""
 
 import fnmatch
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .costs import Cost
+from .costs import Cost, require_labels
 from .data import Data, Split
 from .energy import Energy
 from .estimators import Estimator, require_convex
@@ -42,7 +43,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cost and share of right decisions over a data split, and each decision."""
+    """Mean cost and share of right decisions over a data split, and each decision; no share (NaN) where targets are no labels."""
 
     loss: float
     accuracy: float
@@ -74,7 +75,11 @@ def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = N
     loss, decisions, settled, worst = jax.tree.map(np.asarray, _evaluate(net, cost, jnp.asarray(split.x), jnp.asarray(split.y), method))
     if not settled.all():
         raise NotSettledError(f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples: error up to {worst:.3g}")
-    return Evaluation(float(loss), float(np.mean(decisions == split.y)), decisions)
+    return Evaluation(float(loss), float(np.mean(decisions == split.y)) if _labels(split) else math.nan, decisions)
+
+
+def _labels(split: Split) -> bool:
+    return np.issubdtype(split.y.dtype, np.integer) and split.y.ndim == 1
 
 
 @eqx.filter_jit
@@ -95,7 +100,8 @@ def _train(params, rest, moments, rates, bounds, estimator, cost, transform, xs,
         estimate = estimator.estimate(energy, cost, x, y)
         updates, moments = transform.update(estimate.grad, moments, params)
         params = jax.tree.map(lambda p, u, rate, box: jnp.clip(p - rate.astype(p.dtype) * u, *box), params, updates, rates, bounds)
-        right = jnp.mean(jax.vmap(lambda s, t: cost.decide(energy.outputs(s)) == t)(estimate.free.state, y))
+        decisions = jax.vmap(lambda s: cost.decide(energy.outputs(s)))(estimate.free.state)
+        right = jnp.mean(decisions == y) if y.ndim == 1 and jnp.issubdtype(y.dtype, jnp.integer) else jnp.nan
         finite = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(estimate.grad)]).all()
         settled = estimate.free.settled.all() & (True if estimate.nudged is None else estimate.nudged.settled.all())
         return (params, moments), (estimate.loss, right, finite & jnp.isfinite(estimate.loss), settled)
@@ -128,7 +134,8 @@ def fit(
     where the progress bar goes; none if not given. `name`: its label.
 
     **Raises** `ValueError` for a pattern that matches nothing, `TrainingError` with the step at which a number was not finite,
-    `NotSettledError` with the step at which a phase did not settle, and `NudgeError` where the negative nudge has no minimum.
+    `NotSettledError` with the step at which a phase did not settle, and `NudgeError` where the negative nudge reaches `nudge_bound` at
+    a free state of the first batch of an epoch, where it is looked at.
     """
     for argument, value in (("epochs", epochs), ("batch", batch)):
         if value < 1:
@@ -136,6 +143,9 @@ def fit(
     steps = len(data.train) // batch
     if steps == 0:
         raise ValueError(f"`batch` must be at most the {len(data.train)} training examples, but is {batch}")
+    outputs = jax.eval_shape(lambda x: net.outputs(net.init_state(x)), jnp.asarray(data.train.x[0])).shape[0]
+    for split in (data.train, data.test):
+        require_labels(split.y, outputs)
     params, rest = eqx.partition(net, eqx.is_inexact_array)
     boxes = _by_pattern(params, net.parameter_bounds(), (-np.inf, np.inf), "parameter_bounds")
     base = _by_pattern(params, rates, 0.0, "rates")

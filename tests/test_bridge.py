@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import circuits
 import eqprop as ep
+from eqprop.training import paths
 
 COST = ep.SquaredError()
 
@@ -109,7 +111,7 @@ def test_a_nudge_beyond_the_bound_is_refused():
         lambda: circuits.emit(net, xs[0], y=ys[0], cost=COST, beta=-50.0),
         lambda: circuits.compare(net, xs, ys, cost=COST, beta=50.0),
     ):
-        with pytest.raises(ep.NudgeError, match=r"`beta` must be above -.* Schur complement .* but is -50"):
+        with pytest.raises(ep.NudgeError, match=r"`beta` must be below .* Schur complement .* diodes-off state.* but is 50"):
             make()
     circuits.emit(net, xs[0], y=ys[0], cost=COST, beta=50.0)
 
@@ -161,3 +163,60 @@ def test_the_ideal_network_is_emitted_too(simulator):
 def test_a_network_that_cannot_be_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(network(), **change)
+
+
+def test_a_circuit_without_nudge_sources_cannot_be_nudged():
+    net, (xs, ys) = network(), examples()
+    with pytest.raises(ValueError, match=r"`drives` must name sources of the netlist|must have nudge sources"):
+        circuits.compare(net, xs, ys, cost=COST, beta=0.1, circuit=circuits.emit(net))
+
+
+@pytest.mark.parametrize(
+    ("xs", "ys", "message"),
+    [
+        (np.zeros((2, 5)), None, r"`xs` must have shape \(samples, 3\) with a sample or more, but has \(2, 5\)"),
+        (np.zeros((0, 3)), None, r"`xs` must have shape"),
+        (np.zeros((2, 3)), np.zeros((3, 2)), r"`ys` must hold a target for each of the 2 samples, but holds 3"),
+        (np.zeros((2, 3)), np.array([0, 9]), r"labels must be from 0 to 1, one for each output, but go from 0 to 9"),
+    ],
+)
+def test_samples_must_fit(xs, ys, message):
+    with pytest.raises(ValueError, match=message):
+        circuits.compare(network(), xs, ys, cost=None if ys is None else COST)
+
+
+def test_a_device_of_one_value_is_emitted_and_one_of_many_refused():
+    one = dataclasses.replace(network(), device=circuits.DiodePair(jnp.asarray(1e-9), 0.1))
+    assert circuits.emit(one).spice() == circuits.emit(network()).spice()
+    many = dataclasses.replace(network(), device=circuits.DiodePair(jnp.full(8, 1e-9), 0.1))
+    with pytest.raises(ValueError, match=r"must have one `saturation` for all nodes to be emitted, but has an array of \(8,\)"):
+        circuits.emit(many)
+
+
+def test_a_plain_number_does_not_learn():
+    net = network(circuits.DiodePair(np.float64(1e-9), np.float64(0.1)), unit=np.float64(1e-5))
+    assert paths(eqx.filter(net, eqx.is_inexact_array)) == ["conductances.0", "conductances.1", "biases.0", "biases.1"]
+
+
+def test_a_failed_sample_decides_nothing(simulator):
+    """The first sample's answer is missing: it is no decision, and no agreement."""
+
+    class Loses(circuits.Simulator):
+        def operating_points(self, netlist, drives=None):
+            seen = simulator.operating_points(netlist, drives)
+            seen["voltage"][0] = np.nan
+            seen["status"][0] = "failed"
+            return seen
+
+        def transient(self, netlist, *, stop, step, start=None):
+            raise AssertionError
+
+        def noise(self, netlist, nodes, *, lowest, highest):
+            raise AssertionError
+
+    net, (xs, _) = network(), examples(4)
+    seen = circuits.compare(net, xs, simulator=Loses())
+    assert seen.dataset.circuit_decision.values[0] == -1
+    assert seen.agreement == 0.75
+    assert not seen.agrees
+    assert "DIFFERS" in str(seen)

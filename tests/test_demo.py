@@ -12,6 +12,7 @@ import xarray as xr
 
 import circuits.cli
 import eqprop.cli
+from circuits.bridge.demo import LEAST, MOST, DemoError, require
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,6 +71,16 @@ def test_the_demo_leaves_its_work_behind(demo, simulator):
     run = subprocess.run([simulator.command, "-b", "free.cir"], cwd=out, capture_output=True, text=True, check=False)
     assert run.returncode == 0
     assert "v(out8)" in run.stdout
+
+
+def test_a_number_beyond_its_bound_ends_the_demo(demo):
+    """The control of the demo's own checks: each of its numbers, made wrong, is named."""
+    numbers = json.loads((demo[0] / "summary.json").read_text())
+    require(numbers)
+    for name in (*LEAST, *MOST):
+        for wrong in (np.nan, LEAST[name] * 0.99 if name in LEAST else MOST[name] * 1.01):
+            with pytest.raises(DemoError, match=f"^{name} = "):
+                require({**numbers, name: wrong})
 
 
 def test_bad_input_is_one_line_and_no_file(tmp_path, capsys, monkeypatch):

@@ -58,7 +58,9 @@ def divider(*more, title="Divider", header=()):
     return circuits.Netlist(title, (source, top, circuits.Resistor("low", "mid", "0", 3e-3), *more), header)
 
 
-@pytest.mark.parametrize("text", ["#shell touch /tmp/x", "two\nlines", "a `touch x`", "", "a\rb", "*ng_script", ".control"])
+@pytest.mark.parametrize(
+    "text", ["#shell touch /tmp/x", "two\nlines", "a `touch x`", "", "a\rb", "*ng_script", ".control", "Résumé", "ends in \\"]
+)
 def test_text_that_ngspice_would_run_is_refused(text):
     with pytest.raises(circuits.NetlistError):
         divider(title=text)
@@ -100,7 +102,7 @@ def test_floating_nodes_are_found():
 
 
 def test_names_stand_once():
-    with pytest.raises(circuits.NetlistError, match=r"element names must differ, but these stand twice: \['top'\]"):
+    with pytest.raises(circuits.NetlistError, match=r"element names must differ, but these stand twice: \['rtop'\]"):
         divider(circuits.Resistor("TOP", "mid", "0", 1.0))
     diodes = (circuits.Diode("a", "mid", "0", JUNCTION), circuits.Diode("b", "mid", "0", circuits.Junction(2e-9)))
     with pytest.raises(circuits.NetlistError, match="junctions that differ must have different names"):
@@ -140,3 +142,14 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         output_folder(tmp_path / "file")
     with pytest.raises(ValueError, match="`out` must be a folder that can be written"):
         output_folder("/proc/demo")
+
+
+def test_names_differ_by_their_letter_too():
+    clamp = circuits.Clamp("top", "mid", -1.0, 1.0, 1.0)
+    assert len(divider(clamp, circuits.CurrentSource("top", "mid", "0", 0.0)).elements) == 5
+
+
+def test_a_file_needs_a_folder(tmp_path):
+    for path in (tmp_path / "nowhere" / "net.cir", tmp_path):
+        with pytest.raises(ValueError, match="`path` must be a file in a folder that exists, but is"):
+            divider().save(path)

@@ -146,7 +146,7 @@ def test_a_failed_point_is_found_whatever_ngspice_says(tmp_path, say):
 
 
 def test_a_missing_ngspice_is_said():
-    with pytest.raises(circuits.SimulationError, match=r"'no-such-ngspice' cannot be run .* install ngspice"):
+    with pytest.raises(circuits.SimulationError, match=r"'no-such-ngspice' cannot be run: .* install ngspice"):
         circuits.Ngspice(command="no-such-ngspice").operating_points(divider())
     with pytest.raises(circuits.SimulationError, match="`command` must be ngspice, but 'true' answers"):
         circuits.Ngspice(command="true").version()
@@ -209,3 +209,36 @@ def test_reduced_and_whole_agree_in_ngspice_and_a_lost_conductance_does_not(simu
     norton = next(e for e in small.elements if e.name == "norton_h3" and isinstance(e, circuits.Resistor))
     wrong = small.with_elements(dataclasses.replace(norton, siemens=norton.siemens * 1.01))
     assert float(np.abs(simulator.operating_points(wrong, fewer).voltage.sel(node=full.node) - full).max()) > 1e-6
+
+
+def test_a_transient_that_ends_early_is_said(tmp_path):
+    deck = divider(circuits.Capacitor("c", "mid", "0", 4e-12))
+    body = raw_body(["time", "v(mid)"], [0.0, 0.0, 1e-12, 0.1], points=9, plot="Transient Analysis")
+    with pytest.raises(circuits.SimulationError, match="must simulate 'Divider' to 1e-09 s, but ended at 1e-12 s"):
+        program(tmp_path, body).transient(deck, stop=1e-9, step=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda s, d: s.transient(d, stop=-1.0, step=1e-9), "`stop` must be finite and above 0, but is -1.0"),
+        (lambda s, d: s.transient(d, stop=1e-9, step=1e-9, start={"mid": np.nan}), "`start` must be finite, but is nan at mid"),
+        (lambda s, d: s.transient(d, stop=1e-9, step=1e-9, start={"in": 1.0}), "`start` must name free nodes"),
+        (lambda s, d: s.noise(d, ["mid"], lowest=1.0, highest=0.5), "0 < lowest < highest"),
+        (lambda s, d: s.noise(d, ["mud"], lowest=1.0, highest=2.0), "'mud' is none; did you mean 'mid'"),
+        (lambda s, d: circuits.reduce(d, {"Vtypo": np.ones(2)}), "'Vtypo' is none"),
+        (lambda s, d: circuits.reduce(d, {"Vin": np.array([np.nan])}), "`drives` must be finite, but 'Vin' is nan"),
+        (lambda s, d: circuits.Ngspice(timeout=-1.0), "`timeout` must be above 0, but is -1.0"),
+    ],
+)
+def test_what_is_asked_must_make_sense(ask, message, simulator):
+    with pytest.raises(ValueError, match=message):
+        ask(simulator, divider(circuits.Capacitor("c", "mid", "0", 4e-12)))
+
+
+def test_titles_and_headers_never_reach_ngspice(tmp_path):
+    saved = tmp_path / "seen"
+    deck = circuits.Netlist("Secret title", divider().elements, ("Secret header.",))
+    program(tmp_path, f"cp deck.cir {saved}\n" + raw_body(["v(mid)"], [0.25])).operating_points(deck)
+    assert "Rtop" in saved.read_text()
+    assert "ecret" not in saved.read_text()

@@ -135,3 +135,35 @@ def test_float32_settles_too():
     settled = ep.relax(single, xs[0].astype(np.float32))
     assert all(layer.dtype == jnp.float32 for layer in settled.state)
     np.testing.assert_allclose(settled.state[0], ep.relax(net, xs[0]).state[0], atol=1e-4)
+
+
+def graph(state, edges):
+    """A spring along each edge, whose list is structure and not a number that learns."""
+    i, j = edges[:, 0], edges[:, 1]
+    return jnp.sum((state[i] - state[j]) ** 2) / 2 + jnp.sum(state**2) / 20 - state[0]
+
+
+def test_an_edge_list_is_structure():
+    edges = np.array([[0, 1], [1, 2], [2, 3]])
+    net = ep.energy(
+        lambda p, s, x: graph(p["scale"] * s, p["edges"]),
+        {"scale": jnp.ones(()), "edges": jnp.asarray(edges)},
+        state=jnp.zeros(4),
+        outputs=lambda s: s,
+    )
+    x = jnp.zeros(1)
+    assert not leaves_are_blocks(net, x, net.init_state(x))
+    assert float(ep.relax(net, x).error) < 1e-9
+
+
+def test_nodes_that_interact_below_zero_only_are_no_block():
+    net = ep.energy(
+        lambda p, s, x: jnp.sum((s - p) ** 2) + jnp.prod(jax.nn.relu(-s) ** 2), jnp.ones(()), state=jnp.zeros(2), outputs=lambda s: s
+    )
+    assert not leaves_are_blocks(net, jnp.zeros(1), jnp.zeros(2))
+
+
+def test_a_logarithm_may_be_a_block():
+    net = ep.energy(lambda p, s, x: jnp.sum(p * s - jnp.log(s)), jnp.ones(()), state=jnp.ones(3), outputs=lambda s: s)
+    assert leaves_are_blocks(net, jnp.zeros(1), jnp.ones(3))
+    np.testing.assert_allclose(ep.relax(net, jnp.zeros(1)).state, 1.0, atol=1e-9)

@@ -125,6 +125,20 @@ def test_digits_are_split_once_and_fairly():
     assert np.ptp(np.bincount(data.test.y)) <= 3
 
 
+def test_targets_that_are_no_labels_have_no_accuracy():
+    x = DATA.train.x
+    data = Data(Split(x, 0.1 * x[:, :2]), Split(x[:2], 0.1 * x[:2, :2]))
+    result = ep.fit(network(biases=0.0), COST, data, ESTIMATOR, rates={"*": 0.05}, epochs=2, key=jax.random.key(0))
+    assert np.isnan(result.history["test_accuracy"]).all()
+    assert result.history["loss"][1] < result.history["loss"][0]
+
+
+def test_a_label_needs_an_output():
+    wrong = Data(Split(DATA.train.x, DATA.train.y + 1), DATA.test)
+    with pytest.raises(ValueError, match="labels must be from 0 to 1, one for each output, but go from 1 to 2"):
+        ep.fit(network(), COST, wrong, ESTIMATOR, rates={"*": 0.05}, epochs=1, key=jax.random.key(0))
+
+
 def test_a_split_must_fit():
     with pytest.raises(ValueError, match="`x` and `y` must hold the same number of examples"):
         Split(np.zeros((3, 2)), np.zeros(2))

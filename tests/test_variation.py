@@ -57,6 +57,12 @@ def test_each_varies_its_own():
     assert chip.elements[0] != DECK.elements[0]
 
 
+def test_single_resistors_vary_too():
+    chip = circuits.Programming(0.1).chip(circuits.Netlist("R", (circuits.Resistor("r", "a", "0", 1.0),)), seed=0, number=0)
+    assert 0.5 < chip.elements[0].siemens < 1.5
+    assert chip.elements[0].siemens != 1.0
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"`spread` must be finite and at least 0, but is -0\.1"):
         circuits.Programming(-0.1)

@@ -1,6 +1,7 @@
 """Whether a circuit settles where its model does, node by node, and what that does to decisions and gradients."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,7 +26,7 @@ class Comparison:
 
     - `circuit`, `model` (phase, sample, node) in V; the phases are `free` and, with a nudge, `+beta` and `-beta`;
     - `status`, `correction` (phase, sample): the simulator's certificate;
-    - `circuit_decision`, `model_decision` (sample), read from the free phase, and with `y` given `label`;
+    - `circuit_decision` (-1 where it failed), `model_decision` (sample), read from the free phase, and with labels given `label`;
     - for a device with an ideal counterpart, `ideal` (sample, node) and `ideal_decision` (sample) of the ideal-diode model.
 
     With a nudge the attributes have the cosines and relative differences of the equilibrium-propagation gradients from the circuit's
@@ -55,39 +56,49 @@ class Comparison:
         at = np.unravel_index(np.argmax(np.where(np.isnan(gap), np.inf, gap)), gap.shape)
         return str(self.dataset.phase.values[at[0]]), int(at[1]), str(self.dataset.node.values[at[2]])
 
-    def __str__(self) -> str:
+    def numbers(self) -> dict[str, Any]:
+        """What `print` shows, as plain numbers: a row for each phase and layer, and the whole."""
         data, attrs = self.dataset, self.dataset.attrs
-        phase, sample, node = self.worst()
-        gap = np.abs(data.circuit - data.model)
-        lines = [
-            f"{data.attrs['netlist']}: {attrs['simulator']} against the model, {data.sample.size} samples, {data.node.size} nodes",
-            "",
-        ]
-        lines.append(f"{'phase':<8}{'layer':<8}{'largest error':>16}{'rms error':>14}{'points ok':>12}")
+        gap, rows = np.abs(data.circuit - data.model), []
         for name in data.phase.values:
             ok = int((data.status.sel(phase=name) == "ok").sum())
             for layer in dict.fromkeys(data.layer.values):
                 part = gap.sel(phase=name)[:, data.layer.values == layer].values
-                lines.append(
-                    f"{name:<8}{layer:<8}{np.max(part):>14.2e} V{np.sqrt(np.mean(part**2)):>12.2e} V{ok:>8}/{data.sample.size}"
-                )
-        verdict = "AGREES" if self.agrees else "DIFFERS"
+                largest, rms = float(np.max(part)), float(np.sqrt(np.mean(part**2)))
+                rows.append({"phase": str(name), "layer": str(layer), "error_volts": largest, "rms_volts": rms, "points_ok": ok})
+        phase, sample, node = self.worst()
+        found: dict[str, Any] = {"samples": data.sample.size, "beta": attrs["beta"], "rows": rows, "agrees": self.agrees}
+        found |= {"error_volts": self.error, "at": {"phase": phase, "sample": sample, "node": node}, "agreement": self.agreement}
+        if "ideal" in data:
+            found["ideal_distance_volts"] = float(np.max(np.abs(data.circuit.sel(phase="free") - data.ideal)))
+            found["ideal_agreement"] = float((data.circuit_decision == data.ideal_decision).mean())
+        return found | {name: float(value) for name, value in attrs.items() if name.startswith("gradient_")}
+
+    def __str__(self) -> str:
+        found, attrs = self.numbers(), self.dataset.attrs
+        nodes = self.dataset.node.size
+        lines = [f"{attrs['netlist']}: {attrs['simulator']} against the model, {found['samples']} samples, {nodes} nodes", ""]
+        lines.append(f"{'phase':<8}{'layer':<8}{'largest error':>16}{'rms error':>14}{'points ok':>12}")
+        for row in found["rows"]:
+            sizes = f"{row['error_volts']:>14.2e} V{row['rms_volts']:>12.2e} V{row['points_ok']:>8}/{found['samples']}"
+            lines.append(f"{row['phase']:<8}{row['layer']:<8}{sizes}")
+        at = found["at"]
         lines += [
             "",
-            f"{verdict}: largest difference {self.error:.2e} V (tolerance {attrs['tolerance_volts']:.0e} V), at {node} in the ",
+            f"{'AGREES' if found['agrees'] else 'DIFFERS'}: largest difference {found['error_volts']:.2e} V "
+            f"(tolerance {attrs['tolerance_volts']:.0e} V), at {at['node']} in the {at['phase']} phase of sample {at['sample']}; "
+            f"decisions agree on {found['agreement']:.2%} of the samples",
         ]
-        lines[-1] += f"{phase} phase of sample {sample}; decisions agree on {self.agreement:.2%} of the samples"
-        if "ideal" in data:
-            gap = float(np.max(np.abs(data.circuit.sel(phase="free") - data.ideal)))
-            same = float((data.circuit_decision == data.ideal_decision).mean())
-            lines.append(f"against ideal diodes: up to {gap:.3g} V; decisions agree on {same:.2%}")
+        if "ideal_agreement" in found:
+            same = found["ideal_agreement"]
+            lines.append(f"against ideal diodes: up to {found['ideal_distance_volts']:.3g} V; decisions agree on {same:.2%}")
         for pair, title in (
             ("circuit_model", "circuit and model"),
             ("circuit_exact", "circuit and exact"),
             ("model_exact", "model and exact"),
         ):
-            if f"gradient_cosine_{pair}" in attrs:
-                cosine, off = attrs[f"gradient_cosine_{pair}"], attrs[f"gradient_difference_{pair}"]
+            if f"gradient_cosine_{pair}" in found:
+                cosine, off = found[f"gradient_cosine_{pair}"], found[f"gradient_difference_{pair}"]
                 lines.append(f"gradient, {title}: cosine {cosine:.9f}, relative difference {off:.2e}")
         return "\n".join(lines)
 
@@ -119,7 +130,8 @@ def compare(
     have and shapes that do not fit; `NudgeError` for a beta without a minimum at −beta; and what the simulator raises.
     """
     ep.require_float64("a comparison in volts")
-    xs = np.atleast_2d(np.asarray(xs, float))
+    xs = np.asarray(xs, float)
+    sources = drives(model, xs, ys=ys, cost=cost)
     nudged = beta != 0
     if (ys is None) != (cost is None) or (nudged and cost is None):
         raise ValueError("`ys` and `cost` must be given together, and with any `beta` other than 0")
@@ -132,7 +144,7 @@ def compare(
 
     seen = []
     for strength in betas.values():
-        phase, values = reduce(_with_nudge(netlist, model.unit * strength), drives(model, xs, ys=ys, cost=cost))
+        phase, values = reduce(_with_nudge(netlist, model.unit * strength), sources)
         answer = simulator.operating_points(phase, values)
         odd = sorted(set(answer.node.values.tolist()) ^ set(nodes))
         if odd:
@@ -153,7 +165,8 @@ def compare(
         },
         attrs={**answers.attrs, "tolerance_volts": tolerance, "beta": beta, "unit_siemens": model.unit},
     ).assign_coords(layer=("node", layers))
-    data["circuit_decision"] = data.circuit.sel(phase="free", node=outputs, drop=True).fillna(-np.inf).argmax("node")
+    free = data.circuit.sel(phase="free", node=outputs, drop=True)
+    data["circuit_decision"] = xr.where(free.notnull().all("node"), free.fillna(-np.inf).argmax("node"), -1)
     data["model_decision"] = data.model.sel(phase="free", node=outputs, drop=True).argmax("node")
     if ys is not None and np.ndim(ys) == 1:
         data["label"] = ("sample", np.asarray(ys))
@@ -167,7 +180,10 @@ def compare(
 
 
 def _with_nudge(netlist: Netlist, siemens: float) -> Netlist:
+    """The netlist with its nudge sources, which only a nudged phase needs, at `siemens`."""
     sources = [e for e in netlist.elements if isinstance(e, Transconductance) and e.name.startswith("nudge_")]
+    if siemens and not sources:
+        raise NetlistError("`circuit` must have nudge sources (Gnudge_*) for phases with a nudge, but has none")
     return netlist.with_elements(*(replace(source, siemens=siemens) for source in sources))
 
 

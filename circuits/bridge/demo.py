@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 import eqprop as ep
 import eqprop.plotting
@@ -28,7 +28,7 @@ from ..files import output_folder, write, write_text
 from ..noise import corners, covariance
 from ..reduction import reduce
 from ..results import save
-from ..simulators import Ngspice, SimulationError
+from ..simulators import Ngspice
 from ..units import BOLTZMANN, ROOM
 from ..variation import Programming, Saturation
 from .comparison import compare
@@ -41,6 +41,26 @@ NUDGED = 32  # test images with a nudge
 CHIPS = 16
 SPREADS = (0.0, 0.01, 0.03, 0.10)  # of the conductances
 SATURATION_SPREAD = 0.2  # of the diodes' saturation currents
+
+
+LEAST = {
+    "digits_test_accuracy_ideal": 0.97,
+    "digits_test_accuracy_shockley": 0.97,
+    "prediction_agreement": 1.0,
+    "gradient_cosine_spice_vs_model": 0.999999,
+}
+MOST = {
+    "fixed_point_error_volts": 1e-9,
+    "reduction_error_volts": 1e-9,
+    "solver_disagreement_volts": 1e-8,
+    "transient_error_relative": 1e-4,
+    "noise_error_relative": 0.01,
+    "noise_error_relative_to_ktc": 0.01,
+}
+
+
+class DemoError(RuntimeError):
+    """A number of the main job is not what it must be."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +111,13 @@ class Demo:
 def run(out: str | Path = "demo", *, seed: int = 0, console: Console | None = None, simulator: Ngspice | None = None) -> dict[str, Any]:
     """Runs the main job into the folder `out`, and returns the numbers of its `summary.json`.
 
-    Raises `ValueError` where `out` cannot be written, `RuntimeError` where JAX's x64 mode is off, and what training and ngspice raise.
+    Raises `ValueError` where `out` cannot be written, `RuntimeError` where JAX's x64 mode is off, `DemoError` where a
+    number is not what it must be, and what training and ngspice raise.
     """
     start = time.perf_counter()
     ep.require_float64("the demo")
     demo = Demo(output_folder(out), ep.data.digits(seed), seed, console or Console(), simulator or Ngspice())
+    (demo.out / "summary.json").unlink(missing_ok=True)  # what is there must be of this run
     demo.numbers["ngspice"] = demo.simulator.version()
     net = train(demo)
     settle_three_ways(demo, net)
@@ -108,9 +130,18 @@ def run(out: str | Path = "demo", *, seed: int = 0, console: Console | None = No
     save(comparison, demo.out / "comparison.nc")
     save(chips, demo.out / "chips.nc")
     demo.numbers["demo_seconds"] = time.perf_counter() - start
-    write_text(demo.out / "summary.json", json.dumps(demo.numbers, indent=2) + "\n")
+    write_text(demo.out / "summary.json", json.dumps(demo.numbers, indent=2, allow_nan=False) + "\n")
+    require(demo.numbers)
     conclude(demo)
     return demo.numbers
+
+
+def require(numbers: Mapping[str, Any]) -> None:
+    """Raises `DemoError` naming the numbers that are below `LEAST`, above `MOST`, or not a number."""
+    wrong = [f"{name} = {numbers[name]} must be at least {bound}" for name, bound in LEAST.items() if not numbers[name] >= bound]
+    wrong += [f"{name} = {numbers[name]} must be at most {bound}" for name, bound in MOST.items() if not numbers[name] <= bound]
+    if wrong:
+        raise DemoError("; ".join(wrong))
 
 
 def train(demo: Demo) -> ep.Resistive:
@@ -189,7 +220,8 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
     demo.console.print("[bold]4-5. ngspice against the model[/bold]", str(free), "", str(nudged), "", sep="\n")
     for comparison in (free, nudged, weak):
         if not comparison.agrees:
-            raise SimulationError(f"ngspice and the model do not agree:\n{comparison}")
+            raise DemoError(f"ngspice and the model do not agree:\n{comparison}")
+    demo.numbers["comparisons"] = [comparison.numbers() for comparison in (free, nudged, weak)]
     grads, small = nudged.dataset.attrs, weak.dataset.attrs
     demo.report(
         "5. Compared",
@@ -216,12 +248,11 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
             ),
         },
     )
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    nudged.plot(left)
-    demo.figure("agreement", plotting.differences(nudged.dataset, right))
+    demo.figure("agreement", plotting.beside(nudged.dataset))
     more = nudged.dataset.drop_sel(phase="free")
-    return xr.merge([free.dataset, more], join="outer", compat="no_conflicts", combine_attrs="override")
+    merged = xr.merge([free.dataset, more], join="outer", compat="no_conflicts", combine_attrs="override")
+    merged["status"] = merged.status.where(merged.status.isin(["ok"]), "not simulated").astype(str)
+    return merged.assign_attrs(nudged.dataset.attrs)
 
 
 def check_reduction(demo: Demo, net: ep.Resistive) -> None:
@@ -248,14 +279,22 @@ def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
         seen = demo.simulator.operating_points(*reduce(varied, over))
         return seen[["voltage", "status"]].sel(node=outputs)
 
-    with Progress(console=demo.console, transient=True) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        threadpool_limits(1, "blas"),  # the pool's threads are enough: BLAS's own would only wait for each other
+        Progress(console=demo.console, transient=True) as progress,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         jobs = {(spread, chip): pool.submit(simulate, spread, chip) for spread in SPREADS for chip in range(CHIPS)}
-        made = {at: job.result() for at, job in progress.track(jobs.items(), description="6. chips in ngspice")}
+        try:
+            made = {at: job.result() for at, job in progress.track(jobs.items(), description="6. chips in ngspice")}
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     data = xr.combine_nested([[made[s, c] for c in range(CHIPS)] for s in SPREADS], ["spread", "chip"], combine_attrs="override")
     data = data.assign_coords(spread=list(SPREADS), chip=np.arange(CHIPS))
     wrong = int((data.status != "ok").sum())
     if wrong:
-        raise SimulationError(f"ngspice's answer is not certified at {wrong} of {data.status.size} points of the chips")
+        raise DemoError(f"ngspice's answer is not certified at {wrong} of {data.status.size} points of the chips")
     label = xr.DataArray(test.y, dims="sample")
     data["accuracy"] = (data.voltage.argmax("node") == label).mean("sample")
     data["error"] = np.abs(data.voltage - nominal.voltage.sel(node=outputs)).max(("sample", "node"))
@@ -324,7 +363,7 @@ def transient(demo: Demo, net: ep.Resistive) -> None:
     gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))
     demo.report("7. Transient", {"transient_error_relative": ("RC flow against .tran, relative to full scale", gap, "")})
     hidden = data.flow.isel(time=-1, node=slice(SIZES[1]))
-    chosen = [str(hidden.node.values[k]) for k in (int(hidden.argmax()), int(hidden.argmin()))]
+    chosen = [str(hidden.node.values[k]) for k in (int(hidden.argmax("node")), int(hidden.argmin("node")))]
     demo.figure("transient", plotting.transient(data, [*chosen, f"out{int(y)}", f"out{(int(y) + 1) % SIZES[2]}"]))
     save(data, demo.out / "transient.nc")
 

@@ -1,11 +1,16 @@
 """From a trained model to its netlist, and from a simulator's voltages back to states of the model."""
 
+from dataclasses import fields, replace
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 import eqprop as ep
+from eqprop.costs import require_labels
+from eqprop.estimators import require_convex
 
 from ..devices import Device
 from ..netlist import Netlist
@@ -45,7 +50,7 @@ def emit(
         conductances,
         biases,
         np.asarray(net.rails(jnp.asarray(x)), float),
-        device=net.device,
+        device=_plain(net.device),
         capacitance=net.capacitance,
         nudge=nudge,
         title=f"Resistive network {'-'.join(str(n) for n in (inputs, *(b.size for b in biases)))}",
@@ -55,31 +60,49 @@ def emit(
     )
 
 
+def _plain(device: Any) -> Any:
+    """The device with plain numbers for arrays of one value. Raises `ValueError` for a field that differs from node to node."""
+    if device is None:
+        return None
+    fresh = {}
+    for field in fields(device):
+        value = getattr(device, field.name)
+        if np.ndim(value):
+            raise ValueError(
+                f"`net.device` must have one `{field.name}` for all nodes to be emitted, but has an array of {np.shape(value)}"
+            )
+        fresh[field.name] = float(value)
+    return replace(device, **fresh)
+
+
 def require_linear_minimum(net: ep.Resistive, cost: ep.SquaredError, beta: float) -> None:
     """Raises `NudgeError` where |beta| reaches the bound of the network with all its diodes off, below that at any state."""
     linear = eqx.tree_at(lambda n: n.device, net, None, is_leaf=lambda leaf: leaf is net.device)
-    x, y = jnp.zeros(net.conductances[0].shape[0] // 2), jnp.zeros(net.biases[-1].size)
-    bound = float(_bound(linear, cost, x, y, linear.init_state(x)))
-    if not -beta < bound:
-        raise ep.NudgeError(
-            f"`beta` must be above {-bound:.4g} (minus the smallest eigenvalue of the conductance matrix's Schur complement on the "
-            f"outputs with all diodes off) for the nudged circuit to have a minimum, but is {beta:.4g}"
-        )
-
-
-_bound = eqx.filter_jit(ep.nudge_bound)
+    x, y = jnp.zeros((1, net.conductances[0].shape[0] // 2)), jnp.zeros((1, net.biases[-1].size))
+    rest = tuple(jnp.zeros((1, b.size)) for b in net.biases)
+    require_convex(abs(beta), linear, cost, x, y, rest, "diodes-off")
 
 
 def targets(cost: ep.SquaredError, ys: np.ndarray, outputs: int) -> np.ndarray:
-    """The target voltages (samples, outputs) of targets or labels `ys`."""
+    """The target voltages (samples, outputs) of targets or labels `ys`. Raises `ValueError` for a label beyond the outputs."""
+    require_labels(ys, outputs)
     return np.stack([np.asarray(cost.targets(jnp.asarray(y), outputs), float) for y in ys])
 
 
 def drives(
     net: ep.Resistive, xs: np.ndarray, *, ys: np.ndarray | None = None, cost: ep.SquaredError | None = None
 ) -> dict[str, np.ndarray]:
-    """The values of the input sources, and of the target sources where `ys` and `cost` are given, over examples."""
-    rails = net.input_gain * np.concatenate([np.asarray(xs, float), -np.asarray(xs, float)], 1)
+    """The values of the input sources, and of the target sources where `ys` and `cost` are given, over examples.
+
+    Raises `ValueError` for shapes that do not fit the network.
+    """
+    xs = np.asarray(xs, float)
+    inputs = net.conductances[0].shape[0] // 2
+    if xs.ndim != 2 or len(xs) == 0 or xs.shape[1] != inputs:
+        raise ValueError(f"`xs` must have shape (samples, {inputs}) with a sample or more, but has {xs.shape}")
+    if ys is not None and len(ys) != len(xs):
+        raise ValueError(f"`ys` must hold a target for each of the {len(xs)} samples, but holds {len(ys)}")
+    rails = net.input_gain * np.concatenate([xs, -xs], 1)
     values = {f"V{node}": column for node, column in zip(input_names(rails.shape[1] // 2), rails.T, strict=True)}
     if cost is not None and ys is not None:
         *_, outputs = node_names(net)

@@ -4,9 +4,6 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..elements import CurrentSource, VoltageSource
 from ..equations import Drives
 from ..netlist import Netlist
 
@@ -48,19 +45,3 @@ class Simulator(abc.ABC):
 
         Around the operating point; raises as `operating_points`.
         """
-
-
-def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.ndarray], int]:
-    """`drives` as arrays of one length, and that length. Raises `ValueError` for names, lengths and values that do not fit."""
-    sources = {f"V{e.name}" for e in netlist.elements if isinstance(e, VoltageSource)}
-    sources |= {f"I{e.name}" for e in netlist.elements if isinstance(e, CurrentSource)}
-    arrays = {name: np.atleast_1d(np.asarray(values, float)) for name, values in (drives or {}).items()}
-    lengths = {values.shape for values in arrays.values()}
-    if len(lengths) > 1 or any(len(shape) != 1 or shape[0] == 0 for shape in lengths):
-        raise ValueError(f"`drives` must hold one value for each sample and source, but have shapes {sorted(lengths)}")
-    for name, values in arrays.items():
-        if name not in sources:
-            raise ValueError(f"`drives` must name sources of the netlist by their SPICE names, but {name!r} is none")
-        if not np.isfinite(values).all():
-            raise ValueError(f"`drives` must be finite, but {name!r} is {values[~np.isfinite(values)][0]}")
-    return arrays, next(iter(lengths))[0] if lengths else 1

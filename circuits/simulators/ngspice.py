@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,11 +14,10 @@ import numpy as np
 
 from ..analyses import Noise, OperatingPoint, Sweep, Transient
 from ..elements import GROUND, CurrentSource, Element, VoltageSource
-from ..equations import Drives, Equations
-from ..netlist import Netlist
+from ..equations import Drives, Equations, values_of
+from ..netlist import Netlist, NetlistError
 from ..results import deviations, operating_points, voltages
-from ..units import number
-from .base import SimulationError, Simulator, values_of
+from .base import SimulationError, Simulator
 from .raw import Plot, RawError, read
 
 TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22 trtol=1"
@@ -36,6 +36,7 @@ _STEPPED = re.compile(r"(gmin|source) stepping", re.I)
 class Driven(Element):
     """A source whose value is `values[k]` when the sweep's counter is at k volts: a B source with a piecewise-linear function."""
 
+    letter = "B"
     name: str
     source: VoltageSource | CurrentSource
     values: tuple[float, ...]
@@ -46,7 +47,7 @@ class Driven(Element):
 
     def lines(self):
         kind = "v" if isinstance(self.source, VoltageSource) else "i"
-        table = ",".join(f"{k},{number(value)}" for k, value in enumerate(self.values))
+        table = ",".join([f"{k},{value!r}" for k, value in enumerate(self.values)])
         return [f"B{self.name} {' '.join(self.nodes)} {kind}=pwl(v({COUNTER}),{table})"]
 
 
@@ -59,7 +60,8 @@ class Ngspice(Simulator):
     its sweep, that point is marked as failed and the others are simulated again, cold. What it answers is certified by the netlist's
     own equations.
 
-    ngspice sees only what a `Netlist` writes, runs in an empty private folder, and reads no start-up file.
+    ngspice sees only what a `Netlist` writes, without its title and header, runs in an empty private folder which is its home too,
+    and is told to read no start-up file.
 
     **Arguments:** `command`: the program. `timeout`: seconds for one process. `tolerance`: the largest Newton correction, in V, of a
     point that is `ok`.
@@ -72,6 +74,11 @@ class Ngspice(Simulator):
     def version(self) -> str:
         """What the program calls itself, e.g. `ngspice-39`. Raises `SimulationError` where it is missing or is something else."""
         return _version(self.command)
+
+    def __post_init__(self):
+        for field in ("timeout", "tolerance"):
+            if not getattr(self, field) > 0:
+                raise ValueError(f"`{field}` must be above 0, but is {getattr(self, field)}")
 
     def operating_points(self, netlist, drives=None):
         equations = Equations(netlist)
@@ -92,12 +99,14 @@ class Ngspice(Simulator):
         return operating_points(equations.free, answer, certificate, self.tolerance, self._attributes(netlist, stepped=int(stepped)))
 
     def _points(self, netlist: Netlist, nodes: tuple[str, ...], drives: Drives, samples: int) -> tuple[np.ndarray, str]:
+        if COUNTER in netlist.nodes:
+            raise NetlistError(f"no node may be called {COUNTER!r}, which counts the samples of a sweep")
         if samples == 1:
             deck = replace(_at_sample(netlist, drives), analysis=OperatingPoint(nodes))
         else:
             counter = VoltageSource(COUNTER, COUNTER, GROUND, 0.0)
             elements = [
-                Driven(e.name, e, tuple(drives[_key(e)].tolist()))
+                Driven(_key(e), e, tuple(drives[_key(e)].tolist()))
                 if isinstance(e, VoltageSource | CurrentSource) and _key(e) in drives
                 else e
                 for e in netlist.elements
@@ -112,20 +121,29 @@ class Ngspice(Simulator):
         equations = Equations(netlist)
         netlist.check()
         netlist.require_nodes(tuple(start or {}), "start")
+        if pinned := sorted(set(start or {}).intersection(equations.pinned)):
+            raise NetlistError(f"`start` must name free nodes, but {pinned} have voltage sources")
         analysis = Transient(equations.free, step, stop, tuple((start or {}).items()))
         netlist = replace(netlist, options=TRANSIENT_OPTIONS, analysis=analysis)
         plots, _ = self._run(netlist, "Transient")
+        end = float(plots[0].values["time"][-1])
+        if end < stop * (1 - 1e-9):
+            raise SimulationError(f"{self.command} must simulate {netlist.title!r} to {stop} s, but ended at {end} s")
         return voltages(equations.free, _table(plots[0], equations.free), plots[0].values["time"], self._attributes(netlist))
 
     def noise(self, netlist, nodes, *, lowest, highest):
         netlist.check()
         netlist.require_nodes(nodes)
-        source = next(e for e in netlist.elements if isinstance(e, VoltageSource | CurrentSource))
+        source = next((e for e in netlist.elements if isinstance(e, VoltageSource | CurrentSource)), None)
+        if source is None:
+            raise NetlistError(f"{netlist.title!r} must have a source for its noise to be referred to, but has none")
         netlist = netlist.with_elements(replace(source, ac=1.0))
         totals = []
         for node in nodes:
             plots, _ = self._run(replace(netlist, analysis=Noise((node,), _key(source), lowest, highest)), "Integrated Noise")
-            totals.append(float(plots[0].values["v(onoise_total)"][0]))
+            totals += [float(values[0]) for name, values in plots[0].values.items() if "onoise_total" in name]
+        if len(totals) != len(nodes) or not np.all(np.isfinite(totals)):
+            raise SimulationError(f"{self.command} must give one total for each of {list(nodes)}, but gave {totals}")
         return deviations(nodes, np.array(totals), self._attributes(netlist, lowest_hertz=lowest, highest_hertz=highest))
 
     def _attributes(self, netlist: Netlist, **more: float) -> dict[str, str | float]:
@@ -134,21 +152,22 @@ class Ngspice(Simulator):
     def _run(self, deck: Netlist, plot: str, *, partial: bool = False) -> tuple[list[Plot], str]:
         """The plots whose name begins with `plot`, and what ngspice said. With `partial`, a point that it gave up is no error."""
         with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
-            Path(folder, "deck.cir").write_text(deck.spice(), encoding="ascii")
+            text = replace(deck, title="Deck", header=()).spice()  # comments are for people
+            Path(folder, "deck.cir").write_text(text, encoding="ascii")
             code, log = _process([self.command, "-n", "-b", "-r", "out.raw", "deck.cir"], folder, self.timeout)
             raw = Path(folder, "out.raw")
             data = raw.read_bytes() if raw.is_file() else b""
-        said = f"; it said: {log.strip()[-800:] or 'nothing'}"
+        said = f"; it said: {log.strip()[-2000:] or 'nothing'}"
         if code < 0:
             raise SimulationError(f"{self.command} was ended by signal {signal.Signals(-code).name} on {deck.title!r}{said}")
-        try:
-            plots = [one for one in read(data) if one.name.startswith(plot)]
-        except RawError as error:
-            raise SimulationError(f"{self.command} left a result that cannot be read on {deck.title!r}: {error}{said}") from error
         unsolved = partial and _UNSOLVED.search(log)
         failed = _ERROR.search(log)
         if failed and not unsolved:
             raise SimulationError(f"{self.command} reported an error on {deck.title!r}: {failed.group().strip()}{said}")
+        try:
+            plots = [one for one in read(data) if one.name.startswith(plot)]
+        except RawError as error:
+            raise SimulationError(f"{self.command} left a result that cannot be read on {deck.title!r}: {error}{said}") from error
         if not (plots and all(len(values) for plot in plots for values in plot.values.values())) and not unsolved:
             raise SimulationError(f"{self.command} gave no result for {deck.title!r} (exit status {code}){said}")
         return plots, log
@@ -171,10 +190,16 @@ def _still_to_do(first: int, last: int, done: int, log: str) -> list[tuple[int, 
 
 def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]:
     """Exit status and output of a process in `folder`, which is its home too; its whole process group is ended at the time limit."""
+    program = shutil.which(command[0])
+    if program is None:
+        raise SimulationError(
+            f"{command[0]!r} cannot be run: there is no such program; install ngspice (apt install ngspice, brew install ngspice) or "
+            "name it with Ngspice(command=...)"
+        )
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
     try:
         process = subprocess.Popen(  # noqa: S603 - the command is the caller's, its text is ours
-            command,
+            [str(Path(program).absolute()), *command[1:]],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -185,10 +210,7 @@ def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]
             start_new_session=True,
         )
     except OSError as error:
-        raise SimulationError(
-            f"{command[0]!r} cannot be run ({error.strerror}); install ngspice (apt install ngspice, brew install ngspice) or name it "
-            "with Ngspice(command=…)"
-        ) from error
+        raise SimulationError(f"{program!r} cannot be run: {error.strerror}") from error
     try:
         log, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:

@@ -36,6 +36,8 @@ def read(data: bytes) -> list[Plot]:
         except (IndexError, KeyError, ValueError) as error:
             raise RawError("the raw file's header is damaged") from error
         whole = 8 * len(names)
+        if not names:
+            raise RawError("the raw file's header names no variables")
         points = min(points, len(data) // whole) if points else len(data) // whole
         table = np.frombuffer(data[: points * whole]).reshape(points, len(names))
         plots.append(Plot(fields.get("Plotname", ""), dict(zip(names, table.T, strict=True))))

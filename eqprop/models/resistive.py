@@ -71,15 +71,15 @@ class Resistive(Energy):
     - `unit`: the unit conductance, in siemens. `input_gain`: volts per unit of input.
     - `capacitance`: of each node to ground, in farads; it sets the time constants and no fixed point.
 
-    **Raises** `ValueError` for conductances that are negative or not finite, and for shapes that do not fit.
+    **Raises** `ValueError` for conductances that are negative or not finite, biases that are not finite, and shapes that do not fit.
     """
 
     conductances: tuple[Float[Array, "before layer"], ...]
     biases: tuple[Float[Array, " layer"], ...]
     device: Any = eqx.field(converter=_as_pytree, default=None)
-    unit: float = 1.0
-    input_gain: float = 1.0
-    capacitance: float = 1e-12
+    unit: float = eqx.field(converter=float, default=1.0)
+    input_gain: float = eqx.field(converter=float, default=1.0)
+    capacitance: float = eqx.field(converter=float, default=1e-12)
 
     def __check_init__(self):
         if len(self.conductances) != len(self.biases) or not self.conductances:
@@ -103,6 +103,8 @@ class Resistive(Energy):
             if wrong.any():
                 at = tuple(int(i) for i in np.argwhere(wrong)[0])
                 raise ValueError(f"`conductances[{layer}]` must be finite and at least 0, but is {g[at]} at {at}")
+            if not np.isfinite(b).all():
+                raise ValueError(f"`biases[{layer}]` must be finite, but is {np.asarray(b)}")
         for name in ("unit", "input_gain", "capacitance"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"`{name}` must be finite and above 0, but is {getattr(self, name)}")
