@@ -1,18 +1,15 @@
 """Settling to a fixed point of an energy: block coordinate descent, full Newton, and the certificate every equilibrium carries."""
 
 import abc
-import functools
-from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from .blocks import leaf_slope, leaves_are_blocks
 from .energy import Energy, State
 
 
@@ -77,87 +74,6 @@ def free_hessian(energy: Energy, x: Array, state: State) -> tuple[Float[Array, "
     return hessian, jnp.where(free, slope, 0.0), free
 
 
-def _leaf_slope(energy: Energy, x: Array, leaves: list[Array], treedef: Any, index: int, direction: Array) -> tuple[Array, Array]:
-    """∂E/∂s of one leaf, and its Hessian's product with `direction`: for ones the Hessian's diagonal, where the leaf is a block."""
-
-    def value(leaf):
-        return energy(jax.tree.unflatten(treedef, [*leaves[:index], leaf, *leaves[index + 1 :]]), x)
-
-    return jax.jvp(jax.grad(value), (leaves[index],), (direction,))
-
-
-def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
-    """Whether no two nodes of one leaf of the state interact: H·z = z ⊙ (H·1) for random signs z, within each leaf.
-
-    A property of the structure, so it is tried on random parameters, inputs and states of the shapes at hand, also while tracing;
-    integers and booleans keep their values where they have one, as they may be the structure.
-    """
-    leaves, treedef = jax.tree.flatten((energy, x, state))
-    key = []
-    for leaf in leaves:
-        if not eqx.is_array(leaf):
-            key.append(leaf)
-        elif jnp.issubdtype(leaf.dtype, jnp.inexact) or isinstance(leaf, jax.core.Tracer):
-            key.append(_Drawn(leaf.shape, leaf.dtype))
-        else:
-            key.append(_Drawn(leaf.shape, leaf.dtype, np.asarray(leaf).tobytes()))
-    return _leaves_are_blocks(tuple(key), treedef)
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """An array of which the test of the blocks knows the shape and dtype only, or, for integers, the bytes."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-    values: bytes | None = None
-
-    def draw(self, random: np.random.Generator, *, signed: bool) -> np.ndarray:
-        if self.values is not None:
-            return np.frombuffer(self.values, self.dtype).reshape(self.shape)
-        if not jnp.issubdtype(self.dtype, jnp.inexact):
-            return np.ones(self.shape, self.dtype)
-        normal = random.standard_normal(self.shape)
-        return np.asarray(normal if signed else np.abs(normal) + 0.1, self.dtype)
-
-
-@functools.lru_cache
-def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
-    places = [i for i, leaf in enumerate(key) if isinstance(leaf, _Drawn)]
-
-    @jax.jit
-    def defects(drawn, signs):
-        whole = list(key)
-        for place, values in zip(places, drawn, strict=True):
-            whole[place] = values
-        energy, x, state = jax.tree.unflatten(treedef, whole)
-        leaves, structure = jax.tree.flatten(state)
-        found = []
-        for i, leaf in enumerate(leaves):
-            by_ones = _leaf_slope(energy, x, leaves, structure, i, jnp.ones_like(leaf))[1]
-            by_signs = _leaf_slope(energy, x, leaves, structure, i, signs[i])[1]
-            found.append((jnp.max(jnp.abs(by_signs - signs[i] * by_ones), initial=0.0), jnp.max(jnp.abs(by_ones), initial=0.0)))
-        return found
-
-    def separable(seed, signed):
-        """`None` where the energy is not finite there, as for a logarithm of what was drawn below 0."""
-        random = np.random.default_rng(seed)
-        drawn = [key[place].draw(random, signed=signed) for place in places]
-        whole = list(key)
-        for place, values in zip(places, drawn, strict=True):
-            whole[place] = values
-        state = jax.tree.leaves(jax.tree.unflatten(treedef, whole)[2])
-        signs = [np.asarray(random.choice([-1.0, 1.0], leaf.shape), leaf.dtype) for leaf in state]
-        with jax.ensure_compile_time_eval():
-            found = [(float(gap), float(size)) for gap, size in defects(drawn, signs)]
-        if not np.isfinite(found).all():
-            return None
-        return all(gap <= 1e-4 * size for gap, size in found)
-
-    seen = [separable(seed, signed) for seed, signed in ((0, True), (1, True), (2, False))]
-    return any(one is not None for one in seen) and all(one is not False for one in seen)
-
-
 def default_method(energy: Energy, x: Array) -> Method:
     """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else `Newton`."""
     return BlockNewton() if leaves_are_blocks(energy, x, energy.init_state(x)) else Newton()
@@ -188,7 +104,7 @@ def error(energy: Energy, x: Array, state: State) -> Float[Array, ""]:
     if leaves_are_blocks(energy, x, state):
         leaves, treedef = jax.tree.flatten(state)
         curvature = jnp.concatenate(
-            [_leaf_slope(energy, x, leaves, treedef, i, jnp.ones_like(s))[1].ravel() for i, s in enumerate(leaves)]
+            [leaf_slope(energy, x, leaves, treedef, i, jnp.ones_like(s))[1].ravel() for i, s in enumerate(leaves)]
         )
     else:
         curvature = jnp.diagonal(free_hessian(energy, x, state)[0])
@@ -270,7 +186,7 @@ class BlockNewton(Method):
         for index in range(len(leaves)):
 
             def slope_and_curvature(leaf, index=index):
-                return _leaf_slope(energy, x, [*leaves[:index], leaf, *leaves[index + 1 :]], treedef, index, jnp.ones_like(leaf))
+                return leaf_slope(energy, x, [*leaves[:index], leaf, *leaves[index + 1 :]], treedef, index, jnp.ones_like(leaf))
 
             leaves[index], first = self._minimise(slope_and_curvature, leaves[index], *boxes[index])
             moved.append(jnp.max(first, initial=0.0))

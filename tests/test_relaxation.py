@@ -11,7 +11,8 @@ from conftest import PAIR, examples, network
 
 import circuits
 import eqprop as ep
-from eqprop.relaxation import default_method, leaves_are_blocks
+from eqprop.blocks import leaves_are_blocks
+from eqprop.relaxation import default_method
 
 METHODS = {
     "blocks": ep.BlockNewton(tolerance=1e-12),

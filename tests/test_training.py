@@ -63,7 +63,7 @@ def test_the_same_key_is_the_same_training():
 def test_one_step_is_the_gradient():
     net = network(biases=0.0)
     result = fit(net, batch=40, epochs=1, rates={"conductances*": 0.1})
-    grad = ESTIMATOR.estimate(net, COST, jnp.asarray(DATA.train.x), jnp.asarray(DATA.train.y)).grad
+    grad = ESTIMATOR(net, COST, DATA.train.x, DATA.train.y).grad
     expected = jnp.maximum(net.conductances[0] - 0.1 * grad.conductances[0], 0)
     np.testing.assert_allclose(result.net.conductances[0], expected, rtol=1e-10)
 
