@@ -10,6 +10,7 @@ from test_relaxation import DEVICES, coupled
 
 import circuits
 import eqprop as ep
+from eqprop.data import Split
 from eqprop.estimators import directional_gradient
 from eqprop.training import paths
 from eqprop.verification import verify
@@ -19,7 +20,7 @@ TIGHT = ep.BlockNewton(tolerance=1e-14)
 
 
 def settled_cost(net, xs, ys):
-    return float(ep.EqProp.one_sided(1e-3, TIGHT).estimate(net, COST, jnp.asarray(xs), jnp.asarray(ys)).loss)
+    return ep.evaluate(net, COST, Split(xs, ys), method=TIGHT).loss
 
 
 @pytest.mark.parametrize("device", DEVICES)

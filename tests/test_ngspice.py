@@ -148,7 +148,7 @@ def test_a_failed_point_is_found_whatever_ngspice_says(tmp_path, say):
 def test_a_missing_ngspice_is_said():
     with pytest.raises(circuits.SimulationError, match=r"'no-such-ngspice' cannot be run: .* install ngspice"):
         circuits.Ngspice(command="no-such-ngspice").operating_points(divider())
-    with pytest.raises(circuits.SimulationError, match="`command` must be ngspice, but 'true' answers"):
+    with pytest.raises(circuits.SimulationError, match=r"`command` must be ngspice, but '.*/true' answers"):
         circuits.Ngspice(command="true").version()
 
 

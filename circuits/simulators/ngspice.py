@@ -73,7 +73,7 @@ class Ngspice(Simulator):
 
     def version(self) -> str:
         """What the program calls itself, e.g. `ngspice-39`. Raises `SimulationError` where it is missing or is something else."""
-        return _version(self.command)
+        return _version(_program(self.command))
 
     def __post_init__(self):
         for field in ("timeout", "tolerance"):
@@ -190,16 +190,11 @@ def _still_to_do(first: int, last: int, done: int, log: str) -> list[tuple[int, 
 
 def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]:
     """Exit status and output of a process in `folder`, which is its home too; its whole process group is ended at the time limit."""
-    program = shutil.which(command[0])
-    if program is None:
-        raise SimulationError(
-            f"{command[0]!r} cannot be run: there is no such program; install ngspice (apt install ngspice, brew install ngspice) or "
-            "name it with Ngspice(command=...)"
-        )
+    program = _program(command[0])
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
     try:
         process = subprocess.Popen(  # noqa: S603 - the command is the caller's, its text is ours
-            [str(Path(program).absolute()), *command[1:]],
+            [program, *command[1:]],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -222,13 +217,24 @@ def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]
     return process.wait(), log
 
 
+def _program(command: str) -> str:
+    """The path of the program. Raises `SimulationError` where there is none."""
+    found = shutil.which(command)
+    if found is None:
+        raise SimulationError(
+            f"{command!r} cannot be run: there is no such program; install ngspice (apt install ngspice, brew install ngspice) or name it "
+            "with Ngspice(command=...)"
+        )
+    return str(Path(found).absolute())
+
+
 @cache
-def _version(command: str) -> str:
+def _version(program: str) -> str:
     with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
-        _, said = _process([command, "--version"], folder, 20.0)
+        _, said = _process([program, "--version"], folder, 20.0)
     found = re.search(r"ngspice-[\w.+-]+", said)
     if not found:
-        raise SimulationError(f"`command` must be ngspice, but {command!r} answers {said[:200]!r}")
+        raise SimulationError(f"`command` must be ngspice, but {program!r} answers {said[:200]!r}")
     return found.group()
 
 
