@@ -222,8 +222,8 @@ def _program(command: str) -> str:
     found = shutil.which(command)
     if found is None:
         raise SimulationError(
-            f"{command!r} cannot be run: there is no such program; install ngspice (apt install ngspice, brew install ngspice) or name it "
-            "with Ngspice(command=...)"
+            f"{command!r} cannot be run: there is no such program; install ngspice (apt install ngspice, brew install ngspice) or name "
+            "it with Ngspice(command=...)"
         )
     return str(Path(found).absolute())
 
