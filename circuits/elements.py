@@ -31,6 +31,17 @@ class Element(abc.ABC):
         """Its SPICE lines."""
 
 
+class TwoTerminal(Element):
+    """An element between the nodes `plus` and `minus`."""
+
+    plus: str
+    minus: str
+
+    @property
+    def nodes(self):
+        return (self.plus, self.minus)
+
+
 def check_name(name: str) -> None:
     """Raises `ValueError` for a name that SPICE could read as something else."""
     if not _NAME.fullmatch(name):
@@ -53,7 +64,7 @@ def check_value(element: Element, field: str, *, positive: bool = False) -> None
 
 
 @dataclass(frozen=True)
-class Resistor(Element):
+class Resistor(TwoTerminal):
     """A conductance of `siemens` > 0 between two nodes: i = g (v_plus − v_minus)."""
 
     letter = "R"
@@ -65,10 +76,6 @@ class Resistor(Element):
     def __post_init__(self):
         check_names(self.name, self.nodes)
         check_value(self, "siemens", positive=True)
-
-    @property
-    def nodes(self):
-        return (self.plus, self.minus)
 
     def lines(self):
         return [f"R{self.name} {self.plus} {self.minus} {number(1 / self.siemens)}"]
@@ -123,7 +130,7 @@ class ConductanceMatrix(Element):
 
 
 @dataclass(frozen=True)
-class Capacitor(Element):
+class Capacitor(TwoTerminal):
     """A capacitance of `farads` > 0 between two nodes."""
 
     letter = "C"
@@ -136,16 +143,12 @@ class Capacitor(Element):
         check_names(self.name, self.nodes)
         check_value(self, "farads", positive=True)
 
-    @property
-    def nodes(self):
-        return (self.plus, self.minus)
-
     def lines(self):
         return [f"C{self.name} {self.plus} {self.minus} {number(self.farads)}"]
 
 
 @dataclass(frozen=True)
-class VoltageSource(Element):
+class VoltageSource(TwoTerminal):
     """An ideal source: v_plus − v_minus = `volts`. `ac` is its small-signal amplitude, needed by the source of a noise analysis."""
 
     letter = "V"
@@ -160,16 +163,12 @@ class VoltageSource(Element):
         check_value(self, "volts")
         check_value(self, "ac")
 
-    @property
-    def nodes(self):
-        return (self.plus, self.minus)
-
     def lines(self):
         return [f"V{self.name} {self.plus} {self.minus} {number(self.volts)}" + (f" ac {number(self.ac)}" if self.ac else "")]
 
 
 @dataclass(frozen=True)
-class CurrentSource(Element):
+class CurrentSource(TwoTerminal):
     """An ideal source of `amperes` that leave `plus` and enter `minus`. `ac` as for a voltage source."""
 
     letter = "I"
@@ -183,10 +182,6 @@ class CurrentSource(Element):
         check_names(self.name, self.nodes)
         check_value(self, "amperes")
         check_value(self, "ac")
-
-    @property
-    def nodes(self):
-        return (self.plus, self.minus)
 
     def lines(self):
         return [f"I{self.name} {self.plus} {self.minus} {number(self.amperes)}" + (f" ac {number(self.ac)}" if self.ac else "")]

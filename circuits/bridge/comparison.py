@@ -70,7 +70,7 @@ class Comparison:
         found: dict[str, Any] = {"samples": data.sample.size, "beta": attrs["beta"], "rows": rows, "agrees": self.agrees}
         found |= {"error_volts": self.error, "at": {"phase": phase, "sample": sample, "node": node}, "agreement": self.agreement}
         if "ideal" in data:
-            found["ideal_distance_volts"] = float(np.max(np.abs(data.circuit.sel(phase="free") - data.ideal)))
+            found["ideal_distance_volts"] = float(np.max(np.abs(data.circuit.sel(phase="free").values - data.ideal.values)))
             found["ideal_agreement"] = float((data.circuit_decision == data.ideal_decision).mean())
         return found | {name: float(value) for name, value in attrs.items() if name.startswith("gradient_")}
 

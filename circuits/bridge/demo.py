@@ -122,8 +122,8 @@ def run(out: str | Path = "demo", *, seed: int = 0, console: Console | None = No
     net = train(demo)
     settle_three_ways(demo, net)
     emit_decks(demo, net)
-    comparison = against_ngspice(demo, net)
     check_reduction(demo, net)
+    comparison = against_ngspice(demo, net)
     chips = vary(demo, net)
     noise(demo, net)
     transient(demo, net)
@@ -208,7 +208,7 @@ def emit_decks(demo: Demo, net: ep.Resistive) -> None:
         deck = emit(net, x, y=y, cost=SHOCKLEY.cost, beta=beta)
         deck.save(demo.out / f"{name}.cir")
     kept = sum(int(np.count_nonzero(np.asarray(g))) for g in net.conductances)
-    demo.report("3. Netlists: free.cir, nudged_plus.cir, nudged_minus.cir", {"conductances": ("conductances that are not 0", kept, "")})
+    demo.report("3. Emitted: free.cir, nudged_plus.cir, nudged_minus.cir", {"conductances": ("conductances that are not 0", kept, "")})
 
 
 def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
@@ -217,19 +217,19 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
     free = compare(net, test.x, test.y, cost=SHOCKLEY.cost, simulator=demo.simulator)
     nudged = compare(net, test.x[:NUDGED], test.y[:NUDGED], cost=SHOCKLEY.cost, beta=SHOCKLEY.beta, simulator=demo.simulator)
     weak = compare(net, test.x[:NUDGED], test.y[:NUDGED], cost=SHOCKLEY.cost, beta=SHOCKLEY.beta / 100, simulator=demo.simulator)
-    demo.console.print("[bold]4-5. ngspice against the model[/bold]", str(free), "", str(nudged), "", sep="\n")
+    demo.console.print("[bold]5. ngspice against the model[/bold]", str(free), "", str(nudged), "", sep="\n")
     for comparison in (free, nudged, weak):
         if not comparison.agrees:
             raise DemoError(f"ngspice and the model do not agree:\n{comparison}")
     demo.numbers["comparisons"] = [comparison.numbers() for comparison in (free, nudged, weak)]
     grads, small = nudged.dataset.attrs, weak.dataset.attrs
     demo.report(
-        "5. Compared",
+        "5. In short",
         {
             "fixed_point_error_volts": ("ngspice against the model, all phases", max(free.error, nudged.error, weak.error), "V"),
             "ideal_model_distance_volts": (
                 "ngspice against ideal diodes",
-                np.max(np.abs(free.dataset.circuit.sel(phase="free") - free.dataset.ideal)),
+                np.max(np.abs(free.dataset.circuit.sel(phase="free").values - free.dataset.ideal.values)),
                 "V",
             ),
             "prediction_agreement": ("predictions that agree, ngspice and model", free.agreement, "%"),
@@ -257,14 +257,15 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
 
 def check_reduction(demo: Demo, net: ep.Resistive) -> None:
     """The reduced circuit against the whole one, in ngspice, free and nudged."""
-    test, gap = demo.data.test, 0.0
+    test, gaps = demo.data.test, []
     for beta in (0.0, SHOCKLEY.beta, -SHOCKLEY.beta):
         whole = emit(net, test.x[0], y=test.y[0], cost=SHOCKLEY.cost, beta=beta)
         over = drives(net, test.x[:FEW], ys=test.y[:FEW], cost=SHOCKLEY.cost)
         full = demo.simulator.operating_points(whole, over)
         small = demo.simulator.operating_points(*reduce(whole, over))
-        gap = max(gap, float(np.max(np.abs(full.voltage - small.voltage))))
-    demo.report("4. Reduction", {"reduction_error_volts": (f"reduced against unreduced netlist, {FEW} images, three phases", gap, "V")})
+        gaps.append(full.voltage.values - small.voltage.sel(node=full.node).values)  # NaN where a point failed, and so is the largest
+    what = f"reduced against whole netlist, {FEW} images, 3 phases"
+    demo.report("4. In ngspice: the exact reduction", {"reduction_error_volts": (what, np.max(np.abs(gaps)), "V")})
 
 
 def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
@@ -292,23 +293,24 @@ def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
             raise
     data = xr.combine_nested([[made[s, c] for c in range(CHIPS)] for s in SPREADS], ["spread", "chip"], combine_attrs="override")
     data = data.assign_coords(spread=list(SPREADS), chip=np.arange(CHIPS))
-    wrong = int((data.status != "ok").sum())
+    wrong = int((data.status != "ok").sum()) + int((nominal.status != "ok").sum())
     if wrong:
-        raise DemoError(f"ngspice's answer is not certified at {wrong} of {data.status.size} points of the chips")
+        raise DemoError(f"ngspice's answer is not certified at {wrong} points of the chips")
     label = xr.DataArray(test.y, dims="sample")
     data["accuracy"] = (data.voltage.argmax("node") == label).mean("sample")
     data["error"] = np.abs(data.voltage - nominal.voltage.sel(node=outputs)).max(("sample", "node"))
     data["error"].attrs.update(units="V", long_name="largest distance of an output from the nominal circuit")
     right = float((nominal.voltage.sel(node=outputs).argmax("node") == label).mean())
     data.attrs.update(nominal_accuracy=right, saturation_spread=SATURATION_SPREAD, seed=demo.seed)
-    table = Table(title=f"6. {CHIPS} chips a row, saturation currents spread by {SATURATION_SPREAD:.0%}", title_justify="left")
-    for column in ("conductance spread", "accuracy: mean", "lowest", "highest", "output error: mean", "lowest", "highest"):
+    what = f"6. {CHIPS} chips for each spread of the conductances; saturation currents spread by {SATURATION_SPREAD:.0%}"
+    table = Table(title=what, title_justify="left", title_style="bold")
+    for column in ("spread", "accuracy", "lowest", "highest", "error", "lowest", "highest"):
         table.add_column(column, justify="right")
     demo.numbers["chips"] = []
     for spread in SPREADS:
         accuracy, error = data.accuracy.sel(spread=spread).values, data.error.sel(spread=spread).values
         three = {kind: [float(f(values)) for f in (np.mean, np.min, np.max)] for kind, values in (("a", accuracy), ("e", error))}
-        table.add_row(f"{spread:.0%}", *(f"{v:.2%}" for v in three["a"]), *(f"{v:.3g} V" for v in three["e"]))
+        table.add_row(f"{spread:.0%}", *(f"{v:.2%}" for v in three["a"]), *(f"{1e3 * v:.2f} mV" for v in three["e"]))
         demo.numbers["chips"].append({"spread": spread, "accuracy_mean_min_max": three["a"], "error_volts_mean_min_max": three["e"]})
     demo.console.print(table, "")
     demo.figure("spread", plotting.spreads(data))
@@ -360,7 +362,7 @@ def transient(demo: Demo, net: ep.Resistive) -> None:
         rest = dict(zip(names, voltages(net, start).tolist(), strict=True))
         zero += float(times[-1])
     data = xr.concat(parts, "time").assign_attrs(nudged_at=float(parts[0].time[-1]))
-    gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))
+    gap = np.max(np.abs(data.flow.values - data.circuit.values)) / np.max(np.abs(data.flow.values))
     demo.report("7. Transient", {"transient_error_relative": ("RC flow against .tran, relative to full scale", gap, "")})
     hidden = data.flow.isel(time=-1, node=slice(SIZES[1]))
     chosen = [str(hidden.node.values[k]) for k in (int(hidden.argmax("node")), int(hidden.argmin("node")))]
