@@ -13,8 +13,9 @@ jax.config.update("jax_enable_x64", True)
 PAIR = circuits.DiodePair(saturation=1e-9, bias=0.1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def simulator():
+    """ngspice; a test that asks for it is skipped where it is missing, and fails there when CI=true."""
     if shutil.which("ngspice") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("ngspice is not installed, and CI=true")

@@ -15,6 +15,7 @@ import eqprop as ep
 from eqprop.training import paths
 
 COST = ep.SquaredError()
+pytestmark = pytest.mark.usefixtures("simulator")
 
 
 def test_names_are_what_a_designer_expects():
