@@ -88,6 +88,7 @@ def test_the_divider():
     assert good.stable[0]
     off = equations.certificate(np.array([[0.25 + 1e-7], [np.nan]]), {})
     np.testing.assert_allclose(off.correction[0], 1e-7, rtol=1e-6)
+    np.testing.assert_allclose(off.kcl[0], 4e-3 * 1e-7 / (4e-3 * 0.25 + 1e-3 * 1.0), rtol=1e-6)  # relative to the currents there
     assert np.isnan(off.correction[1])
     assert not off.stable[1]
 
