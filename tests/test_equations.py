@@ -100,6 +100,28 @@ def test_a_saddle_is_not_stable():
     assert not seen.stable[0]
 
 
+def test_a_saddle_behind_positive_conductances_is_not_stable(simulator):
+    """Every node's own conductance is positive, but a nudge is beyond the Schur complement: 0.5 mS here, the node's own being 1 mS."""
+
+    def chain(nudge):
+        push = circuits.Transconductance("nudge", "0", "b", "0", "b", nudge)
+        ladder = (circuits.Resistor("low", "a", "0", 1e-3), circuits.Resistor("across", "a", "b", 1e-3))
+        return circuits.Netlist("Chain", (circuits.CurrentSource("in", "0", "a", 1e-3), *ladder, push))
+
+    for nudge, status in ((-0.49e-3, "ok"), (-0.51e-3, "saddle"), (-0.6e-3, "saddle")):
+        assert simulator.operating_points(chain(nudge)).status.values.tolist() == [status]
+
+
+def test_positive_definite_is_what_the_eigenvalues_say():
+    random, seen = np.random.default_rng(0), []
+    for _ in range(300):
+        root = random.standard_normal((4, 4)) * 10 ** random.uniform(-1, 1)
+        j = (root + root.T) / 2 + np.diag(random.uniform(0, 6, 4))
+        seen.append(bool(np.linalg.eigvalsh(j)[0] > 0))
+        assert circuits.equations._positive_definite(j) == seen[-1]
+    assert 0.1 < np.mean(seen) < 0.9
+
+
 def test_tellegens_theorem():
     """The power of all elements adds up to nothing at a fixed point, and to something elsewhere."""
     equations = circuits.Equations(divider(circuits.CurrentSource("extra", "0", "mid", 2e-3)))
