@@ -153,6 +153,16 @@ def test_linear_noise_is_kt_over_c():
     np.testing.assert_allclose(circuits.covariance(rc(), np.array([0.25])), [[KT / 2e-12]], rtol=1e-12)
 
 
+@given(layered())
+@settings(max_examples=20, deadline=None)
+def test_a_linear_network_has_kt_over_c_and_no_correlation(netlist):
+    """Equipartition: Σ = kT C⁻¹, whatever conductances join the nodes; reduced or not."""
+    linear = netlist.without(circuits.Diode, circuits.Transconductance)
+    for deck in (linear, circuits.reduce(linear)[0]):
+        nodes = len(circuits.Equations(deck).free)
+        np.testing.assert_allclose(circuits.covariance(deck, np.zeros(nodes)), KT / 1e-12 * np.eye(nodes), atol=1e-9 * KT / 1e-12)
+
+
 @pytest.mark.parametrize("emission", [1.0, 1.5])
 def test_a_forward_diode_has_half_of_kt_over_c(emission):
     """Shot noise q|I| against the slope I/(N Vt): N kT/2C for a diode that a current drives far forward."""
