@@ -7,6 +7,8 @@ from .dynamics import GradientFlow as GradientFlow
 from .dynamics import trajectory as trajectory
 from .energy import Energy as Energy
 from .energy import Nudged as Nudged
+from .energy import bias as bias
+from .energy import bilinear as bilinear
 from .energy import conductances as conductances
 from .energy import energy as energy
 from .estimators import EqProp as EqProp

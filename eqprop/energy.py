@@ -118,3 +118,13 @@ def conductances(g: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, 
     row means and one matrix product.
     """
     return (u**2 @ jnp.sum(g, 1) + v**2 @ jnp.sum(g, 0)) / 2 - (u @ g) @ v
+
+
+def bilinear(w: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]) -> Float[Array, ""]:
+    """The sum Σ_ij u_i w_ij v_j over synapses `w` between nodes `u` and nodes `v`."""
+    return (u @ w) @ v
+
+
+def bias(b: Float[Array, "..."], v: Float[Array, "..."]) -> Float[Array, ""]:
+    """The sum Σ_i b_i v_i over the nodes `v`, of any one shape."""
+    return jnp.sum(b * v)
