@@ -1,0 +1,71 @@
+"""The IDX file format, read as data from outside: nothing in a file is believed before it is checked."""
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+MOST_BYTES = 2**30  # of one file, unpacked: 20 times MNIST, and more than any set of its family
+_CHUNK = 2**20
+
+
+class DataError(ValueError):
+    """A data file is missing or is not what it must be."""
+
+
+def find(folder: Path, name: str) -> Path:
+    """The file `name` of a folder, or `name.gz` if there is only that."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} must be a folder with IDX files, but is {'a file' if folder.exists() else 'missing'}")
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise DataError(f"{folder} must hold the file {name} or {name}.gz, but holds neither")
+
+
+def read(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
+    """The array of unsigned bytes in an IDX file, gzipped if its name ends in `.gz`.
+
+    An IDX file is two zero bytes, the type of the elements (8: unsigned byte), the number of dimensions, each size as a big-endian
+    32-bit number, and the elements, the last index fastest. (LeCun, Cortes & Burges 1998, The MNIST database of handwritten digits.)
+
+    **Raises** `DataError`, with the file, what it must hold and what it holds: for another type or number of dimensions, a size of 0,
+    sizes whose product is above `MOST_BYTES`, a file shorter or longer than its sizes say, and a broken gzip stream. Not more than one
+    byte beyond the sizes is unpacked, so that a small file cannot fill the memory.
+    """
+    with gzip.GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        try:
+            return _parse(path, file, dimensions)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path} must be a whole gzip file, but is broken: {error}") from error
+
+
+def _parse(path: Path, file: io.BufferedIOBase, dimensions: int) -> UInt8[np.ndarray, "..."]:
+    magic = bytes((0, 0, 8, dimensions))
+    header = file.read(4 + 4 * dimensions)
+    if header[:4] != magic[: len(header)]:
+        raise DataError(
+            f"{path} must start with the bytes {magic.hex(' ')} (unsigned bytes in {dimensions} dimensions), "
+            f"but starts with {header[:4].hex(' ')}"
+        )
+    if len(header) < 4 + 4 * dimensions:
+        raise DataError(f"{path} must start with a header of {4 + 4 * dimensions} bytes, but ends after {len(header)}")
+    shape = tuple(int.from_bytes(header[at : at + 4], "big") for at in range(4, len(header), 4))
+    size = 1
+    for length in shape:
+        size *= length
+    if not 0 < size <= MOST_BYTES:
+        raise DataError(f"{path} must hold from 1 to {MOST_BYTES} elements, but its header says {' × '.join(map(str, shape))}")
+    elements = np.empty(size, np.uint8)
+    found, view = 0, elements.data
+    while found < size and (count := file.readinto(view[found : found + _CHUNK])):
+        found += count
+    expected = f"{path} must hold {size} elements ({' × '.join(map(str, shape))}) after its header"
+    if found < size:
+        raise DataError(f"{expected}, but ends after {found}")
+    if file.read(1):  # at the end of a gzip stream this also checks its checksum
+        raise DataError(f"{expected}, but goes on")
+    return elements.reshape(shape)
