@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +11,21 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from .energy import Energy, State
+from .phases import Displaced
 
 
+@eqx.filter_jit
 def leaf_slope(energy: Energy, x: Array, leaves: list[Array], treedef: Any, index: int, direction: Array) -> tuple[Array, Array]:
     """∂E/∂s of one leaf, and its Hessian's product with `direction`: for ones the Hessian's diagonal, where the leaf is a block."""
 
-    def value(leaf):
-        return energy(jax.tree.unflatten(treedef, [*leaves[:index], leaf, *leaves[index + 1 :]]), x)
+    def slope(leaf):
+        return energy.slope(jax.tree.unflatten(treedef, [*leaves[:index], leaf, *leaves[index + 1 :]]), x, index)
 
-    return jax.jvp(jax.grad(value), (leaves[index],), (direction,))
+    return jax.jvp(slope, (leaves[index],), (direction,))
 
 
 def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
@@ -30,7 +34,47 @@ def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
     A property of the structure, so it is tried on random parameters, inputs and states of the shapes at hand, of either sign, also
     while tracing; integers and booleans keep their values where they have one, as they may be the structure.
     """
+    return _leaves_are_blocks(*_structure(energy, x, state))
+
+
+def masks_are_blocks(energy: Energy, x: Array, state: State, masks: tuple[State, ...]) -> bool:
+    """Whether the boolean `masks`, pytrees like the state, cover every node and no two nodes of one interact."""
+    if any(jax.tree.structure(mask) != jax.tree.structure(state) for mask in masks):
+        return False
+    flat = np.stack([np.concatenate([np.ravel(np.asarray(leaf, bool)) for leaf in jax.tree.leaves(mask)]) for mask in masks])
+    if flat.shape[1] != sum(leaf.size for leaf in jax.tree.leaves(state)) or not flat.any(0).all():
+        return False
+    interacts = interactions(energy, x, state)
+    return not any(interacts[np.ix_(mask, mask)].any() for mask in flat)
+
+
+def colour(energy: Energy, x: Array, state: State | None = None) -> tuple[State, ...]:
+    """Blocks of nodes that do not interact, found by colouring the graph of the Hessian greedily, the busiest node first.
+
+    One boolean mask a colour, each a pytree like the state, for `BlockNewton(blocks=…)`; a grid of neighbours gives two.
+    """
+    state = energy.init_state(x) if state is None else state
+    interacts = interactions(energy, x, state)
+    colours = np.full(len(interacts), -1)
+    for node in np.argsort(-interacts.sum(1), kind="stable"):
+        taken = set(colours[interacts[node]])
+        colours[node] = next(c for c in range(len(interacts)) if c not in taken)
+    restore = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state))[1]
+    return tuple(restore(jnp.asarray(colours == c)) for c in range(colours.max() + 1))
+
+
+def interactions(energy: Energy, x: Array, state: State) -> np.ndarray:
+    """Which pairs of nodes of the flattened state interact, (nodes, nodes) without the diagonal: the pattern of ∂²E/∂s².
+
+    Found on random parameters, inputs and states, as `leaves_are_blocks` is.
+    """
+    return _interactions(*_structure(energy, x, state))
+
+
+def _structure(energy: Energy, x: Array, state: State) -> tuple[tuple, Any]:
+    """What is known of an energy while tracing, hashable: the shapes of its arrays, and the values of what is no inexact array."""
     key = []
+    energy = energy.phase if isinstance(energy, Displaced) else energy  # the same nodes interact
     leaves, treedef = jax.tree.flatten((energy, x, state))
     for leaf in leaves:
         if not eqx.is_array(leaf):
@@ -39,7 +83,7 @@ def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
             key.append(_Drawn(leaf.shape, leaf.dtype))
         else:
             key.append(_Drawn(leaf.shape, leaf.dtype, np.asarray(leaf).tobytes()))
-    return _leaves_are_blocks(tuple(key), treedef)
+    return tuple(key), treedef
 
 
 @dataclass(frozen=True)
@@ -60,17 +104,24 @@ class _Drawn:
         return np.asarray(sign * (np.abs(normal) + 0.1) if sign else normal, self.dtype)
 
 
+def _draws(key: tuple, treedef: Any) -> Iterator[tuple[Energy, Array, State, np.random.Generator]]:
+    """Energies, inputs and states of the structure `key`, with random values; parameters of both signs or positive."""
+    drawn = {i: leaf for i, leaf in enumerate(key) if isinstance(leaf, _Drawn)}
+    states = range(len(key) - treedef.children()[2].num_leaves, len(key))
+    below = max(2, *(math.prod(drawn[i].shape) for i in states))
+    random = np.random.default_rng(0)
+    for sign in (0, 1):
+        values = {i: leaf.draw(random, sign, below) for i, leaf in drawn.items()}
+        for state_sign in (0, 1, -1):
+            values |= {i: drawn[i].draw(random, state_sign, below) for i in states}
+            yield *jax.tree.unflatten(treedef, [values.get(i, leaf) for i, leaf in enumerate(key)]), random
+
+
 @functools.lru_cache
 def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
-    drawn = {i: leaf for i, leaf in enumerate(key) if isinstance(leaf, _Drawn)}
-    of_state = [drawn[i] for i in range(len(key) - treedef.children()[2].num_leaves, len(key))]
-    below = max(2, *(math.prod(leaf.shape) for leaf in of_state))
-
-    @jax.jit
-    def defects(values, signs):
+    @eqx.filter_jit
+    def defects(energy, x, state, signs):
         """For each leaf, how far H·z is from z ⊙ (H·1), and the size of H·1."""
-        whole = [values.get(i, leaf) for i, leaf in enumerate(key)]
-        energy, x, state = jax.tree.unflatten(treedef, whole)
         leaves, structure = jax.tree.flatten(state)
         found = []
         for i, (leaf, z) in enumerate(zip(leaves, signs, strict=True)):
@@ -79,16 +130,33 @@ def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
             found.append((jnp.max(jnp.abs(by_signs - z * by_ones), initial=0.0), jnp.max(jnp.abs(by_ones), initial=0.0)))
         return found
 
-    random, tried = np.random.default_rng(0), False
-    for sign in (0, 1):
-        values = {i: leaf.draw(random, sign, below) for i, leaf in drawn.items()}
-        for state_sign in (0, 1, -1):
-            values |= {len(key) - len(of_state) + i: leaf.draw(random, state_sign, below) for i, leaf in enumerate(of_state)}
-            signs = [np.asarray(random.choice([-1.0, 1.0], leaf.shape), leaf.dtype) for leaf in of_state]
-            with jax.ensure_compile_time_eval():
-                found = np.array([(float(gap), float(size)) for gap, size in defects(values, signs)])
-            if np.isfinite(found).all():  # not so for a logarithm of what was drawn below 0
-                tried = True
-                if np.any(found[:, 0] > 1e-4 * found[:, 1]):
-                    return False
+    tried = False
+    for energy, x, state, random in _draws(key, treedef):
+        signs = [np.asarray(random.choice([-1.0, 1.0], leaf.shape), leaf.dtype) for leaf in jax.tree.leaves(state)]
+        with jax.ensure_compile_time_eval():
+            found = np.array([(float(gap), float(size)) for gap, size in defects(energy, x, state, signs)])
+        if np.isfinite(found).all():  # not so for a logarithm of what was drawn below 0
+            tried = True
+            if np.any(found[:, 0] > 1e-4 * found[:, 1]):
+                return False
     return tried
+
+
+@functools.lru_cache
+def _interactions(key: tuple, treedef: Any) -> np.ndarray:
+    @eqx.filter_jit
+    def hessian(energy, x, state):
+        flat, restore = ravel_pytree(state)
+        return jax.hessian(lambda s: energy(restore(s), x))(flat)
+
+    pattern: np.ndarray | None = None
+    for energy, x, state, _ in _draws(key, treedef):
+        with jax.ensure_compile_time_eval():
+            found = np.abs(np.asarray(hessian(energy, x, state)))
+        if np.isfinite(found).all():
+            seen = found > 1e-9 * found.max()
+            pattern = seen if pattern is None else pattern | seen
+    if pattern is None:
+        raise ValueError("`energy` must have a finite Hessian at some random state for its blocks to be found, but had none")
+    np.fill_diagonal(pattern, val=False)
+    return pattern

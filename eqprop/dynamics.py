@@ -1,5 +1,6 @@
-"""The network as an ordinary differential equation: settling by its flow, and its trajectory in time, with diffrax."""
+"""The network as an ordinary differential equation: settling by its flow, its trajectory, and the flow at finite temperature."""
 
+from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -10,51 +11,67 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from .energy import Energy, State
-from .relaxation import Method, error, force, threshold
+from .equilibrium import Method, Stop, certify, force, full_scale, slope_at
 
 
 def flow(energy: Energy, x: Array, state: State) -> State:
     """ds/dt of τ ds/dt = P(−∂E/∂s), taken at the state clipped to its bounds; P removes what a bound holds back. Per second."""
     box = energy.bounds(x)
     inside = state if box is None else jax.tree.map(jnp.clip, state, *box)
-    pull = force(energy, x, inside)
+    return jax.tree.map(lambda g, tau: -g / tau, force(energy, x, inside), _time_constants(energy, x, state))
+
+
+def _time_constants(energy: Energy, x: Array, state: State) -> State:
     taus = energy.time_constants(x)
-    if jax.tree.structure(taus) == jax.tree.structure(pull):
-        return jax.tree.map(lambda g, tau: -g / tau, pull, taus)
-    return jax.tree.map(lambda g: -g / taus, pull)
+    return taus if jax.tree.structure(taus) == jax.tree.structure(state) else jax.tree.map(lambda leaf: taus, state)
+
+
+def smallest_time_constant(energy: Energy, x: Array) -> Float[Array, ""]:
+    """The smallest of the energy's time constants, in seconds."""
+    return jnp.min(ravel_pytree(energy.time_constants(x))[0])
 
 
 class GradientFlow(Method):
-    """Settles by integrating `flow` until `Equilibrium.error` is within `tolerance`: the definition the other methods are held to.
+    """Settles by integrating `flow` until `Equilibrium.settled`: the definition the other methods are held to.
 
     **Arguments:** `solver`, `controller`: any of diffrax's. The default is Kvaerno3 with loose steps: the fixed point is as exact as
     `tolerance` whatever the steps are, tight steps only cost rejections, and an explicit solver stalls before the tolerance, at its
-    limit of stability. `max_steps`: of the solver.
+    limit of stability. `max_steps`: of the solver. `event`: stops earlier where `event(t, state)` is true, a phase that has then not
+    settled. `together`: whether estimators integrate a batch as one system with one step size, instead of each example with its own,
+    which under `vmap` all wait for the slowest.
     """
 
     solver: diffrax.AbstractSolver = diffrax.Kvaerno3()
     controller: diffrax.AbstractStepSizeController = diffrax.PIDController(rtol=1e-6, atol=1e-8)
     tolerance: float | None = 1e-10
     max_steps: int = 10_000
+    event: Callable[[Float[Array, ""], State], Array] | None = None
+    together: bool = eqx.field(static=True, default=False)
 
-    def settle(self, energy, x, state):
-        tolerance = 0.0 if self.tolerance is None else self.tolerance
+    def settle(self, energy, x, state, key):
+        del key
         box = energy.bounds(x)
 
         def settled(t, y, args, **unused):
-            return error(energy, x, y) <= threshold(tolerance, y)
+            inside = y if box is None else jax.tree.map(jnp.clip, y, *box)
+            done = certify(energy, x, Stop(inside, jnp.asarray(0)), self.tolerance or 0.0).settled
+            return done if self.event is None else done | self.event(t, inside)
 
-        solution = self._solve(energy, x, state, jnp.inf, diffrax.SaveAt(t1=True), diffrax.Event(settled))
+        solution = self.solve(energy, x, state, jnp.inf, diffrax.SaveAt(t1=True), diffrax.Event(settled))
         end = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
-        return (end if box is None else jax.tree.map(jnp.clip, end, *box)), solution.stats["num_steps"]
+        inside = end if box is None else jax.tree.map(jnp.clip, end, *box)
+        return Stop(inside, solution.stats["num_steps"], solution.ts[-1])
 
-    def _solve(self, energy: Energy, x: Array, state: State, t1: Any, saveat: diffrax.SaveAt, event: diffrax.Event | None):
+    def solve(
+        self, energy: Energy, x: Array, state: State, t1: Any, saveat: diffrax.SaveAt, event: diffrax.Event | None
+    ) -> diffrax.Solution:
+        """Diffrax's solution of `flow` from `state` at time 0."""
         return diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, s, args: flow(energy, x, s)),
             self.solver,
             0.0,
             t1,
-            1e-3 * jnp.min(ravel_pytree(energy.time_constants(x))[0]),  # diffrax's own guess fails close to a fixed point
+            1e-3 * smallest_time_constant(energy, x),  # diffrax's own guess fails close to a fixed point
             state,
             stepsize_controller=self.controller,
             saveat=saveat,
@@ -64,18 +81,109 @@ class GradientFlow(Method):
         )
 
 
+class Trajectory(eqx.Module):
+    """A phase in time: `times` (seconds), `states` and `energies` at them, time being the leading axis of every leaf.
+
+    `settled_at`: the first of `times` from which on every node is within `tolerance` times `Energy.scale` of where the trajectory ends;
+    infinite where only the last is.
+    """
+
+    times: Float[Array, " times"]
+    states: State
+    energies: Float[Array, " times"]
+    settled_at: Float[Array, ""]
+
+
 @eqx.filter_jit
 def trajectory(
-    energy: Energy, x: Array, times: Float[Array, " times"], *, start: State | None = None, method: GradientFlow | None = None
-) -> State:
-    """The states of the flow at `times` (seconds, increasing, the first at or after 0), with time as the leading axis of every leaf.
+    energy: Energy,
+    x: Array,
+    times: Float[Array, " times"],
+    *,
+    start: State | None = None,
+    method: GradientFlow | None = None,
+    tolerance: float = 1e-3,
+) -> Trajectory:
+    """The flow of a phase at `times` (seconds, increasing, the first at or after 0).
 
-    The flow starts at time 0 at `start`, the energy's `init_state` if not given. For a nudged phase pass a `Nudged` energy and the free
+    It starts at time 0 at `start`, the energy's `init_state` if not given. For a nudged phase pass a `Nudged` energy and the free
     state. `method`: its solver, controller and step limit; Tsit5 with steps accurate to 1e-8 if not given, an implicit solver being
-    for stiff energies. Raises an `EquinoxRuntimeError` where the solver gives up.
+    for stiff energies. `tolerance`: of `settled_at`. Raises an `EquinoxRuntimeError` where the solver gives up.
     """
     state = energy.init_state(x) if start is None else start
     if method is None:
         method = GradientFlow(solver=diffrax.Tsit5(), controller=diffrax.PIDController(rtol=1e-8, atol=1e-10))
-    solution = method._solve(energy, x, state, times[-1], diffrax.SaveAt(ts=times), None)
-    return eqx.error_if(solution.ys, ~diffrax.is_successful(solution.result), "the flow's solver gave up: allow more `max_steps`")
+    times = jnp.asarray(times)
+    solution = method.solve(energy, x, state, times[-1], diffrax.SaveAt(ts=times), None)
+    states = eqx.error_if(solution.ys, ~diffrax.is_successful(solution.result), "the flow's solver gave up: allow more `max_steps`")
+    last = jax.tree.map(lambda leaf: leaf[-1], states)
+    scale = ravel_pytree(full_scale(energy, last))[0]
+    away = jax.vmap(lambda s: jnp.any(jnp.abs(ravel_pytree(s)[0] - ravel_pytree(last)[0]) > tolerance * scale))(states)
+    after = jnp.max(jnp.where(away, jnp.arange(times.size), -1)) + 1
+    settled_at = jnp.where(after < times.size - 1, times[jnp.minimum(after, times.size - 1)], jnp.inf)
+    return Trajectory(times, states, jax.vmap(lambda s: energy(s, x))(states), settled_at)
+
+
+class Langevin(Method):
+    """The flow at finite temperature, τ ds = −∂E/∂s dt + √(2 T τ) dW, whose stationary density is exp(−E/T).
+
+    The state of the phase is the mean over `steps` steps of `step` smallest time constants after `burn_in` steps, and `variance` that
+    of each node. The steps are those of Leimkuhler & Matthews (Appl. Math. Res. eXpress 2013),
+    s' = s − h ∂E/∂s/τ + √(2 T h/τ) (ξ + ξ')/2 with the next step's normal ξ' used again, of second order in h for averages; at bounds
+    they are reflected. Phases that start with the same key draw the same noise, most of which drops out of their difference.
+
+    **Arguments:** `temperature`: T in the units of E. Needs a `key`; raises `ValueError` without one.
+    """
+
+    temperature: float
+    steps: int = 10_000
+    burn_in: int = 1_000
+    step: float = 0.05
+    tolerance: None = None
+
+    def settle(self, energy, x, state, key):
+        def collect(carry, s):
+            count, mean, square = carry
+            count = count + 1
+            off = jax.tree.map(lambda v, m: v - m, s, mean)
+            mean = jax.tree.map(lambda m, d: m + d / count, mean, off)
+            return count, mean, jax.tree.map(lambda q, d, v, m: q + d * (v - m), square, off, s, mean)
+
+        zeros = jax.tree.map(jnp.zeros_like, state)
+        _, mean, square = self.walk(energy, x, state, key, collect, (jnp.zeros(()), zeros, zeros))
+        variance = jax.tree.map(lambda q: q / self.steps, square)
+        return Stop(mean, jnp.asarray(self.burn_in + self.steps), None, variance)
+
+    def walk(self, energy: Energy, x: Array, state: State, key: Any, collect: Callable[[Any, State], Any], carry: Any) -> Any:
+        """`collect(carry, state)` folded over the states after `burn_in`."""
+        if key is None:
+            raise ValueError("`key` must be given for a Langevin phase, which draws random numbers")
+        box = energy.bounds(x)
+        taus = _time_constants(energy, x, state)
+        flat, restore = ravel_pytree(state)
+        h = self.step * smallest_time_constant(energy, x)
+
+        def move(n, walker):
+            state, before = walker
+            after = jax.random.normal(jax.random.fold_in(key, n), flat.shape, flat.dtype)
+            kick = restore((before + after) / 2)
+            slope = slope_at(energy, x, state)
+            state = jax.tree.map(
+                lambda s, g, k, tau: s - (h / tau * g).astype(s.dtype) + (jnp.sqrt(2 * self.temperature * h / tau) * k).astype(s.dtype),
+                state, slope, kick, taus,
+            )  # fmt: skip
+            return (state if box is None else jax.tree.map(_reflect, state, *box)), after
+
+        def sample(n, carry):
+            walker, kept = carry
+            walker = move(n, walker)
+            return walker, collect(kept, walker[0])
+
+        first = jax.random.normal(jax.random.fold_in(key, self.burn_in + self.steps), flat.shape, flat.dtype)
+        walker = jax.lax.fori_loop(0, self.burn_in, move, (state, first))
+        return jax.lax.fori_loop(self.burn_in, self.burn_in + self.steps, sample, (walker, carry))[1]
+
+
+def _reflect(state: Array, low: Array, high: Array) -> Array:
+    inside = jnp.where(state < low, 2 * low - state, state)
+    return jnp.clip(jnp.where(inside > high, 2 * high - inside, inside), low, high)

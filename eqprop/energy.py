@@ -4,10 +4,10 @@ import abc
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num, PyTree
-
-from .costs import Cost
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PyTree
 
 State = PyTree[Float[Array, "..."]]
 
@@ -45,6 +45,17 @@ class Energy(eqx.Module):
         del x
         return 1.0
 
+    def slope(self, state: State, x: Array, leaf: int | None = None) -> State:
+        """∂E/∂s, or only that of one leaf of the state, by its number: the derivative of the energy unless more is known of it."""
+        if leaf is None:
+            return jax.grad(self)(state, x)
+        leaves, treedef = jax.tree.flatten(state)
+        return jax.grad(lambda s: self(jax.tree.unflatten(treedef, [*leaves[:leaf], s, *leaves[leaf + 1 :]]), x))(leaves[leaf])
+
+    def scale(self, state: State) -> State:
+        """What a method's tolerance is a multiple of: a number, or a pytree like the state, in its units; max(1, largest |state|)."""
+        return jnp.maximum(1.0, jnp.max(jnp.abs(ravel_pytree(state)[0]), initial=0.0))
+
 
 class FunctionEnergy(Energy):
     """A plain function as an energy; made by `eqprop.energy`."""
@@ -77,38 +88,6 @@ def energy(
     `state`: the state at which free phases start, any pytree of real arrays. `outputs(state)`: what the cost reads, a vector.
     """
     return FunctionEnergy(params, function, lambda x: state, outputs)
-
-
-class Nudged(Energy):
-    """The nudged energy F = E + β C: `energy` with its outputs pulled towards `y` with weight `beta`.
-
-    `beta` has the units of E over those of C (a conductance, for a resistive network and a squared error) and either sign; it is an
-    array, so another value does not compile again.
-    """
-
-    energy: Energy
-    cost: Cost
-    y: Num[Array, "*target"] = eqx.field(converter=jnp.asarray)
-    beta: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-
-    def __call__(self, state, x):
-        value = self.energy(state, x)
-        return value + self.beta.astype(value.dtype) * self.cost(self.energy.outputs(state), self.y)
-
-    def init_state(self, x):
-        return self.energy.init_state(x)
-
-    def outputs(self, state):
-        return self.energy.outputs(state)
-
-    def bounds(self, x):
-        return self.energy.bounds(x)
-
-    def parameter_bounds(self):
-        return self.energy.parameter_bounds()
-
-    def time_constants(self, x):
-        return self.energy.time_constants(x)
 
 
 def conductances(g: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]) -> Float[Array, ""]:

@@ -18,8 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .costs import Cost, require_labels
 from .data import Data, Split
 from .energy import Energy
+from .equilibrium import Method, NotSettledError
 from .estimators import Estimator, require_convex
-from .relaxation import Method, NotSettledError, settle
+from .relaxation import settle
 
 CHUNK = 500  # training steps that run as one compiled scan between two looks of the host
 _PLAIN = optax.identity()  # one object, so that two fits share their compiled steps

@@ -214,7 +214,12 @@ def _settle_nudged(model, cost, xs, ys, beta, start):
 def _gradients(model, cost, xs, ys, beta: float, circuit, own) -> dict[str, float]:
     """Cosines and relative differences of the gradients from two sets of phases (phase, sample, layer), and of the exact one."""
     estimator = ep.EqProp.centred(beta)
-    contrast = eqx.filter_jit(lambda phases: estimator.contrast(model, jnp.asarray(xs), phases))
+
+    @eqx.filter_jit
+    def contrast(phases):
+        free = jax.tree.map(lambda s: jnp.asarray(s)[0], phases)
+        return estimator.contrast(model, jnp.asarray(xs), free, jax.tree.map(lambda s, f: jnp.asarray(s)[1:] - f, phases, free))
+
     found = {"circuit": contrast(circuit), "model": contrast(own)}
     found["exact"] = ep.Implicit(METHOD)(model, cost, jnp.asarray(xs), jnp.asarray(ys)).grad
     report = {}

@@ -352,7 +352,7 @@ def transient(demo: Demo, net: ep.Resistive) -> None:
         deck = emit(net, np.asarray(x), y=np.asarray(y), cost=SHOCKLEY.cost, beta=beta)
         seen = demo.simulator.transient(reduce(deck)[0], stop=3 * tau, step=tau / 500, start=rest)
         times = seen.time.values
-        flow = ep.trajectory(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, jnp.asarray(times), start=start)
+        flow = ep.trajectory(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, jnp.asarray(times), start=start).states
         parts.append(
             xr.Dataset(
                 {"circuit": seen.voltage.sel(node=names), "flow": (("time", "node"), voltages(net, flow))},

@@ -1,22 +1,21 @@
-"""Gradient estimators: how a batch of phases becomes the gradient of the mean cost with respect to an energy's parameters."""
+"""What every gradient estimator shares: its call with its checks, the free phase, and the contrast of phases."""
 
 import abc
+import dataclasses
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from .costs import Cost, require_labels
-from .energy import Energy, Nudged, State
-from .relaxation import Equilibrium, Method, check, free_hessian, settle
-
-
-class NudgeError(ValueError):
-    """A nudge of negative sign is so strong that the nudged energy has no minimum."""
+from ..costs import Cost, require_labels
+from ..energy import Energy, State
+from ..equilibrium import Equilibrium, Method, check
+from ..phases import Phase, displaced
+from ..relaxation import settle_batch
+from .bounds import require_convex
 
 
 class Estimate(eqx.Module):
@@ -25,12 +24,14 @@ class Estimate(eqx.Module):
     - `loss`: the batch mean of the cost at the free states.
     - `grad`: its estimated gradient; an energy like the one given, with `None` for what does not learn.
     - `free`, `nudged`: the equilibria; leaves (batch, …) and (nudges, batch, …), `nudged` being `None` where there is no nudge.
+    - `displacements`: nudged minus free states, (nudges, batch, …), to more digits than the states have; `None` as `nudged` is.
     """
 
     loss: Float[Array, ""]
     grad: Any
     free: Equilibrium
-    nudged: Equilibrium | None
+    nudged: Equilibrium | None = None
+    displacements: State | None = None
 
 
 class Estimator(eqx.Module):
@@ -39,14 +40,18 @@ class Estimator(eqx.Module):
     method: eqx.AbstractVar[Method | None]
 
     @abc.abstractmethod
-    def estimate(self, energy: Energy, cost: Cost, xs: Float[Array, "batch ..."], ys: Array) -> Estimate:
-        """The estimate of one batch, unchecked."""
+    def estimate(
+        self, energy: Energy, cost: Cost, xs: Float[Array, "batch ..."], ys: Array, key: PRNGKeyArray | None = None
+    ) -> Estimate:
+        """The estimate of one batch, unchecked. `key`: for what draws random numbers."""
 
-    @abc.abstractmethod
     def strongest_negative_nudge(self) -> float:
         """The largest |β| of a phase with β < 0; 0 where there is none."""
+        return 0.0
 
-    def __call__(self, energy: Energy, cost: Cost, xs: Float[Array, "batch ..."], ys: Array) -> Estimate:
+    def __call__(
+        self, energy: Energy, cost: Cost, xs: Float[Array, "batch ..."], ys: Array, key: PRNGKeyArray | None = None
+    ) -> Estimate:
         """The estimate of one batch.
 
         **Raises** `NotSettledError` where a phase has not settled, and `NudgeError` where a negative nudge reaches `nudge_bound` at the
@@ -56,7 +61,7 @@ class Estimator(eqx.Module):
         if xs.ndim == 0 or ys.ndim == 0 or xs.shape[0] != ys.shape[0]:
             raise ValueError(f"`xs` and `ys` must hold the same number of examples, but have shapes {xs.shape} and {ys.shape}")
         require_labels(np.asarray(ys), jax.eval_shape(lambda x: energy.outputs(energy.init_state(x)), xs[0]).shape[0])
-        estimate = _estimate(self, energy, cost, xs, ys)
+        estimate = _estimate(self, energy, cost, xs, ys, key)
         check(estimate.free, "the free phase", self.method)
         strength = self.strongest_negative_nudge()
         if strength > 0:
@@ -73,140 +78,132 @@ class Estimator(eqx.Module):
 _estimate = eqx.filter_jit(lambda estimator, *args: estimator.estimate(*args))
 
 
-def nudge_bound(energy: Energy, cost: Cost, x: Array, y: Array, state: State) -> Float[Array, ""]:
-    """The |β| up to which E − |β| C stays convex in the free coordinates at `state`; not positive or NaN where E itself is not convex.
+class ContrastEstimator(Estimator):
+    """An estimator whose error falls as a power of a nudge: what `gradient_error` and `calibrate` can make stronger and weaker."""
 
-    It is 1/λ_max of H^{-1/2} C'' H^{-1/2}; for a squared error the smallest eigenvalue of the Schur complement of H = ∂²E/∂s² on the
-    outputs. In units of E over C. One example; dense, O(n³).
+    stencil: eqx.AbstractVar["Stencil"]
+
+    def scaled(self, factor: float) -> "ContrastEstimator":
+        """The same with nudges `factor` times as strong."""
+        return dataclasses.replace(self, stencil=self.stencil.scaled(factor))
+
+    def contrast(self, energy: Energy, xs: Float[Array, "batch ..."], free: State, displacements: State) -> Energy:
+        """The gradient from free states (batch, …) and displacements (nudges, batch, …), wherever they come from."""
+        return self.stencil.contrast(energy, xs, free, displacements)
+
+
+def free_phase(
+    energy: Energy, cost: Cost, xs: Array, ys: Array, method: Method | None, key: PRNGKeyArray | None
+) -> tuple[Float[Array, ""], Equilibrium]:
+    """The batch mean of the cost at the free states, and the free phases."""
+    free = settle_batch(_free, energy, xs, method, key)
+    return jnp.mean(jax.vmap(lambda s, y: cost(energy.outputs(s), y))(free.state, ys)), free
+
+
+def _free(energy: Energy, x: Array) -> tuple[Energy, Array, None]:
+    return energy, x, None
+
+
+def displaced_phases(
+    phase: Any, shared: Any, targets: Any, xs: Array, free: State, method: Method | None, key: PRNGKeyArray | None
+) -> tuple[Equilibrium, State]:
+    """The phases that `phase(shared, target)` gives for each example, settled as displacements from the free states.
+
+    The equilibria hold the states, free plus displacement; the displacements themselves come beside them.
     """
-    hessian, _, free = free_hessian(energy, x, state)
-    flat, restore = ravel_pytree(state)
-    pull = jax.hessian(lambda s: cost(energy.outputs(restore(s)), y))(flat)
-    pull = jnp.where(free[:, None] & free[None, :], pull, 0.0)
-    factor = jnp.linalg.cholesky(hessian)
-    half = jax.scipy.linalg.solve_triangular(factor, pull, lower=True)
-    both = jax.scipy.linalg.solve_triangular(factor, half.T, lower=True)
-    return 1 / jnp.linalg.eigvalsh(both)[-1]
+    build = _Displacing(phase)
+    found = settle_batch(build, shared, (targets, xs, free), method, key)
+    return eqx.tree_at(lambda e: e.state, found, jax.tree.map(jnp.add, free, found.state)), found.state
 
 
-_nudge_bounds = eqx.filter_jit(lambda energy, cost, *batch: jax.vmap(lambda *example: nudge_bound(energy, cost, *example))(*batch))
+class _Displacing:
+    """`phase(shared, target)` in the displacement from a free state; equal to another of the same phase, for `jit`'s memory."""
+
+    def __init__(self, phase: Any):
+        self.phase = phase
+
+    def __call__(self, shared, example):
+        target, x, free = example
+        phase: Phase = self.phase(shared, target)
+        return displaced(phase, x, free), x, None
+
+    def __eq__(self, other):
+        return isinstance(other, _Displacing) and self.phase == other.phase
+
+    def __hash__(self):
+        return hash(self.phase)
 
 
-def require_convex(strength: float, energy: Energy, cost: Cost, xs: Array, ys: Array, states: State, phase: str) -> None:
-    """Raises `NudgeError` where `strength`, |β| of a negative nudge, reaches `nudge_bound` at the state of any example."""
-    bound = float(np.min(np.asarray(_nudge_bounds(energy, cost, xs, ys, states))))
-    if not bound > 0:
-        raise NudgeError(
-            f"the {phase} state must be an isolated minimum for a negative `beta` to have one too, but the energy is flat or falls "
-            "there (an output without conductances?)"
-        )
-    if not strength < bound:
-        raise NudgeError(
-            f"`beta` must be below {bound:.4g} in size (the smallest eigenvalue of the energy's Schur complement on the outputs at the "
-            f"{phase} state) for the negative phase to have a minimum, but is {strength:.4g}"
-        )
+class Stencil(eqx.Module):
+    """A finite difference over phases: Σ_pairs w [ ∂E/∂θ(s_a) − ∂E/∂θ(s_b) ], phase 0 the free one, phase k of `nudges[k − 1]`."""
+
+    nudges: Float[Array, " nudges"]
+    weights: Float[Array, " pairs"]
+    pairs: tuple[tuple[int, int], ...] = eqx.field(static=True)
+    order: int = eqx.field(static=True)
+
+    @classmethod
+    def one_sided(cls, name: str, strength: float) -> "Stencil":
+        """[g(s_h) − g(s_0)] / h, of order 1. Raises `ValueError` for an h, called `name`, that is 0 or not finite."""
+        h = _strength(name, strength)
+        return cls(jnp.stack([h]), jnp.stack([1 / h]), ((1, 0),), 1)
+
+    @classmethod
+    def centred(cls, name: str, strength: float) -> "Stencil":
+        """[g(s_h) − g(s_−h)] / 2h, of order 2. Raises as `one_sided` does."""
+        h = _strength(name, strength)
+        return cls(jnp.stack([h, -h]), jnp.stack([1 / (2 * h)]), ((1, 2),), 2)
+
+    @classmethod
+    def points(cls, name: str, strength: float, n: int) -> "Stencil":
+        """Σ_k w_k [g(s_k) − g(s_0)], n points from −h to h evenly spaced but for 0, of order n, an even number."""
+        h = _strength(name, strength)
+        require_even(n)
+        nodes = np.concatenate([np.arange(-n // 2, 0), np.arange(1, n // 2 + 1)]) / (n // 2)
+        weights = np.linalg.solve(np.vander(nodes, n + 1, increasing=True).T[1:], np.eye(n)[0])
+        return cls(h * nodes, jnp.asarray(weights) / h, tuple((k, 0) for k in range(1, n + 1)), n)
+
+    def scaled(self, factor: Float[Array, ""] | float) -> "Stencil":
+        """The same with nudges `factor` times as strong, of the other sign where it is negative."""
+        return dataclasses.replace(self, nudges=self.nudges * factor, weights=self.weights / factor)
+
+    def contrast(self, energy: Energy, xs: Array, free: State, displacements: State) -> Energy:
+        """The batch mean of the difference, from free states (batch, …) and displacements from them (nudges, batch, …).
+
+        Each pair is d/dθ [ ∂E/∂s(θ, (s_a + s_b)/2) · (s_a − s_b) ]: exact where ∂E/∂θ is quadratic in the state, as for conductances,
+        of third order in s_a − s_b otherwise, and free of the cancellation of two nearly equal gradients.
+        """
+        phases = jax.tree.map(lambda d: jnp.concatenate([jnp.zeros_like(d[:1]), d]), displacements)
+        terms = []
+        for (a, b), weight in zip(self.pairs, self.weights, strict=True):
+            middle = jax.tree.map(lambda s, d, a=a, b=b: s + (d[a] + d[b]) / 2, free, phases)
+            change = jax.tree.map(lambda d, a=a, b=b, w=weight: (d[a] - d[b]) * w.astype(d.dtype), phases)
+            terms.append(directional_gradient(energy, xs, middle, change))
+        return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)
+
+
+def _strength(name: str, strength: float) -> Float[Array, ""]:
+    if not np.isfinite(strength) or strength == 0:
+        raise ValueError(f"`{name}` must be finite and not 0, but is {strength}")
+    return jnp.asarray(strength, float)
+
+
+def require_even(n: int) -> None:
+    """Raises `ValueError` for a number of points that is no even number of 2 or more."""
+    if n < 2 or n % 2:
+        raise ValueError(f"`n` must be an even number of points, 2 or more, but is {n}")
 
 
 def directional_gradient(energy: Energy, xs: Array, states: State, directions: State) -> Energy:
     """The gradient with respect to the parameters of the batch mean of ∂E/∂s(θ, s_b, x_b) · d_b; differentiated once for the batch."""
+
+    def along(energy, state, direction, x):
+        return jax.jvp(lambda s: energy(s, x), (state,), (direction,))[1]
+
+    return parameter_gradient(energy, lambda whole: jnp.mean(jax.vmap(lambda *example: along(whole, *example))(states, directions, xs)))
+
+
+def parameter_gradient(energy: Energy, function: Any) -> Energy:
+    """The gradient of `function(energy)`, a real scalar, with respect to the energy's parameters; `None` for what does not learn."""
     params, rest = eqx.partition(energy, eqx.is_inexact_array)
-
-    def mean(params):
-        whole = eqx.combine(params, rest)
-
-        def along(state, direction, x):
-            return jax.jvp(lambda s: whole(s, x), (state,), (direction,))[1]
-
-        return jnp.mean(jax.vmap(along)(states, directions, xs))
-
-    return jax.grad(mean)(params)
-
-
-def _free_phase(energy: Energy, cost: Cost, xs: Array, ys: Array, method: Method | None) -> tuple[Float[Array, ""], Equilibrium]:
-    free = jax.vmap(lambda x: settle(energy, x, method))(xs)
-    return jnp.mean(jax.vmap(lambda s, y: cost(energy.outputs(s), y))(free.state, ys)), free
-
-
-class EqProp(Estimator):
-    """Equilibrium propagation: the parameter gradient as a difference of the phases at several nudges (Scellier & Bengio 2017).
-
-    grad = Σ_pairs w [ ∂E/∂θ(s_a) − ∂E/∂θ(s_b) ], with phase 0 the free one and phase k nudged by `betas[k − 1]`, started at the free
-    state. Each difference is taken as d/dθ [ ∂E/∂s(θ, (s_a + s_b)/2) · (s_a − s_b) ]: exact where ∂E/∂θ is quadratic in the state, as
-    for conductances, of the estimator's own order otherwise, and free of the cancellation of two nearly equal gradients.
-
-    Use `one_sided`, whose error is O(β), or `centred`, with O(β²) (Laborieux et al. 2021). β has the units of E over those of the cost.
-    """
-
-    betas: Float[Array, " nudges"]
-    weights: Float[Array, " pairs"]
-    pairs: tuple[tuple[int, int], ...] = eqx.field(static=True)
-    method: Method | None = None
-
-    @classmethod
-    def one_sided(cls, beta: float, method: Method | None = None) -> "EqProp":
-        """[∂E/∂θ(s_β) − ∂E/∂θ(s_0)] / β. Raises `ValueError` for a β that is 0 or not finite."""
-        strength = _nudge(beta)
-        return cls(betas=jnp.stack([strength]), weights=jnp.stack([1 / strength]), pairs=((1, 0),), method=method)
-
-    @classmethod
-    def centred(cls, beta: float, method: Method | None = None) -> "EqProp":
-        """[∂E/∂θ(s_β) − ∂E/∂θ(s_−β)] / 2β. Raises `ValueError` for a β that is 0 or not finite."""
-        strength = _nudge(beta)
-        betas, weights = jnp.stack([strength, -strength]), jnp.stack([1 / (2 * strength)])
-        return cls(betas=betas, weights=weights, pairs=((1, 2),), method=method)
-
-    def estimate(self, energy, cost, xs, ys):
-        loss, free = _free_phase(energy, cost, xs, ys, self.method)
-
-        def nudge(beta):
-            return jax.vmap(lambda x, y, s: settle(Nudged(energy, cost, y, beta), x, self.method, s))(xs, ys, free.state)
-
-        nudged = jax.vmap(nudge)(self.betas)
-        phases = jax.tree.map(lambda f, n: jnp.concatenate([f[None], n]), free.state, nudged.state)
-        return Estimate(loss, self.contrast(energy, xs, phases), free, nudged)
-
-    def contrast(self, energy: Energy, xs: Float[Array, "batch ..."], phases: State) -> Energy:
-        """The gradient from the states of all phases, wherever they come from: leaves (1 + nudges, batch, …), the free phase first."""
-        terms = []
-        for (a, b), weight in zip(self.pairs, self.weights, strict=True):
-            middle = jax.tree.map(lambda s, a=a, b=b: (s[a] + s[b]) / 2, phases)
-            change = jax.tree.map(lambda s, a=a, b=b, w=weight: (s[a] - s[b]) * w.astype(s.dtype), phases)
-            terms.append(directional_gradient(energy, xs, middle, change))
-        return jax.tree.map(lambda *parts: sum(parts), *terms)
-
-    def strongest_negative_nudge(self):
-        return float(np.max(-np.asarray(self.betas), initial=0.0))
-
-
-class Implicit(Estimator):
-    """The exact gradient −(∂²E/∂θ∂s) (∂²E/∂s²)⁻¹ ∂C/∂s of the settled cost on the free coordinates: the reference for the others.
-
-    The implicit function theorem at the free state; a dense solve of O(n³) per example. Raises `NotSettledError` also where the free
-    state is no isolated minimum.
-    """
-
-    method: Method | None = None
-
-    def estimate(self, energy, cost, xs, ys):
-        loss, free = _free_phase(energy, cost, xs, ys, self.method)
-
-        def adjoint(state, x, y):
-            hessian, _, coordinates = free_hessian(energy, x, state)
-            slope = jax.grad(lambda s: cost(energy.outputs(s), y))(state)
-            flat, restore = ravel_pytree(slope)
-            factor = jax.scipy.linalg.cho_factor(hessian)
-            return restore(-jax.scipy.linalg.cho_solve(factor, jnp.where(coordinates, flat, 0.0)))
-
-        adjoints = jax.vmap(adjoint)(free.state, xs, ys)
-        isolated = jax.vmap(lambda d: jnp.all(jnp.isfinite(ravel_pytree(d)[0])))(adjoints)
-        free = eqx.tree_at(lambda e: e.settled, free, free.settled & isolated)
-        return Estimate(loss, directional_gradient(energy, xs, free.state, adjoints), free, None)
-
-    def strongest_negative_nudge(self):
-        return 0.0
-
-
-def _nudge(beta: float) -> Float[Array, ""]:
-    if not np.isfinite(beta) or beta == 0:
-        raise ValueError(f"`beta` must be finite and not 0, but is {beta}")
-    return jnp.asarray(beta, float)
+    return jax.grad(lambda params: function(eqx.combine(params, rest)))(params)

@@ -1,0 +1,233 @@
+"""Settling without time: block coordinate descent, Newton's method, and their compositions."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jax.extend.core import Jaxpr, Literal
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from .blocks import leaf_slope, leaves_are_blocks, masks_are_blocks
+from .energy import Energy, State
+from .equilibrium import Method, Stop, excess, free_hessian, full_scale, slope_at
+from .phases import held
+
+
+class BlockNewton(Method):
+    """Block coordinate descent: each block of nodes in turn goes to the minimum of its nodes, the others held.
+
+    No two nodes of a block may interact, so every node is a problem of one dimension: one Newton step where the energy is quadratic in
+    the block, else `inner` steps of Newton's method kept inside the bracket that the signs of the gradient give. Where the curvature is
+    not positive the step is along the gradient, at most 1 long.
+
+    **Arguments:** `blocks`: boolean masks, each a pytree like the state, that together cover every node, e.g. from `colour`; the leaves
+    of the state if not given. Raises `ValueError` where nodes inside a block interact, or a node is in no block.
+    """
+
+    tolerance: float | None = 1e-10
+    sweeps: int = 500
+    inner: int = 8
+    blocks: tuple[State, ...] | None = None
+
+    def settle(self, energy, x, state, key):
+        del key
+        self.require_blocks(energy, x, state)
+
+        def unsettled(carry):
+            return (carry[2] < self.sweeps) & ~(carry[1] <= 1)
+
+        def sweep(carry):
+            state, moves = self.sweep(energy, x, carry[0])
+            return state, excess(energy, state, moves, self.tolerance), carry[2] + 1
+
+        infinite = jnp.asarray(jnp.inf, ravel_pytree(state)[0].dtype)
+        state, _, steps = jax.lax.while_loop(unsettled, sweep, (state, infinite, jnp.asarray(0)))
+        return Stop(state, steps)
+
+    def require_blocks(self, energy: Energy, x: Array, state: State) -> None:
+        """Raises `ValueError` where nodes inside a block interact, or a node is in no block."""
+        if self.blocks is None and not leaves_are_blocks(energy, x, state):
+            raise ValueError(
+                "`method` must not go leaf by leaf: nodes inside one leaf interact; give `blocks`, or use Newton or GradientFlow"
+            )
+        if self.blocks is not None and not masks_are_blocks(energy, x, state, self.blocks):
+            raise ValueError("`blocks` must be masks like the state that cover every node, with no interaction inside one")
+
+    def sweep(self, energy: Energy, x: Array, state: State) -> tuple[State, State]:
+        """Each block once; the state, and the size of the first Newton step that each node asked for when its turn came."""
+        return self._sweep_leaves(energy, x, state) if self.blocks is None else self._sweep_masks(energy, x, state, self.blocks)
+
+    def _sweep_leaves(self, energy, x, state):
+        leaves, treedef = jax.tree.flatten(state)
+        box = energy.bounds(x)
+        boxes = [(-jnp.inf, jnp.inf)] * len(leaves) if box is None else list(zip(*map(jax.tree.leaves, box), strict=True))
+        scales = jax.tree.leaves(full_scale(energy, state))
+        moves = []
+        for index in range(len(leaves)):
+
+            def slope_and_curvature(leaf, index=index):
+                return leaf_slope(energy, x, [*leaves[:index], leaf, *leaves[index + 1 :]], treedef, index, jnp.ones_like(leaf))
+
+            leaves[index], first = self._minimise(slope_and_curvature, leaves[index], *boxes[index], scales[index])
+            moves.append(first)
+        return jax.tree.unflatten(treedef, leaves), jax.tree.unflatten(treedef, moves)
+
+    def _sweep_masks(self, energy, x, state, blocks):
+        flat, restore = ravel_pytree(state)
+        box = energy.bounds(x)
+        low, high = (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
+        scale = ravel_pytree(full_scale(energy, state))[0]
+        moves = jnp.zeros_like(flat)
+        for block in blocks:
+            mask = ravel_pytree(block)[0].astype(bool)
+
+            def slope_and_curvature(nodes, mask=mask, flat=flat):
+                whole = restore(jnp.where(mask, nodes, flat))
+                slope, curvature = jax.jvp(lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(flat.dtype)),))
+                return jnp.where(mask, ravel_pytree(slope)[0], 0.0), jnp.where(mask, ravel_pytree(curvature)[0], 1.0)
+
+            flat, first = self._minimise(slope_and_curvature, flat, low, high, scale)
+            moves = jnp.where(mask, first, moves)
+        return restore(flat), restore(moves)
+
+    def _minimise(self, slope_and_curvature, leaf, low, high, scale):
+        def newton(slope, curvature):
+            step = -slope / curvature
+            return jnp.where((curvature > 0) & jnp.isfinite(step), step, -jnp.clip(slope, -1.0, 1.0))
+
+        if not _depends(lambda leaf: slope_and_curvature(leaf)[1], leaf):
+            target = jnp.clip(leaf + newton(*slope_and_curvature(leaf)), low, high)
+            return target, jnp.abs(target - leaf)
+
+        def unsettled(carry):
+            return (carry[0] < self.inner) & jnp.any(carry[4] > 1e-6 * scale)
+
+        def iterate(carry):
+            step_number, leaf, left, right, last, first = carry
+            slope, curvature = slope_and_curvature(leaf)
+            step = newton(slope, curvature)
+            left, right = jnp.where(slope < 0, leaf, left), jnp.where(slope > 0, leaf, right)
+            bracketed = jnp.isfinite(left) & jnp.isfinite(right)
+            outside = (leaf + step <= left) | (leaf + step >= right)
+            slow = 2 * jnp.abs(step) > last
+            target = jnp.where(bracketed & (outside | slow) & (slope != 0), (left + right) / 2, leaf + step)
+            target = jnp.clip(target, low, high)
+            first = jnp.where(jnp.isinf(first), jnp.abs(jnp.clip(leaf + step, low, high) - leaf), first)
+            return step_number + 1, target, left, right, jnp.abs(target - leaf), first
+
+        infinite = jnp.full_like(leaf, jnp.inf)
+        carry = jax.lax.while_loop(unsettled, iterate, (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite))
+        return carry[1], carry[5]
+
+
+class Sweeps(Method):
+    """Exactly `n` sweeps of `method`, whatever they reach: what the published algorithms do."""
+
+    n: int
+    method: BlockNewton = BlockNewton()
+    tolerance: None = None
+
+    def settle(self, energy, x, state, key):
+        del key
+        self.method.require_blocks(energy, x, state)
+        state = jax.lax.fori_loop(0, self.n, lambda _, state: self.method.sweep(energy, x, state)[0], state)
+        return Stop(state, jnp.asarray(self.n))
+
+
+class Newton(Method):
+    """Newton's method on all free coordinates at once.
+
+    A step that climbs is halved until the slope along it is no longer steeper uphill than it was downhill, and where the Hessian gives
+    no descent the step is along the gradient. Globally convergent for convex energies.
+
+    **Arguments:** `solver`: of lineax, for a Hessian that is only ever applied, e.g. `lineax.CG(rtol=1e-8, atol=0)`; a dense Hessian,
+    O(n³) a step for n nodes, if not given.
+    """
+
+    tolerance: float | None = 1e-10
+    max_steps: int = 200
+    solver: lx.AbstractLinearSolver | None = None
+
+    def settle(self, energy, x, state, key):
+        del key
+        flat, restore = ravel_pytree(state)
+        box = energy.bounds(x)
+        low, high = (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
+
+        def slope_at(flat):
+            return ravel_pytree(slope_at(energy, x, restore(flat)))[0]
+
+        def direction(flat):
+            slope, newton = self._step(energy, x, restore, slope_at, flat, low, high)
+            descends = (newton @ slope < 0) & jnp.all(jnp.isfinite(newton))
+            return jnp.where(descends, newton, -slope / jnp.maximum(1.0, jnp.max(jnp.abs(slope)))), slope
+
+        def unsettled(carry):
+            return (carry[2] < self.max_steps) & ~(carry[1] <= 1)
+
+        def iterate(carry):
+            flat, _, step = carry
+            towards, slope = direction(flat)
+
+            def climbs(size):
+                trial = jnp.clip(flat + size * towards, low, high)
+                ahead = slope_at(trial) @ jnp.where(trial == flat, 0.0, towards)
+                return (size > 1e-12) & ~(ahead <= -0.9 * (slope @ towards))
+
+            size = jax.lax.while_loop(climbs, lambda size: size / 2, jnp.ones((), flat.dtype))
+            target = jnp.clip(flat + size * towards, low, high)
+            return target, excess(energy, restore(target), restore(jnp.abs(towards)), self.tolerance), step + 1
+
+        infinite = jnp.asarray(jnp.inf, flat.dtype)
+        flat, _, steps = jax.lax.while_loop(unsettled, iterate, (flat, infinite, jnp.asarray(0)))
+        return Stop(restore(flat), steps)
+
+    def _step(self, energy, x, restore, slope_at, flat, low, high) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """∂E/∂s with zeros for held coordinates, and Newton's step."""
+        if self.solver is None:
+            hessian, slope, _ = free_hessian(energy, x, restore(flat))
+            return slope, -jnp.linalg.solve(hessian, slope)
+        slope = slope_at(flat)
+        free = ~held(slope, flat, low, high)
+        slope = jnp.where(free, slope, 0.0)
+
+        def curve(v):
+            return jnp.where(free, jax.jvp(slope_at, (flat,), (jnp.where(free, v, 0.0),))[1], v)
+
+        operator = lx.FunctionLinearOperator(curve, eqx.filter_eval_shape(lambda: flat), lx.positive_semidefinite_tag)
+        return slope, lx.linear_solve(operator, -slope, self.solver, throw=False).value
+
+
+class Then(Method):
+    """`first`, and from where it stops `second`: a flow out of a saddle's reach and then Newton's method, say."""
+
+    first: Method
+    second: Method
+
+    @property
+    def tolerance(self) -> float | None:
+        """That of the second."""
+        return self.second.tolerance
+
+    def settle(self, energy, x, state, key):
+        begun = self.first.settle(energy, x, state, key)
+        ended = self.second.settle(energy, x, begun.state, key)
+        return ended._replace(steps=begun.steps + ended.steps)
+
+
+def _depends(function, argument: Array) -> bool:
+    """Whether the value of `function(argument)` depends on its argument, read off its program without running it."""
+    program = jax.make_jaxpr(function)(argument).jaxpr
+    return any(_reached(program, [True]))
+
+
+def _reached(program: Jaxpr, reached: list[bool]) -> list[bool]:
+    """Which results of a program depend on its `reached` arguments."""
+    known = dict(zip(program.invars, reached, strict=True))
+    for equation in program.eqns:
+        operands = [not isinstance(v, Literal) and known.get(v, False) for v in equation.invars]
+        inner = equation.params.get("jaxpr") if equation.primitive.name in ("jit", "pjit") else None
+        results = _reached(inner.jaxpr, operands) if inner is not None else [any(operands)] * len(equation.outvars)
+        known.update(zip(equation.outvars, results, strict=True))
+    return [not isinstance(v, Literal) and known.get(v, False) for v in program.outvars]
