@@ -155,11 +155,11 @@ class Newton(Method):
         box = energy.bounds(x)
         low, high = (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
 
-        def slope_at(flat):
+        def flat_slope(flat):
             return ravel_pytree(slope_at(energy, x, restore(flat)))[0]
 
         def direction(flat):
-            slope, newton = self._step(energy, x, restore, slope_at, flat, low, high)
+            slope, newton = self._step(energy, x, restore, flat_slope, flat, low, high)
             descends = (newton @ slope < 0) & jnp.all(jnp.isfinite(newton))
             return jnp.where(descends, newton, -slope / jnp.maximum(1.0, jnp.max(jnp.abs(slope)))), slope
 
@@ -172,7 +172,7 @@ class Newton(Method):
 
             def climbs(size):
                 trial = jnp.clip(flat + size * towards, low, high)
-                ahead = slope_at(trial) @ jnp.where(trial == flat, 0.0, towards)
+                ahead = flat_slope(trial) @ jnp.where(trial == flat, 0.0, towards)
                 return (size > 1e-12) & ~(ahead <= -0.9 * (slope @ towards))
 
             size = jax.lax.while_loop(climbs, lambda size: size / 2, jnp.ones((), flat.dtype))
@@ -183,17 +183,17 @@ class Newton(Method):
         flat, _, steps = jax.lax.while_loop(unsettled, iterate, (flat, infinite, jnp.asarray(0)))
         return Stop(restore(flat), steps)
 
-    def _step(self, energy, x, restore, slope_at, flat, low, high) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    def _step(self, energy, x, restore, flat_slope, flat, low, high) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         """∂E/∂s with zeros for held coordinates, and Newton's step."""
         if self.solver is None:
             hessian, slope, _ = free_hessian(energy, x, restore(flat))
             return slope, -jnp.linalg.solve(hessian, slope)
-        slope = slope_at(flat)
+        slope = flat_slope(flat)
         free = ~held(slope, flat, low, high)
         slope = jnp.where(free, slope, 0.0)
 
         def curve(v):
-            return jnp.where(free, jax.jvp(slope_at, (flat,), (jnp.where(free, v, 0.0),))[1], v)
+            return jnp.where(free, jax.jvp(flat_slope, (flat,), (jnp.where(free, v, 0.0),))[1], v)
 
         operator = lx.FunctionLinearOperator(curve, eqx.filter_eval_shape(lambda: flat), lx.positive_semidefinite_tag)
         return slope, lx.linear_solve(operator, -slope, self.solver, throw=False).value

@@ -108,8 +108,10 @@ def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | None) -> Eq
 def excess(energy: Energy, state: State, moves: State, tolerance: float | None) -> Float[Array, ""]:
     """The largest of `moves`, |changes| of the nodes, in units of what `tolerance` allows at `state`: settled at 1 or less."""
     eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(state))
-    allowed = max(tolerance or 0.0, 256 * eps)
-    ratios = jax.tree.map(lambda m, size: jnp.where(m == 0, 0.0, m / (allowed * size)), moves, full_scale(energy, state))
+    allowed = jnp.maximum(0.0 if tolerance is None else tolerance, 256 * eps)
+    ratios = jax.tree.map(
+        lambda m, size: jnp.where(m == 0, 0.0, m / (allowed.astype(m.dtype) * size)), moves, full_scale(energy, state)
+    )
     return jnp.max(ravel_pytree(ratios)[0], initial=0.0)
 
 
