@@ -37,30 +37,25 @@ def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
     return _leaves_are_blocks(*_structure(energy, x, state))
 
 
-def masks_are_blocks(energy: Energy, x: Array, state: State, masks: tuple[State, ...]) -> bool:
-    """Whether the boolean `masks`, pytrees like the state, cover every node and no two nodes of one interact."""
-    if any(jax.tree.structure(mask) != jax.tree.structure(state) for mask in masks):
+def are_blocks(energy: Energy, x: Array, state: State, blocks: tuple[int, ...]) -> bool:
+    """Whether `blocks`, the number of the block of each node of the flattened state, puts no two nodes that interact into one."""
+    if len(blocks) != sum(leaf.size for leaf in jax.tree.leaves(state)):
         return False
-    flat = np.stack([np.concatenate([np.ravel(np.asarray(leaf, bool)) for leaf in jax.tree.leaves(mask)]) for mask in masks])
-    if flat.shape[1] != sum(leaf.size for leaf in jax.tree.leaves(state)) or not flat.any(0).all():
-        return False
-    interacts = interactions(energy, x, state)
-    return not any(interacts[np.ix_(mask, mask)].any() for mask in flat)
+    numbers = np.asarray(blocks)
+    return not (interactions(energy, x, state) & (numbers[:, None] == numbers)).any()
 
 
-def colour(energy: Energy, x: Array, state: State | None = None) -> tuple[State, ...]:
+def colour(energy: Energy, x: Array, state: State | None = None) -> tuple[int, ...]:
     """Blocks of nodes that do not interact, found by colouring the graph of the Hessian greedily, the busiest node first.
 
-    One boolean mask a colour, each a pytree like the state, for `BlockNewton(blocks=…)`; a grid of neighbours gives two.
+    The number of the block of each node of the flattened state, for `BlockNewton(blocks=…)`; a grid of neighbours gets two blocks.
     """
-    state = energy.init_state(x) if state is None else state
-    interacts = interactions(energy, x, state)
+    interacts = interactions(energy, x, energy.init_state(x) if state is None else state)
     colours = np.full(len(interacts), -1)
     for node in np.argsort(-interacts.sum(1), kind="stable"):
         taken = set(colours[interacts[node]])
         colours[node] = next(c for c in range(len(interacts)) if c not in taken)
-    restore = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state))[1]
-    return tuple(restore(jnp.asarray(colours == c)) for c in range(colours.max() + 1))
+    return tuple(int(c) for c in colours)
 
 
 def interactions(energy: Energy, x: Array, state: State) -> np.ndarray:

@@ -4,11 +4,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
+import numpy as np
 from jax.extend.core import Jaxpr, Literal
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from .blocks import leaf_slope, leaves_are_blocks, masks_are_blocks
+from .blocks import are_blocks, leaf_slope, leaves_are_blocks
 from .energy import Energy, State
 from .equilibrium import Method, Stop, excess, free_hessian, full_scale, slope_at
 from .phases import held
@@ -21,14 +22,14 @@ class BlockNewton(Method):
     the block, else `inner` steps of Newton's method kept inside the bracket that the signs of the gradient give. Where the curvature is
     not positive the step is along the gradient, at most 1 long.
 
-    **Arguments:** `blocks`: boolean masks, each a pytree like the state, that together cover every node, e.g. from `colour`; the leaves
-    of the state if not given. Raises `ValueError` where nodes inside a block interact, or a node is in no block.
+    **Arguments:** `blocks`: the number of the block of each node of the flattened state, e.g. from `colour`; the leaves of the state if
+    not given. Raises `ValueError` where nodes inside a block interact.
     """
 
     tolerance: float | None = 1e-10
     sweeps: int = 500
     inner: int = 8
-    blocks: tuple[State, ...] | None = None
+    blocks: tuple[int, ...] | None = eqx.field(static=True, default=None)
 
     def settle(self, energy, x, state, key):
         del key
@@ -46,17 +47,23 @@ class BlockNewton(Method):
         return Stop(state, steps)
 
     def require_blocks(self, energy: Energy, x: Array, state: State) -> None:
-        """Raises `ValueError` where nodes inside a block interact, or a node is in no block."""
+        """Raises `ValueError` where nodes inside a block interact, or the blocks are not as many numbers as there are nodes."""
         if self.blocks is None and not leaves_are_blocks(energy, x, state):
             raise ValueError(
                 "`method` must not go leaf by leaf: nodes inside one leaf interact; give `blocks`, or use Newton or GradientFlow"
             )
-        if self.blocks is not None and not masks_are_blocks(energy, x, state, self.blocks):
-            raise ValueError("`blocks` must be masks like the state that cover every node, with no interaction inside one")
+        if self.blocks is not None and not are_blocks(energy, x, state, self.blocks):
+            raise ValueError(
+                "`blocks` must have a number for every node of the state, and no interaction inside a block; `colour` finds some"
+            )
 
     def sweep(self, energy: Energy, x: Array, state: State) -> tuple[State, State]:
         """Each block once; the state, and the size of the first Newton step that each node asked for when its turn came."""
-        return self._sweep_leaves(energy, x, state) if self.blocks is None else self._sweep_masks(energy, x, state, self.blocks)
+        return (
+            self._sweep_leaves(energy, x, state)
+            if self.blocks is None
+            else self._sweep_numbered(energy, x, state, np.asarray(self.blocks))
+        )
 
     def _sweep_leaves(self, energy, x, state):
         leaves, treedef = jax.tree.flatten(state)
@@ -73,14 +80,14 @@ class BlockNewton(Method):
             moves.append(first)
         return jax.tree.unflatten(treedef, leaves), jax.tree.unflatten(treedef, moves)
 
-    def _sweep_masks(self, energy, x, state, blocks):
+    def _sweep_numbered(self, energy, x, state, blocks):
         flat, restore = ravel_pytree(state)
         box = energy.bounds(x)
         low, high = (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
         scale = ravel_pytree(full_scale(energy, state))[0]
         moves = jnp.zeros_like(flat)
-        for block in blocks:
-            mask = ravel_pytree(block)[0].astype(bool)
+        for block in np.unique(blocks):
+            mask = jnp.asarray(blocks == block)
 
             def slope_and_curvature(nodes, mask=mask, flat=flat):
                 whole = restore(jnp.where(mask, nodes, flat))

@@ -103,7 +103,8 @@ def traces(energy: Energy, cost: Cost, x: Array, y: Array, *, beta: float, steps
     """Equilibrium propagation and back-propagation through time, step for step, of one example (Ernoult et al. 2019).
 
     From the settled `free` state the nudged phase takes `steps` explicit steps of `step` smallest time constants; back-propagation
-    goes back through as many steps that stay at the free state. The two agree to O(β) at every step, for every parameter.
+    goes back through as many steps that stay at the free state. The two agree to O(β) at every step, for every parameter. Raises an
+    `EquinoxRuntimeError` where `step` is so long that the steps grow without bound.
     """
     nudged_energy = Nudged(energy, cost, y, beta)
 
@@ -123,4 +124,6 @@ def traces(energy: Energy, cost: Cost, x: Array, y: Array, *, beta: float, steps
         return before, gradient
 
     _, backpropagation = jax.lax.scan(retreat, adjoint, length=steps)
-    return Traces(nudged, backpropagation, free, loss)
+    found = Traces(nudged, backpropagation, free, loss)
+    finite = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((nudged, backpropagation))])
+    return eqx.error_if(found, ~jnp.all(finite), "the steps grow without bound: `step` must be smaller")

@@ -69,6 +69,7 @@ class Holomorphic(ContrastEstimator):
 
     def _settle(self, energy: Nudged, x: Array, start: State) -> Equilibrium:
         flat, restore = ravel_pytree(jax.tree.map(_complex, start))
+        real = ravel_pytree(start)[1]
 
         def slope(flat):
             return ravel_pytree(jax.grad(energy, holomorphic=True)(restore(flat), x))[0]
@@ -77,9 +78,7 @@ class Holomorphic(ContrastEstimator):
             return jax.jacfwd(slope, holomorphic=True)(flat)
 
         def size(flat, change):
-            return excess(
-                energy.energy, jax.tree.map(jnp.real, restore(flat)), restore(jnp.abs(change).astype(change.dtype)), self.tolerance
-            )
+            return excess(energy.energy, real(jnp.real(flat)), real(jnp.abs(change)), self.tolerance)
 
         def unsettled(carry):
             return (carry[2] < self.max_steps) & ~(carry[1] <= 1)
@@ -93,7 +92,7 @@ class Holomorphic(ContrastEstimator):
         flat, _, steps = jax.lax.while_loop(unsettled, newton, carry)
         residual = slope(flat)
         errors = jnp.abs(residual) / jnp.where(residual == 0, 1.0, jnp.abs(jnp.diagonal(curvature(flat))))
-        settled = size(flat, errors.astype(flat.dtype)) <= 1
+        settled = size(flat, errors) <= 1
         return Equilibrium(restore(flat), restore(residual), jnp.max(errors, initial=0.0), settled, steps)
 
     def contrast(self, energy, xs, free, displacements):
