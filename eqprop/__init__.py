@@ -2,6 +2,10 @@
 
 from . import data as data
 from .blocks import colour as colour
+from .calibration import Calibration as Calibration
+from .calibration import GradientError as GradientError
+from .calibration import calibrate as calibrate
+from .calibration import gradient_error as gradient_error
 from .costs import Cost as Cost
 from .costs import SquaredError as SquaredError
 from .descent import BlockNewton as BlockNewton

@@ -1,7 +1,6 @@
 """The command `eqprop`."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 
@@ -16,6 +15,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jax.config.update("jax_enable_x64", True)
     from .verification import verify
 
-    table, passed = verify()
-    sys.stdout.write(table + "\n")
-    return 0 if passed else 1
+    return 0 if verify(lambda line: print(line, flush=True)) else 1  # noqa: T201

@@ -16,7 +16,7 @@ def _words(text: str) -> frozenset[str]:
 
 _LINEAR = _words(
     "add sub add_any neg concatenate pad split reshape transpose broadcast_in_dim squeeze expand_dims slice rev copy copy_p "
-    "reduce_precision reduce_sum cumsum reduce_window_sum real imag conj"
+    "stop_gradient reduce_precision reduce_sum cumsum reduce_window_sum real imag conj"
 )
 _LINEAR_IN_FIRST = _words("dynamic_slice gather")
 _BILINEAR = _words("mul dot_general conv_general_dilated")
@@ -188,6 +188,8 @@ _FUNCTIONS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "logistic": lambda a, d, b: -lax.logistic(b) * lax.logistic(-a) * jnp.expm1(-d),
     "sin": lambda a, d, b: 2 * jnp.cos(a + d / 2) * jnp.sin(d / 2),
     "cos": lambda a, d, b: -2 * jnp.sin(a + d / 2) * jnp.sin(d / 2),
+    "sinh": lambda a, d, b: 2 * jnp.cosh(a + d / 2) * jnp.sinh(d / 2),
+    "cosh": lambda a, d, b: 2 * jnp.sinh(a + d / 2) * jnp.sinh(d / 2),
     "square": lambda a, d, b: d * (a + b),
     "sqrt": lambda a, d, b: d / (jnp.sqrt(a) + jnp.sqrt(b)),
     "rsqrt": lambda a, d, b: -d * lax.rsqrt(a) * lax.rsqrt(b) / (jnp.sqrt(a) + jnp.sqrt(b)),
