@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .blocks import are_blocks, leaf_slope, leaves_are_blocks
 from .energy import Energy, State
-from .equilibrium import Method, Stop, excess, free_hessian, full_scale, slope_at
+from .equilibrium import Method, Stop, excess, for_every_node, free_hessian, slope_at
 from .phases import held
 
 
@@ -69,7 +69,7 @@ class BlockNewton(Method):
         leaves, treedef = jax.tree.flatten(state)
         box = energy.bounds(x)
         boxes = [(-jnp.inf, jnp.inf)] * len(leaves) if box is None else list(zip(*map(jax.tree.leaves, box), strict=True))
-        scales = jax.tree.leaves(full_scale(energy, state))
+        scales = jax.tree.leaves(for_every_node(energy.scale(state), state))
         moves = []
         for index in range(len(leaves)):
 
@@ -84,7 +84,7 @@ class BlockNewton(Method):
         flat, restore = ravel_pytree(state)
         box = energy.bounds(x)
         low, high = (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
-        scale = ravel_pytree(full_scale(energy, state))[0]
+        scale = ravel_pytree(for_every_node(energy.scale(state), state))[0]
         moves = jnp.zeros_like(flat)
         for block in np.unique(blocks):
             mask = jnp.asarray(blocks == block)

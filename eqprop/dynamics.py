@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from .energy import Energy, State
-from .equilibrium import Method, Stop, certify, force, full_scale, slope_at
+from .equilibrium import Method, Stop, certify, for_every_node, force, slope_at
 
 
 def flow(energy: Energy, x: Array, state: State) -> State:
@@ -22,8 +22,7 @@ def flow(energy: Energy, x: Array, state: State) -> State:
 
 
 def _time_constants(energy: Energy, x: Array, state: State) -> State:
-    taus = energy.time_constants(x)
-    return taus if jax.tree.structure(taus) == jax.tree.structure(state) else jax.tree.map(lambda leaf: taus, state)
+    return for_every_node(energy.time_constants(x), state)
 
 
 def smallest_time_constant(energy: Energy, x: Array) -> Float[Array, ""]:
@@ -117,7 +116,7 @@ def trajectory(
     solution = method.solve(energy, x, state, times[-1], diffrax.SaveAt(ts=times), None)
     states = eqx.error_if(solution.ys, ~diffrax.is_successful(solution.result), "the flow's solver gave up: allow more `max_steps`")
     last = jax.tree.map(lambda leaf: leaf[-1], states)
-    scale = ravel_pytree(full_scale(energy, last))[0]
+    scale = ravel_pytree(for_every_node(energy.scale(last), last))[0]
     away = jax.vmap(lambda s: jnp.any(jnp.abs(ravel_pytree(s)[0] - ravel_pytree(last)[0]) > tolerance * scale))(states)
     after = jnp.max(jnp.where(away, jnp.arange(times.size), -1)) + 1
     settled_at = jnp.where(after < times.size - 1, times[jnp.minimum(after, times.size - 1)], jnp.inf)

@@ -110,17 +110,16 @@ def excess(energy: Energy, state: State, moves: State, tolerance: float | None) 
     eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(state))
     allowed = jnp.maximum(0.0 if tolerance is None else tolerance, 256 * eps)
     ratios = jax.tree.map(
-        lambda m, size: jnp.where(m == 0, 0.0, m / (allowed.astype(m.dtype) * size)), moves, full_scale(energy, state)
+        lambda m, size: jnp.where(m == 0, 0.0, m / (allowed.astype(m.dtype) * size)), moves, for_every_node(energy.scale(state), state)
     )
     return jnp.max(ravel_pytree(ratios)[0], initial=0.0)
 
 
-def full_scale(energy: Energy, state: State) -> State:
-    """`energy.scale(state)`, one number for every node."""
-    scale = energy.scale(state)
-    if jax.tree.structure(scale) != jax.tree.structure(state):
-        scale = jax.tree.map(lambda leaf: scale, state)
-    return jax.tree.map(lambda leaf, size: jnp.broadcast_to(size, leaf.shape).astype(leaf.dtype), state, scale)
+def for_every_node(value: State, state: State) -> State:
+    """`value`, one number or a pytree like the state, as a pytree of the state's shapes and dtypes."""
+    if jax.tree.structure(value) != jax.tree.structure(state):
+        value = jax.tree.map(lambda leaf: value, state)
+    return jax.tree.map(lambda leaf, one: jnp.broadcast_to(one, leaf.shape).astype(leaf.dtype), state, value)
 
 
 def stability(energy: Energy, x: Array, state: State) -> str:

@@ -12,7 +12,7 @@ from .blocks import leaves_are_blocks
 from .descent import BlockNewton, Newton, Then
 from .dynamics import GradientFlow
 from .energy import Energy, State
-from .equilibrium import Equilibrium, Method, Stop, certify, check, full_scale
+from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
 
 
 def default_method(energy: Energy, x: Array) -> Method:
@@ -110,14 +110,10 @@ class Together(Energy):
         return self._each(lambda energy, x: energy.bounds(x))
 
     def time_constants(self, x):
-        state = self.init_state(x)
-        taus = self._each(lambda energy, x: jax.tree.map(jnp.asarray, energy.time_constants(x)))
-        if jax.tree.structure(taus) == jax.tree.structure(state):
-            return taus
-        return jax.tree.map(lambda leaf: taus.reshape(-1, *[1] * (leaf.ndim - 1)), state)
+        return self._each(lambda energy, x: for_every_node(energy.time_constants(x), energy.init_state(x)))
 
     def scale(self, state):
-        return self._each(lambda energy, x, s: full_scale(energy, s), state)
+        return self._each(lambda energy, x, s: for_every_node(energy.scale(s), s), state)
 
 
 def relax(

@@ -125,4 +125,3 @@ def verify(report: Callable[[str], Any]) -> bool:
             measured = f"{slope:>10.3f}" if errors else f"{'exact':>10}"
             report(f"{name:<26}{kind:<22}{order:>6}{measured}   {'pass' if good else 'FAIL'}")
     return passed
-
