@@ -11,13 +11,16 @@ from .analyses import Noise as Noise
 from .analyses import OperatingPoint as OperatingPoint
 from .analyses import Sweep as Sweep
 from .analyses import Transient as Transient
+from .curves import Curve as Curve
+from .curves import CurveSource as CurveSource
 from .devices import Clamp as Clamp
 from .devices import Device as Device
 from .devices import Diode as Diode
-from .devices import DiodePair as DiodePair
 from .devices import IdealDiodes as IdealDiodes
 from .devices import IdealPair as IdealPair
 from .devices import Junction as Junction
+from .diodes import DiodePair as DiodePair
+from .diodes import SingleDiode as SingleDiode
 from .elements import Capacitor as Capacitor
 from .elements import ConductanceMatrix as ConductanceMatrix
 from .elements import CurrentSource as CurrentSource

@@ -1,4 +1,4 @@
-"""Non-linear devices. Each states its current, its co-content and its SPICE lines here and nowhere else.
+"""Non-linear elements, and ideal devices of hidden nodes. Each states its current, its co-content and its SPICE lines in one place.
 
 The formulas use the array namespace of their argument, so that the same lines run in NumPy and under JAX.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .elements import GROUND, Element, VoltageSource, check_name, check_names, check_value
+from .elements import GROUND, Element, check_name, check_names, check_value
 from .units import GMIN, THERMAL_VOLTAGE, number
 
 Array = Any  # a NumPy or a JAX array
@@ -142,15 +142,18 @@ class Clamp(Element):
 
 
 class Device(abc.ABC):
-    """What stands between each hidden node of a network and ground: a current, its co-content, and its elements in a netlist."""
+    """What stands between each hidden node of a network and ground: a current, its co-content, and its elements in a netlist.
+
+    Voltages `v` (…, n) are those of all n nodes of a layer, as some devices differ from node to node.
+    """
 
     @abc.abstractmethod
     def current(self, v: Array) -> Array:
-        """i(v) in A, elementwise."""
+        """i(v) in A, node by node."""
 
     @abc.abstractmethod
     def cocontent(self, v: Array) -> Array:
-        """∫ i dv in W up to a constant, elementwise."""
+        """∫ i dv in W up to a constant, node by node."""
 
     @abc.abstractmethod
     def describe(self) -> str:
@@ -162,56 +165,12 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def elements(self, nodes: tuple[str, ...], loads: np.ndarray) -> list[Element]:
-        """Its elements at each of `nodes`; `loads` are the other conductances at the nodes in S."""
+        """Its elements at each of `nodes`, one layer; `loads` are the other conductances at the nodes in S."""
 
 
-@dataclass(frozen=True)
-class DiodePair(Device):
-    """Two antiparallel diodes at a node, each to a rail of `bias` volts against it (Kendall et al. 2020, arXiv:2006.01981).
-
-    i(v) = j(v − bias) − j(−v − bias), j being the law of a `Junction`: little current until |v| passes `bias` and a diode's own
-    voltage.
-    """
-
-    saturation: float
-    bias: float = 0.0
-    emission: float = 1.0
-    gmin: float = GMIN
-
-    def __post_init__(self):
-        for field in ("saturation", "bias", "emission", "gmin"):
-            if isinstance(getattr(self, field), np.number):
-                object.__setattr__(self, field, float(getattr(self, field)))  # a plain number, which does not learn
-        _ = self.junction
-        if isinstance(self.bias, float | int) and not np.isfinite(self.bias):
-            raise ValueError(f"`bias` must be finite, but is {self.bias}")
-
-    @property
-    def junction(self) -> Junction:
-        """The law of each of the two."""
-        return Junction(self.saturation, self.emission, self.gmin)
-
-    def current(self, v):
-        return self.junction.current(v - self.bias) - self.junction.current(-v - self.bias)
-
-    def cocontent(self, v):
-        return self.junction.cocontent(v - self.bias) + self.junction.cocontent(-v - self.bias)
-
-    def ideal(self) -> "IdealPair":
-        """The same pair with diodes that drop no voltage."""
-        return IdealPair(self.bias)
-
-    def describe(self):
-        return f"a diode to railp (+{self.bias} V) and one from railn (-{self.bias} V); Is = {self.saturation} A, N = {self.emission}"
-
-    def rails(self):
-        return [VoltageSource("railp", "railp", GROUND, self.bias), VoltageSource("railn", "railn", GROUND, -self.bias)]
-
-    def elements(self, nodes, loads):
-        del loads
-        law = self.junction
-        pairs = ((Diode(f"{node}p", node, "railp", law), Diode(f"{node}n", "railn", node, law)) for node in nodes)
-        return [diode for pair in pairs for diode in pair]
+def first_half(n: int) -> np.ndarray:
+    """Which of n nodes are in the first half of their layer; the larger half where n is odd."""
+    return np.arange(n) < (n + 1) // 2
 
 
 class IdealDevice(Device):
@@ -258,14 +217,22 @@ class IdealPair(IdealDevice):
 
 @dataclass(frozen=True)
 class IdealDiodes(IdealDevice):
-    """One ideal diode to ground at every node: the first half of the nodes stays at or above 0 V, the second at or below.
+    """One ideal diode at every node: the first half of a layer stays at or above −`bias`, the second at or below `bias`.
 
-    As in Scellier, "A fast algorithm to simulate nonlinear resistive networks" (ICML 2024).
+    Without a bias as in Scellier, "A fast algorithm to simulate nonlinear resistive networks" (ICML 2024).
     """
 
+    bias: float = 0.0
+
+    def __post_init__(self):
+        if not np.all(np.isfinite(self.bias)):
+            raise ValueError(f"`bias` must be finite, but is {self.bias}")
+
     def bounds(self, n):
-        first = np.arange(n) < (n + 1) // 2
-        return np.where(first, 0.0, -np.inf), np.where(first, np.inf, 0.0)
+        first = first_half(n)
+        return np.where(first, 0.0 - self.bias, -np.inf), np.where(first, np.inf, self.bias)
 
     def describe(self):
-        return "an ideal diode to ground: the first half of a layer is held at or above 0 V, the second at or below"
+        return (
+            f"an ideal diode: the first half of a layer is held at or above {0.0 - self.bias} V, the second at or below {self.bias} V"
+        )

@@ -25,11 +25,21 @@ def input_names(inputs: int) -> tuple[str, ...]:
     return (*(f"in{i}p" for i in range(inputs)), *(f"in{i}n" for i in range(inputs)))
 
 
-def layer_names(sizes: Sequence[int]) -> list[tuple[str, ...]]:
-    """The nodes of the hidden layers (`h17`; `h2_17` where there are several) and of the outputs (`out4`)."""
+def layer_names(sizes: Sequence[int], *, doubled_outputs: bool = False) -> list[tuple[str, ...]]:
+    """The nodes of the hidden layers (`h17`; `h2_17` where there are several) and of the outputs (`out4`).
+
+    `sizes` are numbers of nodes. Doubled outputs are `out0p` …, then `out0n` ….
+    """
     hidden = len(sizes) - 1
     names = [tuple(f"h{i}" if hidden == 1 else f"h{layer + 1}_{i}" for i in range(n)) for layer, n in enumerate(sizes[:-1])]
+    if doubled_outputs:
+        return [*names, tuple(f"out{i}{sign}" for sign in "pn" for i in range(sizes[-1] // 2))]
     return [*names, tuple(f"out{i}" for i in range(sizes[-1]))]
+
+
+def target_names(outputs: int) -> tuple[str, ...]:
+    """The nodes at the outputs' target voltages: `target_out0` …."""
+    return tuple(f"target_out{i}" for i in range(outputs))
 
 
 def layered(
@@ -40,6 +50,7 @@ def layered(
     device: Device | None,
     capacitance: float,
     nudge: Nudge | None = None,
+    doubled_outputs: bool = False,
     title: str = "Layered resistive network",
     header: Sequence[str] = (),
 ) -> Netlist:
@@ -47,11 +58,13 @@ def layered(
 
     **Arguments:** `conductances` in S, (nodes of the layer before, nodes of the layer) each, the first with the doubled inputs as rows;
     0 is left out. `biases`: currents in A into the nodes. `rails`: the inputs' voltages, +x then −x. `capacitance` in F. `nudge`: a
-    voltage-controlled current source per output that pushes siemens · (target − v) into it.
+    voltage-controlled current source per output that pushes siemens · (target − v) into it. `doubled_outputs`: the last layer has two
+    nodes per output, all + then all −, and a nudge pushes siemens · (target − (v₊ − v₋)) out of the − node into the + node.
 
     **Raises** `ValueError` for arrays that do not fit, negative or non-finite conductances, and non-finite numbers.
     """
-    layers = layer_names([g.shape[1] for g in conductances])
+    layers = layer_names([g.shape[1] for g in conductances], doubled_outputs=doubled_outputs)
+    outputs = len(layers[-1]) // 2 if doubled_outputs else len(layers[-1])
     before, elements = input_names(len(rails) // 2), []
     if len(rails) != len(before) or conductances[0].shape[0] != len(rails):
         raise ValueError(f"`rails` must hold {conductances[0].shape[0]} voltages, but holds {len(rails)}")
@@ -75,7 +88,12 @@ def layered(
     elements += [Capacitor(node, node, GROUND, capacitance) for layer in layers for node in layer]
     if nudge is not None:
         elements += _nudge(nudge, layers[-1])
-    sizes = "-".join(str(n) for n in (len(rails) // 2, *(len(layer) for layer in layers)))
+    sizes = "-".join(str(n) for n in (len(rails) // 2, *(len(layer) for layer in layers[:-1]), outputs))
+    read = (
+        "a pair of nodes for each class; the largest v(outKp) - v(outKn)"
+        if doubled_outputs
+        else "one node for each class; the largest voltage"
+    )
     return Netlist(
         title,
         tuple(elements),
@@ -83,7 +101,7 @@ def layered(
             *header,
             f"Inputs: {len(rails) // 2}, doubled: in0p = +gain x0, in0n = -gain x0, ideal sources. Sizes: {sizes}.",
             f"Hidden nodes: {device.describe() if device is not None else 'linear'}.",
-            f"Outputs: {len(layers[-1])}, one node for each class; the largest voltage decides.",
+            f"Outputs: {outputs}, {read} decides.",
             f"Biases: {sum(np.count_nonzero(b) for b in biases)} current sources into nodes (Ib*).",
             "Nudge: " + (f"Gnudge_*, {number(nudge.siemens)} S from each output to its target." if nudge is not None else "none."),
             f"Capacitance: {number(capacitance)} F from each hidden and output node to ground.",
@@ -93,6 +111,14 @@ def layered(
 
 
 def _nudge(nudge: Nudge, outputs: tuple[str, ...]) -> list[Element]:
-    sources = [VoltageSource(f"target_{n}", f"target_{n}", GROUND, float(t)) for n, t in zip(outputs, nudge.targets, strict=True)]
-    pushes = [Transconductance(f"nudge_{n}", GROUND, n, f"target_{n}", n, nudge.siemens) for n in outputs]
-    return [*sources, *pushes]
+    targets = target_names(len(nudge.targets))
+    elements: list[Element] = [VoltageSource(node, node, GROUND, float(t)) for node, t in zip(targets, nudge.targets, strict=True)]
+    if len(outputs) == len(targets):
+        return elements + [
+            Transconductance(f"nudge_{node}", GROUND, node, target, node, nudge.siemens)
+            for node, target in zip(outputs, targets, strict=True)
+        ]
+    for target, plus, minus in zip(targets, outputs[: len(targets)], outputs[len(targets) :], strict=True):
+        elements.append(Transconductance(f"nudge_{plus}", minus, plus, target, plus, nudge.siemens))
+        elements.append(Transconductance(f"nudge_{minus}", minus, plus, minus, GROUND, nudge.siemens))
+    return elements

@@ -127,7 +127,8 @@ def compare(
     given; it sees the exactly reduced netlist. `tolerance`: in V.
 
     **Raises** `RuntimeError` where JAX's x64 mode is off, as volts are compared to 1e-9; `ValueError` for nodes that the model does not
-    have and shapes that do not fit; `NudgeError` for a beta without a minimum at −beta; and what the simulator raises.
+    have, shapes that do not fit and a model with amplifiers; `NudgeError` for a beta without a minimum at −beta; and what the simulator
+    raises.
     """
     ep.require_float64("a comparison in volts")
     xs = np.asarray(xs, float)
@@ -155,7 +156,6 @@ def compare(
     settled += [_fixed_points(model, xs, ys, cost, b, settled[0]) for b in list(betas.values())[1:]]
 
     layers = [name for layer, name in zip(node_names(model), _layer_titles(model), strict=True) for _ in layer]
-    outputs = list(node_names(model)[-1])
     data = xr.Dataset(
         {
             "circuit": answers.voltage,
@@ -165,15 +165,14 @@ def compare(
         },
         attrs={**answers.attrs, "tolerance_volts": tolerance, "beta": beta, "unit_siemens": model.unit},
     ).assign_coords(layer=("node", layers))
-    free = data.circuit.sel(phase="free", node=outputs, drop=True)
-    data["circuit_decision"] = xr.where(free.notnull().all("node"), free.fillna(-np.inf).argmax("node"), -1)
-    data["model_decision"] = data.model.sel(phase="free", node=outputs, drop=True).argmax("node")
+    data["circuit_decision"] = ("sample", _decisions(model, data.circuit.sel(phase="free")))
+    data["model_decision"] = ("sample", _decisions(model, data.model.sel(phase="free")))
     if ys is not None and np.ndim(ys) == 1:
         data["label"] = ("sample", np.asarray(ys))
     if hasattr(model.device, "ideal"):
         ideal = replace(model, device=model.device.ideal())
         data["ideal"] = (("sample", "node"), voltages(model, _fixed_points(ideal, xs, None, None, 0.0)), {"units": "V"})
-        data["ideal_decision"] = data.ideal.sel(node=outputs).argmax("node")
+        data["ideal_decision"] = ("sample", _decisions(ideal, data.ideal))
     if nudged and ys is not None and cost is not None:
         data.attrs.update(_gradients(model, cost, xs, ys, beta, states(model, data.circuit), states(model, data.model)))
     return Comparison(data)
@@ -189,7 +188,15 @@ def _with_nudge(netlist: Netlist, siemens: float) -> Netlist:
 
 def _layer_titles(model: ep.Resistive) -> list[str]:
     hidden = len(model.biases) - 1
-    return [*("hidden" if hidden == 1 else f"hidden{layer + 1}" for layer in range(hidden)), "output"]
+    outputs = ["output", "output"] if model.doubled_outputs else ["output"]
+    return [*("hidden" if hidden == 1 else f"hidden{layer + 1}" for layer in range(hidden)), *outputs]
+
+
+def _decisions(model: ep.Resistive, voltage: xr.DataArray) -> np.ndarray:
+    """The class of the largest output (sample,); -1 where an output is missing."""
+    outputs = np.asarray(model.outputs(states(model, voltage)))
+    known = np.all(np.isfinite(outputs), axis=1)
+    return np.where(known, np.argmax(np.where(known[:, None], outputs, 0.0), axis=1), -1)
 
 
 def _fixed_points(model, xs, ys, cost, beta: float, start=None) -> tuple[np.ndarray, ...]:

@@ -23,7 +23,8 @@ import eqprop as ep
 import eqprop.plotting
 
 from .. import plotting
-from ..devices import Diode, DiodePair, IdealDiodes
+from ..devices import Diode, IdealDiodes
+from ..diodes import DiodePair
 from ..files import output_folder, write, write_text
 from ..noise import corners, covariance
 from ..reduction import reduce

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -14,7 +15,7 @@ from eqprop.estimators import require_convex
 
 from ..devices import Device
 from ..netlist import Netlist
-from ..topologies import Nudge, input_names, layer_names, layered
+from ..topologies import Nudge, input_names, layer_names, layered, target_names
 
 
 def emit(
@@ -30,9 +31,10 @@ def emit(
     **Arguments:** `y`, `cost`: the example's target, and the squared error that says what it means in volts; with them the nudge
     sources are part of the circuit. `beta`: of the nudge, in units of `net.unit`; 0 for a free phase.
 
-    **Raises** `ValueError` where the shapes do not fit, where `y` and `cost` are not given together, or a `beta` without them; and
-    `NudgeError` for a `beta` so negative that the circuit with all its diodes off has no minimum.
+    **Raises** `ValueError` where the shapes do not fit, where `y` and `cost` are not given together, or a `beta` without them, and for
+    a network with amplifiers; and `NudgeError` for a `beta` so negative that the circuit with all its diodes off has no minimum.
     """
+    require_no_amplifiers(net)
     if (y is None) != (cost is None) or (y is None and beta != 0):
         raise ValueError("`y` and `cost` must be given together, and with any `beta` other than 0")
     if net.device is not None and not isinstance(net.device, Device):
@@ -43,7 +45,7 @@ def emit(
     x = np.zeros(inputs) if x is None else np.asarray(x)
     nudge = None
     if cost is not None:
-        nudge = Nudge(net.unit * beta, targets(cost, np.asarray(y)[None], biases[-1].size)[0])
+        nudge = Nudge(net.unit * beta, targets(cost, np.asarray(y)[None], outputs_of(net))[0])
         if beta < 0:
             require_linear_minimum(net, cost, beta)
     return layered(
@@ -53,7 +55,8 @@ def emit(
         device=_plain(net.device),
         capacitance=net.capacitance,
         nudge=nudge,
-        title=f"Resistive network {'-'.join(str(n) for n in (inputs, *(b.size for b in biases)))}",
+        doubled_outputs=net.doubled_outputs,
+        title=f"Resistive network {'-'.join(str(n) for n in (inputs, *(b.size for b in biases[:-1]), outputs_of(net)))}",
         header=(
             f"Unit conductance: {net.unit} S; beta and conductances of the model are in units of it. Input gain: {net.input_gain} V.",
         ),
@@ -67,19 +70,31 @@ def _plain(device: Any) -> Any:
     fresh = {}
     for field in fields(device):
         value = getattr(device, field.name)
-        if np.ndim(value):
-            raise ValueError(
-                f"`net.device` must have one `{field.name}` for all nodes to be emitted, but has an array of {np.shape(value)}"
-            )
-        fresh[field.name] = float(value)
+        if isinstance(value, np.ndarray | jax.Array):  # anything else is data, the same for all nodes
+            if value.ndim:
+                raise ValueError(
+                    f"`net.device` must have one `{field.name}` for all nodes to be emitted, but has an array of {value.shape}"
+                )
+            fresh[field.name] = float(value)
     return replace(device, **fresh)
+
+
+def require_no_amplifiers(net: ep.Resistive) -> None:
+    """Raises `ValueError` for a network with amplifiers, which no netlist has."""
+    if net.amplification != 1:
+        raise ValueError(f"`net.amplification` must be 1, as netlists have no amplifiers, but is {net.amplification}")
+
+
+def outputs_of(net: ep.Resistive) -> int:
+    """The number of outputs, each one node or, where they are doubled, two."""
+    return net.biases[-1].size // (2 if net.doubled_outputs else 1)
 
 
 def require_linear_minimum(net: ep.Resistive, cost: ep.SquaredError, beta: float) -> None:
     """Raises `NudgeError` where |beta| reaches the bound of the network with all its diodes off, below that at any state."""
     linear = eqx.tree_at(lambda n: n.device, net, None, is_leaf=lambda leaf: leaf is net.device)
-    x, y = jnp.zeros((1, net.conductances[0].shape[0] // 2)), jnp.zeros((1, net.biases[-1].size))
-    rest = tuple(jnp.zeros((1, b.size)) for b in net.biases)
+    x, y = jnp.zeros((1, net.conductances[0].shape[0] // 2)), jnp.zeros((1, outputs_of(net)))
+    rest = jax.tree.map(lambda v: v[None], net.init_state(x[0]))
     require_convex(abs(beta), linear, cost, x, y, rest, "diodes-off")
 
 
@@ -94,8 +109,9 @@ def drives(
 ) -> dict[str, np.ndarray]:
     """The values of the input sources, and of the target sources where `ys` and `cost` are given, over examples.
 
-    Raises `ValueError` for shapes that do not fit the network.
+    Raises `ValueError` for shapes that do not fit the network, and for one with amplifiers.
     """
+    require_no_amplifiers(net)
     xs = np.asarray(xs, float)
     inputs = net.conductances[0].shape[0] // 2
     if xs.ndim != 2 or len(xs) == 0 or xs.shape[1] != inputs:
@@ -105,21 +121,28 @@ def drives(
     rails = net.input_gain * np.concatenate([xs, -xs], 1)
     values = {f"V{node}": column for node, column in zip(input_names(rails.shape[1] // 2), rails.T, strict=True)}
     if cost is not None and ys is not None:
-        *_, outputs = node_names(net)
-        values |= {f"Vtarget_{node}": column for node, column in zip(outputs, targets(cost, ys, len(outputs)).T, strict=True)}
+        outputs = outputs_of(net)
+        values |= {f"V{node}": column for node, column in zip(target_names(outputs), targets(cost, ys, outputs).T, strict=True)}
     return values
 
 
 def node_names(net: ep.Resistive) -> list[tuple[str, ...]]:
-    """The netlist's names of the model's nodes, layer by layer."""
-    return layer_names([b.size for b in net.biases])
+    """The netlist's names of the model's nodes, in the form of its state: layer by layer, doubled outputs in two parts.
+
+    Raises `ValueError` for a network with amplifiers, as do `states` and `voltages`.
+    """
+    require_no_amplifiers(net)
+    *hidden, outputs = layer_names([b.size for b in net.biases], doubled_outputs=net.doubled_outputs)
+    half = outputs_of(net)
+    return [*hidden, outputs[:half], outputs[half:]] if net.doubled_outputs else [*hidden, outputs]
 
 
 def states(net: ep.Resistive, voltage: xr.DataArray) -> tuple[np.ndarray, ...]:
-    """Voltages (…, node) as states of the model: one array (…, layer) a layer."""
+    """Voltages (…, node) as states of the model: one array (…, layer) a layer, two for doubled outputs."""
     return tuple(voltage.sel(node=list(layer)).values for layer in node_names(net))
 
 
 def voltages(net: ep.Resistive, state: tuple[np.ndarray, ...]) -> np.ndarray:
     """States of the model as voltages (…, nodes), in the order of `node_names`."""
+    require_no_amplifiers(net)
     return np.concatenate([np.asarray(layer) for layer in state], axis=-1)

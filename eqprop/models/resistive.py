@@ -51,27 +51,43 @@ def _(primals, tangents):
     return device.cocontent(v), jnp.broadcast_to(tangent, v.shape)
 
 
+def _numbers(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
 class Resistive(Energy):
     """A layered resistive network; its energy is its co-content in units of `unit` (S·V²), minimised by the node voltages.
 
-    E = Σ_l [ ½ Σ_ij g^l_ij (v^{l−1}_i − v^l_j)² − b^l·v^l ] + Σ_hidden P(v) / unit
+    E = Σ_l A^{−2l} [ ½ Σ_ij g^l_ij (u^l_i − v^l_j)² − b^l·v^l + Σ_hidden P(v^l) / unit ],    u^0 = rails, u^l = A v^{l−1}
 
     The input rails are ideal sources at ±`input_gain` · x, all the +x before all the −x. Every hidden node has one `device` to ground
-    of co-content P(v) = ∫₀ᵛ i(u) du. The state is a tuple of the voltages of the hidden layers and of the outputs. (Millar 1951 for
+    of co-content P(v) = ∫₀ᵛ i(u) du. The state is a tuple of the voltages v^l of the hidden layers and of the outputs. (Millar 1951 for
     the co-content; Kendall et al. 2020, arXiv:2006.01981 for equilibrium propagation in it.)
+
+    **Amplifiers.** With A ≠ 1 a bidirectional amplifier stands between each two consecutive layers of nodes, none at the rails and none
+    after the outputs: forward it holds the next layer's incoming voltage at u = A v, and backward it draws from v the current that
+    leaves u, divided by A. Kirchhoff's current at a node behind l amplifiers is unit · A^{2l} ∂E/∂v, so that in a network of L layers a
+    nudge β is a conductance of β A^{2(L−1)} units at each output, and the time constants are C A^{−2l} / unit.
+
+    **Doubled outputs.** The last layer has two nodes for each output, all o⁺ before all o⁻, and the output is o⁺ − o⁻: a nudge β of the
+    squared error drives β (y − (o⁺ − o⁻)) into o⁺ and out of o⁻. The last array of the state is then two, as o⁺ and o⁻ interact when
+    nudged.
 
     **Arguments:**
 
-    - `conductances`: one array (nodes of the layer before, nodes of the layer) per layer, in units of `unit`, finite and ≥ 0; the
-      first has 2 rows for each input.
+    - `conductances`: one array (nodes of the layer before, nodes of the layer) per layer, in units of `unit`, finite and within
+      `conductance_bounds`; the first has 2 rows for each input, and the last 2 columns for each doubled output.
     - `biases`: one current into each node per layer, in units of `unit` · volt.
-    - `device`: any frozen dataclass with `current(v)` in amperes, `cocontent(v)` in watts, both elementwise, and, for ideal diodes,
-      `bounds(n)`, the lowest and highest voltages of n nodes; its array fields learn, its plain numbers do not. `None` for a linear
-      network.
+    - `device`: any frozen dataclass with `current(v)` in amperes and `cocontent(v)` in watts, both node by node for the voltages of a
+      whole layer, and, for ideal diodes, `bounds(n)`, the lowest and highest voltages of n nodes; its array fields learn, its plain
+      numbers do not. `None` for a linear network.
     - `unit`: the unit conductance, in siemens. `input_gain`: volts per unit of input.
     - `capacitance`: of each node to ground, in farads; it sets the time constants and no fixed point.
+    - `amplification`: A. `doubled_outputs`: whether they are. `conductance_bounds`: the least and the greatest conductance, in units of
+      `unit`; `fit` keeps to them.
 
-    **Raises** `ValueError` for conductances that are negative or not finite, biases that are not finite, and shapes that do not fit.
+    **Raises** `ValueError` for conductances that are out of bounds or not finite, biases that are not finite, shapes that do not fit,
+    and bounds other than 0 ≤ least < greatest.
     """
 
     conductances: tuple[Float[Array, "before layer"], ...]
@@ -80,8 +96,15 @@ class Resistive(Energy):
     unit: float = eqx.field(converter=float, default=1.0)
     input_gain: float = eqx.field(converter=float, default=1.0)
     capacitance: float = eqx.field(converter=float, default=1e-12)
+    amplification: float = eqx.field(converter=float, default=1.0)
+    doubled_outputs: bool = eqx.field(static=True, default=False)
+    conductance_bounds: tuple[float, ...] = eqx.field(static=True, converter=_numbers, default=(0.0, np.inf))
 
     def __check_init__(self):
+        for name in ("unit", "input_gain", "capacitance", "amplification"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"`{name}` must be finite and above 0, but is {getattr(self, name)}")
+        _check_bounds(self.conductance_bounds)
         if len(self.conductances) != len(self.biases) or not self.conductances:
             raise ValueError(
                 "`conductances` and `biases` must hold one array for each layer, "
@@ -97,17 +120,10 @@ class Resistive(Energy):
                     f"but have {g.shape} and {b.shape}"
                 )
             before = g.shape[1]
-            if isinstance(g, jax.core.Tracer):
-                continue
-            wrong = ~(np.isfinite(g) & (np.asarray(g) >= 0))
-            if wrong.any():
-                at = tuple(int(i) for i in np.argwhere(wrong)[0])
-                raise ValueError(f"`conductances[{layer}]` must be finite and at least 0, but is {g[at]} at {at}")
-            if not np.isfinite(b).all():
-                raise ValueError(f"`biases[{layer}]` must be finite, but is {np.asarray(b)}")
-        for name in ("unit", "input_gain", "capacitance"):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"`{name}` must be finite and above 0, but is {getattr(self, name)}")
+            if not isinstance(g, jax.core.Tracer):
+                _check_values(layer, np.asarray(g), np.asarray(b), *self.conductance_bounds)
+        if self.doubled_outputs and before % 2:
+            raise ValueError(f"`conductances[-1]` must have two columns (+, −) for each doubled output, but has {before} columns")
 
     @classmethod
     def init(
@@ -119,18 +135,34 @@ class Resistive(Energy):
         unit: float = 1.0,
         input_gain: float = 1.0,
         capacitance: float = 1e-12,
+        amplification: float = 1.0,
+        doubled_outputs: bool = False,
+        conductance_bounds: tuple[float, float] = (0.0, np.inf),
     ) -> "Resistive":
-        """A random network of `sizes` (inputs before doubling, hidden layers, outputs).
+        """A random network of `sizes` (inputs and outputs before doubling, hidden layers between them).
 
-        Conductances are max(0, U(−1/√n, 1/√n)) with n the nodes of the layer before: half of them are absent. Biases are 0.
+        Conductances are U(−1/√n, 1/√n), n being the nodes of the layer before, brought within `conductance_bounds`: half of them are at
+        the least, which without bounds means absent. Biases are 0.
         """
+        _check_bounds(_numbers(conductance_bounds))
         rows = (2 * sizes[0], *sizes[1:-1])
+        columns = (*sizes[1:-1], (2 if doubled_outputs else 1) * sizes[-1])
         keys = jax.random.split(key, len(rows))
         arrays = [
-            jax.nn.relu(jax.random.uniform(k, (n, m), minval=-1.0, maxval=1.0)) / np.sqrt(n)
-            for k, n, m in zip(keys, rows, sizes[1:], strict=True)
+            jnp.clip(jax.random.uniform(k, (n, m), minval=-1.0, maxval=1.0) / np.sqrt(n), *conductance_bounds)
+            for k, n, m in zip(keys, rows, columns, strict=True)
         ]
-        return cls(tuple(arrays), tuple(jnp.zeros(m, arrays[0].dtype) for m in sizes[1:]), device, unit, input_gain, capacitance)
+        return cls(
+            tuple(arrays),
+            tuple(jnp.zeros(m, arrays[0].dtype) for m in columns),
+            device,
+            unit,
+            input_gain,
+            capacitance,
+            amplification,
+            doubled_outputs,
+            conductance_bounds,
+        )
 
     def rails(self, x: Float[Array, " inputs"]) -> Float[Array, " rails"]:
         """The voltages of the input rails: +gain·x, then −gain·x."""
@@ -141,34 +173,64 @@ class Resistive(Energy):
         return jnp.concatenate([rail, -rail])
 
     def __call__(self, state, x):
+        layers = (*state[:-2], jnp.concatenate(state[-2:])) if self.doubled_outputs else state
         before, value = self.rails(x), 0.0
-        for g, b, v in zip(self.conductances, self.biases, state, strict=True):
-            value += conductances(g, before, v) - b @ v
-            before = v
+        for g, b, v, weight in zip(self.conductances, self.biases, layers, self._weights(), strict=True):
+            value += weight * (conductances(g, before, v) - b @ v)
+            before = self.amplification * v
         if self.device is not None:
-            value += sum(jnp.sum(_cocontent(self.device, v)) for v in state[:-1]) / self.unit
+            devices = (w * jnp.sum(_cocontent(self.device, v)) for v, w in zip(layers[:-1], self._weights(), strict=False))
+            value += sum(devices) / self.unit
         return value
 
     def init_state(self, x) -> Voltages:
         del x
-        return tuple(jnp.zeros(b.shape, self.conductances[0].dtype) for b in self.biases)
+        sizes = [b.size for b in self.biases]
+        if self.doubled_outputs:
+            sizes[-1:] = 2 * [sizes[-1] // 2]
+        return tuple(jnp.zeros(n, self.conductances[0].dtype) for n in sizes)
 
     def outputs(self, state):
-        return state[-1]
+        return state[-2] - state[-1] if self.doubled_outputs else state[-1]
 
     def bounds(self, x):
         if not hasattr(self.device, "bounds"):
             return None
-        free = self.init_state(x)
-        boxes = [self.device.bounds(v.shape[0]) for v in free[:-1]]
-        boxes.append((np.full(free[-1].shape, -np.inf), np.full(free[-1].shape, np.inf)))
+        free, hidden = self.init_state(x), len(self.conductances) - 1
+        boxes = [self.device.bounds(v.size) for v in free[:hidden]]
+        boxes += [(np.full(v.size, -np.inf), np.full(v.size, np.inf)) for v in free[hidden:]]
         low, high = (tuple(jnp.asarray(side, free[0].dtype) for side in sides) for sides in zip(*boxes, strict=True))
         return low, high
 
     def parameter_bounds(self):
-        return {"conductances*": (0.0, np.inf)}
+        return {"conductances*": self.conductance_bounds}
 
     def time_constants(self, x):
-        """τ = capacitance / unit for every node: C dv/dt = −unit · ∂E/∂v is Kirchhoff's current law at the node."""
-        del x
-        return self.capacitance / self.unit
+        """τ = capacitance · A^{−2l} / unit of a node behind l amplifiers: τ dv/dt = −∂E/∂v is Kirchhoff's current law at the node."""
+        tau = self.capacitance / self.unit
+        if self.amplification == 1:
+            return tau
+        weights = self._weights()
+        if self.doubled_outputs:
+            weights.append(weights[-1])
+        return tuple(jnp.full_like(v, tau * weight) for v, weight in zip(self.init_state(x), weights, strict=True))
+
+    def _weights(self) -> list[float]:
+        """A^{−2l} for every layer, l being the amplifiers before it."""
+        return [self.amplification ** (-2 * layer) for layer in range(len(self.conductances))]
+
+
+def _check_bounds(bounds: tuple[float, ...]) -> None:
+    if len(bounds) != 2 or not (0 <= bounds[0] < bounds[1]):
+        raise ValueError(f"`conductance_bounds` must be two numbers with 0 <= least < greatest, but are {bounds}")
+
+
+def _check_values(layer: int, g: np.ndarray, b: np.ndarray, low: float, high: float) -> None:
+    """Raises `ValueError` for a layer's numbers; bounds in the precision of the conductances, which training clips in it."""
+    wrong = ~(np.isfinite(g) & (g >= np.asarray(low, g.dtype)) & (g <= np.asarray(high, g.dtype)))
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        most = f" and at most {high:g}" if np.isfinite(high) else ""
+        raise ValueError(f"`conductances[{layer}]` must be finite and at least {low:g}{most}, but is {g[at]} at {at}")
+    if not np.isfinite(b).all():
+        raise ValueError(f"`biases[{layer}]` must be finite, but is {b}")

@@ -1,0 +1,112 @@
+"""Shockley diodes at the hidden nodes of a network: in pairs, or one at each node."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .devices import Array, Device, Diode, IdealDiodes, IdealPair, Junction, first_half
+from .elements import GROUND, VoltageSource
+from .units import GMIN
+
+
+class JunctionDevice(Device):
+    """Diodes of one law between the nodes and rails at ±`bias`. Raises `ValueError` as `Junction`, or for a bias not finite."""
+
+    saturation: float
+    bias: float
+    emission: float
+    gmin: float
+
+    def __post_init__(self):
+        for field in ("saturation", "bias", "emission", "gmin"):
+            if isinstance(getattr(self, field), np.number):
+                object.__setattr__(self, field, float(getattr(self, field)))  # a plain number, which does not learn
+        _ = self.junction
+        if isinstance(self.bias, float | int) and not np.isfinite(self.bias):
+            raise ValueError(f"`bias` must be finite, but is {self.bias}")
+
+    @property
+    def junction(self) -> Junction:
+        """The law of each diode."""
+        return Junction(self.saturation, self.emission, self.gmin)
+
+    def rails(self):
+        return [VoltageSource("railp", "railp", GROUND, self.bias), VoltageSource("railn", "railn", GROUND, 0.0 - self.bias)]
+
+
+@dataclass(frozen=True)
+class DiodePair(JunctionDevice):
+    """Two antiparallel diodes at a node, each to a rail of `bias` volts against it (Kendall et al. 2020, arXiv:2006.01981).
+
+    i(v) = j(v − bias) − j(−v − bias), j being the law of a `Junction`: little current until |v| passes `bias` and a diode's own
+    voltage.
+    """
+
+    saturation: float
+    bias: float = 0.0
+    emission: float = 1.0
+    gmin: float = GMIN
+
+    def current(self, v):
+        return self.junction.current(v - self.bias) - self.junction.current(-v - self.bias)
+
+    def cocontent(self, v):
+        return self.junction.cocontent(v - self.bias) + self.junction.cocontent(-v - self.bias)
+
+    def ideal(self) -> IdealPair:
+        """The same pair with diodes that drop no voltage."""
+        return IdealPair(self.bias)
+
+    def describe(self):
+        return f"a diode to railp (+{self.bias} V) and one from railn (-{self.bias} V); Is = {self.saturation} A, N = {self.emission}"
+
+    def elements(self, nodes, loads):
+        del loads
+        law = self.junction
+        pairs = ((Diode(f"{node}p", node, "railp", law), Diode(f"{node}n", "railn", node, law)) for node in nodes)
+        return [diode for pair in pairs for diode in pair]
+
+
+@dataclass(frozen=True)
+class SingleDiode(JunctionDevice):
+    """One diode at every node: the soft form of `IdealDiodes`.
+
+    i(v) = −j(−v − bias) in the first half of a layer, whose diodes come from the rail at −bias, and i(v) = j(v − bias) in the second,
+    whose diodes go to the rail at +bias, j being the law of a `Junction`. Within a diode's own voltage the first half is so held at or
+    above −bias and the second at or below bias. `bias` has either sign; a negative one makes up for the diodes' voltage.
+    """
+
+    saturation: float
+    bias: float = 0.0
+    emission: float = 1.0
+    gmin: float = GMIN
+
+    def current(self, v):
+        sign = _polarity(v)
+        return sign * self.junction.current(sign * v - self.bias)
+
+    def cocontent(self, v):
+        return self.junction.cocontent(_polarity(v) * v - self.bias)
+
+    def ideal(self) -> IdealDiodes:
+        """The same diodes without a voltage of their own."""
+        return IdealDiodes(self.bias)
+
+    def describe(self):
+        return (
+            f"a diode, in the first half of a layer from railn ({0.0 - self.bias} V), in the second to railp ({self.bias} V); "
+            f"Is = {self.saturation} A, N = {self.emission}"
+        )
+
+    def elements(self, nodes, loads):
+        del loads
+        law = self.junction
+        return [
+            Diode(f"{node}n", "railn", node, law) if first else Diode(f"{node}p", node, "railp", law)
+            for node, first in zip(nodes, first_half(len(nodes)), strict=True)
+        ]
+
+
+def _polarity(v: Array) -> Array:
+    """−1 in the first half of the nodes and +1 in the second, in the precision of `v`."""
+    return np.where(first_half(v.shape[-1]), -1, 1).astype(v.dtype)
