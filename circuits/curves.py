@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .devices import Array, Clamp, Device
+from .devices import Array, Device
 from .elements import GROUND, Element, check_names
 from .units import number
 
@@ -86,7 +86,6 @@ class Curve(Device):
         return volts[:-1], amperes[:-1], slopes, contents[:-1] - at_zero
 
 
-@Clamp.register  # Kirchhoff's law takes both alike
 @dataclass(frozen=True)
 class CurveSource(Element):
     """The current of `curve` from `node` to ground (a SPICE B source).

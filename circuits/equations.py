@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .curves import CurveSource
 from .devices import Clamp, Diode
 from .elements import GROUND, Capacitor, ConductanceMatrix, CurrentSource, Resistor, Transconductance, VoltageSource
 from .netlist import Netlist, NetlistError
@@ -121,7 +122,7 @@ class Equations:
                     lambda v, law=model, area=area: law.conductance(v, area),
                 )
             )
-        for clamp in self._of(Clamp):
+        for clamp in (*self._of(Clamp), *self._of(CurveSource)):
             first, second = (np.array([self._places[node]]) for node in clamp.nodes)
             groups.append(_Junctions(first, second, clamp.current, clamp.conductance))
         return groups

@@ -108,7 +108,7 @@ class BlockNewton(Method):
             return target, jnp.abs(target - leaf)
 
         def unsettled(carry):
-            return (carry[0] < self.inner) & jnp.any(carry[4] > 1e-6 * scale)
+            return (carry[0] < self.inner) & jnp.any(carry[4] > 1e-4 * scale)
 
         def iterate(carry):
             step_number, leaf, left, right, last, first = carry

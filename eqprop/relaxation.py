@@ -13,13 +13,17 @@ from .descent import BlockNewton, Newton, Then
 from .dynamics import GradientFlow
 from .energy import Energy, State
 from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
+from .phases import Displaced
 
 
 def default_method(energy: Energy, x: Array) -> Method:
-    """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else a flow and then Newton's method."""
+    """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else a flow and then Newton's method.
+
+    The flow takes a free phase to the minimum that the network itself would fall into; a displacement from there needs only the latter.
+    """
     if leaves_are_blocks(energy, x, energy.init_state(x)):
         return BlockNewton()
-    return Then(GradientFlow(tolerance=1e-3), Newton())
+    return Newton() if isinstance(energy, Displaced) else Then(GradientFlow(tolerance=1e-3), Newton())
 
 
 def settle(

@@ -92,7 +92,7 @@ def kirchhoff(net, state, x, beta=0.0, target=None):
 
 
 @eqx.filter_jit
-def three_gradients(net, directions, xs, ys, beta):
+def three_gradients(net, directions, estimator, xs, ys):
     """The exact gradient, that of EP, and the slopes of the settled cost along directions in the parameters."""
     steps = jnp.asarray([-1e-6, 1e-6])
 
@@ -103,8 +103,7 @@ def three_gradients(net, directions, xs, ys, beta):
 
     costs = jax.vmap(lambda direction: jax.vmap(lambda step: cost(step, direction))(steps))(directions)
     exact = ep.Implicit(TIGHT).estimate(net, COST, xs, ys)
-    found = ep.EqProp.centred(1.0, TIGHT)
-    found = eqx.tree_at(lambda e: (e.betas, e.weights), found, (beta * found.betas, found.weights / beta)).estimate(net, COST, xs, ys)
+    found = estimator.estimate(net, COST, xs, ys)
     return exact, found, (costs[:, 1] - costs[:, 0]) / 2e-6
 
 
@@ -114,7 +113,7 @@ def test_implicit_finite_differences_and_ep_agree(name):
     random = np.random.default_rng(2)
     directions = jax.tree.map(lambda p: random.standard_normal((3, *p.shape)), eqx.filter(net, eqx.is_inexact_array))
     beta = 1e-5 * net.amplification ** (-2 * (len(net.biases) - 1))  # of one strength as a conductance
-    exact, found, slopes = three_gradients(net, directions, jnp.asarray(xs), jnp.asarray(ys), beta)
+    exact, found, slopes = three_gradients(net, directions, ep.EqProp.centred(beta, TIGHT), jnp.asarray(xs), jnp.asarray(ys))
     assert bool(jnp.all(exact.free.settled))
     products = jax.tree.map(lambda g, d: jnp.sum(g * d, axis=tuple(range(1, d.ndim))), exact.grad, directions)
     along = sum(jax.tree.leaves(products))

@@ -1,0 +1,76 @@
+"""A continuous Ising machine: spins in double wells."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..energy import Energy, bias, bilinear
+
+
+class Ising(Energy):
+    """Soft spins s, each in a well that splits in two at `gain` 0, with couplings, inputs and biases.
+
+    E = Σ_i (s_i⁴/4 − a s_i²/2) − Σ_{i<j} J_ij s_i s_j − Σ_ki x_k W_ki s_i − Σ_i b_i s_i
+
+    For symmetric J without a diagonal the coupling term is −½ s·J s. (Wang et al. 2013 and Leleu et al. 2019 for the machine, the
+    degenerate optical parametric oscillators of which obey the flow of this energy.)
+
+    **Arguments:**
+
+    - `couplings`: J (spins, spins); only the entries above the diagonal are used, one for each pair.
+    - `weights`: W (inputs, spins). `biases`: b (spins,).
+    - `output_size`: how many spins are outputs, the last ones.
+    - `gain`: a, the pump above its threshold; a spin alone rests at ±√a.
+
+    **Raises** `ValueError` for shapes that do not fit and a gain that is not finite.
+    """
+
+    couplings: Float[Array, "n n"]
+    weights: Float[Array, "inputs n"]
+    biases: Float[Array, " n"]
+    output_size: int = eqx.field(static=True)
+    gain: float = eqx.field(converter=float, default=1.0)
+
+    def __check_init__(self):
+        n = self.couplings.shape[0]
+        if self.couplings.shape != (n, n):
+            raise ValueError(f"`couplings` must be square, but has shape {self.couplings.shape}")
+        if self.weights.shape[1:] != (n,):
+            raise ValueError(f"`weights` must have shape (inputs, {n}), but has {self.weights.shape}")
+        if self.biases.shape != (n,):
+            raise ValueError(f"`biases` must have shape {(n,)}, but has {self.biases.shape}")
+        if not 1 <= self.output_size <= n:
+            raise ValueError(f"`output_size` must be from 1 to the {n} spins, but is {self.output_size}")
+        if not np.isfinite(self.gain):
+            raise ValueError(f"`gain` must be finite, but is {self.gain}")
+
+    @classmethod
+    def init(cls, key: PRNGKeyArray, inputs: int, spins: int, output_size: int, gain: float = 1.0) -> "Ising":
+        """Weights U(±1/√inputs), couplings U(±1/√spins), biases 0."""
+        first, second = jax.random.split(key)
+        couplings = jax.random.uniform(first, (spins, spins), minval=-1.0, maxval=1.0) / math.sqrt(spins)
+        weights = jax.random.uniform(second, (inputs, spins), minval=-1.0, maxval=1.0) / math.sqrt(inputs)
+        return cls(jnp.triu(couplings, 1), weights, jnp.zeros(spins), output_size, gain)
+
+    def field(self, x: Float[Array, " inputs"]) -> Float[Array, " n"]:
+        """The field x·W + b that inputs and biases make at each spin."""
+        if x.shape != self.weights.shape[:1]:
+            raise ValueError(f"`x` must have shape {self.weights.shape[:1]}, but has {x.shape}")
+        return x.astype(self.weights.dtype) @ self.weights + self.biases
+
+    def __call__(self, state, x):
+        wells = jnp.sum(state**4 / 4 - self.gain * state**2 / 2)
+        return wells - bilinear(jnp.triu(self.couplings, 1), state, state) - bias(self.field(x), state)
+
+    def init_state(self, x) -> Float[Array, " n"]:
+        """Each spin in the well that its own field favours, outside of its minimum and never at 0, where all wells have a saddle."""
+        field = self.field(x)
+        size = jnp.maximum(math.sqrt(max(self.gain, 0.0)) + jnp.cbrt(jnp.abs(field)), 0.1)
+        return jnp.where(field < 0, -size, size)
+
+    def outputs(self, state):
+        return state[-self.output_size :]

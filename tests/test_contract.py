@@ -1,0 +1,133 @@
+"""One contract for every model, method and estimator: the exact gradient, the same fixed point, and errors of the stated order."""
+
+import os
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+import pytest
+
+import eqprop as ep
+from eqprop.equilibrium import free_hessian
+from eqprop.problems import ORDERS, problems
+from eqprop.relaxation import default_method
+from eqprop.verification import coupled_reference, order_of_error
+
+PROBLEMS = problems()
+METHODS = {
+    "newton": ep.Newton(tolerance=1e-12),
+    "newton, matrix-free": ep.Newton(tolerance=1e-12, solver=lx.CG(rtol=1e-12, atol=0.0)),
+    "flow": ep.GradientFlow(tolerance=1e-11),
+    "flow, then newton": ep.Then(ep.GradientFlow(tolerance=1e-2), ep.Newton(tolerance=1e-12)),
+}
+IN_FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
+each_problem = pytest.mark.parametrize("name", PROBLEMS)
+
+
+def exact(problem):
+    return ep.Implicit()(*problem.batch).grad
+
+
+@each_problem
+def test_the_free_state_is_a_minimum(name):
+    problem = PROBLEMS[name]
+    for x in problem.xs[:2]:
+        free = ep.relax(problem.net, x)
+        assert float(free.error) < 1e-9
+        assert ep.stability(problem.net, x, free.state) == "minimum"
+
+
+@each_problem
+@pytest.mark.parametrize("method", METHODS)
+def test_the_free_state_does_not_depend_on_the_method(name, method):
+    problem = PROBLEMS[name]
+    x = problem.xs[0]
+    reference = ep.relax(problem.net, x).state
+    found = ep.relax(problem.net, x, method=METHODS[method]).state
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(reference), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+
+
+@each_problem
+def test_blocks_by_colour_settle_as_leaves_do(name):
+    problem = PROBLEMS[name]
+    x = problem.xs[0]
+    method = ep.BlockNewton(tolerance=1e-11, sweeps=3000, blocks=ep.colour(problem.net, x))
+    reference = ep.relax(problem.net, x).state
+    for a, b in zip(jax.tree.leaves(ep.relax(problem.net, x, method=method).state), jax.tree.leaves(reference), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+
+
+@each_problem
+def test_the_exact_gradient_is_the_slope_of_the_settled_cost(name):
+    """Central differences along random directions of the parameters."""
+    problem = PROBLEMS[name]
+    gradient, tight = exact(problem), default_method(problem.net, problem.xs[0])
+    params, rest = jax.tree.flatten(problem.net)
+    random = np.random.default_rng(0)
+    learns = [g is not None for g in jax.tree.leaves(gradient, is_leaf=lambda leaf: leaf is None)]
+    assert sum(learns) >= 2
+    towards = [jnp.asarray(random.standard_normal(np.shape(p))) if hasattr(p, "shape") else 0 for p in params]
+
+    def cost(step):
+        moved = [p + step * t if hasattr(p, "shape") else p for p, t in zip(params, towards, strict=True)]
+        return float(ep.Implicit(tight)(jax.tree.unflatten(rest, moved), *problem.batch[1:]).loss)
+
+    slope = (cost(1e-5) - cost(-1e-5)) / 2e-5
+    along = sum(float(jnp.vdot(g, t)) for g, t in zip(jax.tree.leaves(gradient), [t for t in towards if np.ndim(t)], strict=True))
+    np.testing.assert_allclose(along, slope, rtol=1e-5, atol=1e-9)
+
+
+@each_problem
+@pytest.mark.parametrize("method", ["default", "flow"])
+def test_centred_nudges_find_the_exact_gradient(name, method):
+    problem = PROBLEMS[name]
+    chosen = None if method == "default" else ep.GradientFlow(tolerance=1e-9)
+    strength = 1e-3 * problem.strongest
+    found = ep.EqProp.centred(strength, chosen)(*problem.batch).grad
+    assert ep.relative_error(found, exact(problem)) < 1e-5
+    reverse = ep.EqProp.centred(strength, chosen)(problem.net, problem.cost, problem.xs, 2 * outputs(problem) - problem.ys).grad
+    assert ep.cosine(found, reverse) < 0.9  # the control: targets mirrored at the outputs
+
+
+def outputs(problem):
+    return jnp.stack([problem.net.outputs(ep.relax(problem.net, x).state) for x in problem.xs])
+
+
+FEW = {"a function: quartic", "Hopfield, tanh"}
+CASES = [(name, kind) for name in PROBLEMS for kind in ORDERS if IN_FULL or name in FEW]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_errors_fall_at_the_order_of_the_formula(name, kind):
+    problem, (make, order, suits) = PROBLEMS[name], ORDERS[kind]
+    if not suits(problem):
+        pytest.skip(f"{kind} does not suit {name}")
+    reference = coupled_reference(*problem.batch) if "coupled" in kind else None
+    strongest = problem.strongest if reference is None else 0.5
+    slope, errors = order_of_error(make, *problem.batch, strongest=strongest, exact=reference)
+    assert not errors or abs(slope - order) <= 0.15
+
+
+def test_an_estimator_of_another_order_fails():
+    """The negative control: weights that are a little off have an error that does not fall."""
+    problem = PROBLEMS["a function: quartic"]
+
+    def off(beta):
+        estimator = ep.EqProp.centred(beta)
+        return eqx.tree_at(lambda e: e.stencil.weights, estimator, 1.001 * estimator.stencil.weights)
+
+    slope, errors = order_of_error(off, *problem.batch, strongest=problem.strongest)
+    assert errors
+    assert not abs(slope - 2) <= 0.15
+
+
+@each_problem
+def test_unrolling_agrees_where_it_settles(name):
+    problem = PROBLEMS[name]
+    free = [(x, ep.relax(problem.net, x).state) for x in problem.xs]
+    stiffest = max(float(jnp.linalg.eigvalsh(free_hessian(problem.net, x, s)[0])[-1]) for x, s in free)
+    found = ep.Unrolled(1500, step=1 / stiffest)(*problem.batch).grad
+    assert ep.relative_error(found, exact(problem)) < 1e-3
