@@ -1,0 +1,38 @@
+"""What the benchmarks share: timing in turns, tables, and the file of figures."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+
+def in_turns(runs: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, float]:
+    """The shortest time in seconds of each run, taken in turns so that what slows the machine slows all; compiled beforehand."""
+    for run in runs.values():
+        jax.block_until_ready(run())
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            jax.block_until_ready(run())
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Prints a table."""
+    widths = [max(len(row[k]) for row in [columns, *rows]) for k in range(len(columns))]
+    lines = [[cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))] for row in [columns, *rows]]
+    print(f"\n{title}\n" + "\n".join("  ".join(line) for line in lines), flush=True)
+
+
+def save(path: str | None, figures: dict[str, Any]) -> None:
+    """Writes the figures and what they were measured on as JSON, where a path is given."""
+    if path:
+        machine = {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version(), "jax": jax.__version__}
+        Path(path).write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n")

@@ -1,0 +1,145 @@
+"""A training step by equilibrium propagation against one by back-propagation, and a settled free phase: `python -m benchmarks.steps`.
+
+Every row is one run, its parts timed in turns; the ratios are what counts. Float32 but for the Shockley network, random images that are
+zero in four of five pixels as MNIST's are.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import circuits
+import eqprop as ep
+
+from .report import in_turns, save, table
+
+STEPS = 100
+COST = ep.SquaredError()
+
+
+def images(count: int) -> tuple[jax.Array, jax.Array]:
+    random = np.random.default_rng(0)
+    x = random.uniform(0, 1, (count, 784)) * (random.uniform(size=(count, 784)) < 0.2)
+    return jnp.asarray(x, jnp.float32), jnp.asarray(random.integers(0, 10, count), jnp.int32)
+
+
+def training(step: Callable[[Any, jax.Array, jax.Array], Any], params: Any, batch: int) -> Callable[[], Any]:
+    """STEPS steps of `step(params, x, y)` → gradient, each with the same update: θ ← θ − rate · gradient, conductances ≥ 0."""
+    xs, ys = images(1024)
+    order = jax.random.randint(jax.random.key(0), (STEPS, batch), 0, len(ys))
+
+    @jax.jit
+    def run(params, xs, ys, order):
+        def update(params, chosen):
+            gradient = step(params, xs[chosen], ys[chosen])
+            return jax.tree.map(lambda p, g: jnp.maximum(p - 0.006 * g, 0.0) if p.ndim > 1 else p - 0.006 * g, params, gradient), None
+
+        return jax.lax.scan(update, params, order)[0]
+
+    return lambda: run(params, xs, ys, order)
+
+
+def by_equilibrium_propagation(net: ep.Energy, method: ep.Method, batch: int) -> Callable[[], Any]:
+    params, rest = eqx.partition(net, eqx.is_inexact_array)
+    estimator = ep.EqProp.centred(1.0, method)
+    return training(lambda p, x, y: estimator.estimate(eqx.combine(p, rest), COST, x, y).grad, params, batch)
+
+
+def by_back_propagation(net: ep.Resistive, batch: int) -> Callable[[], Any]:
+    """A ReLU network of the same shape, its inputs doubled as the resistive network's are."""
+
+    def loss(params, x, y):
+        w1, b1, w2, b2 = params
+        hidden = jax.nn.relu(jnp.concatenate([x, -x], 1) @ w1 + b1)
+        return jnp.mean(jnp.sum((hidden @ w2 + b2 - jax.nn.one_hot(y, 10)) ** 2, 1)) / 2
+
+    params = [net.conductances[0], net.biases[0], net.conductances[1], net.biases[1]]
+    return training(lambda p, x, y: jax.grad(loss)(p, x, y), params, batch)
+
+
+def ideal(hidden: int, seed: int = 0) -> ep.Resistive:
+    return ep.Resistive.init(jax.random.key(seed), (784, hidden, 10), device=circuits.IdealDiodes(), input_gain=100.0)
+
+
+def plain(net: ep.Resistive) -> ep.Energy:
+    """The linear part of the same network as a user would write it: a function in the library's vocabulary, its blocks found."""
+
+    def energy(p, state, x):
+        rails = 100.0 * jnp.concatenate([x, -x])
+        hidden, out = state
+        joined = ep.conductances(p["g"][0], rails, hidden) + ep.conductances(p["g"][1], hidden, out)
+        return joined - ep.bias(p["b"][0], hidden) - ep.bias(p["b"][1], out)
+
+    params = {"g": net.conductances, "b": net.biases}
+    return ep.energy(energy, params, state=tuple(jnp.zeros_like(b) for b in net.biases), outputs=lambda state: state[-1])
+
+
+def training_steps(figures: dict[str, Any]) -> None:
+    rows = []
+    for hidden in (100, 1024):
+        for batch in (4, 64):
+            net = ideal(hidden)
+            seen = in_turns(
+                {
+                    "back-propagation": by_back_propagation(net, batch),
+                    "4 sweeps": by_equilibrium_propagation(net, ep.Sweeps(n=4), batch),
+                    "settled": by_equilibrium_propagation(net, ep.BlockNewton(tolerance=1e-4), batch),
+                }
+            )
+            micro = {name: 1e6 * t / STEPS for name, t in seen.items()}
+            ratios = {name: micro[name] / micro["back-propagation"] for name in ("4 sweeps", "settled")}
+            figures[f"step 1568-{hidden}-10, batch {batch}"] = {"microseconds": micro, "ratio": ratios}
+            rows.append([f"1568-{hidden}-10, batch {batch}", *(f"{t:.0f}" for t in micro.values()), *(f"{r:.2f}" for r in ratios.values())])
+    columns = ["one training step, µs", "back-propagation", "EP, 4 sweeps", "EP, settled to 1e-4", "4 sweeps / BP", "settled / BP"]
+    table("Ideal diodes, three phases and the update, against a ReLU network", columns, rows)
+
+
+def generic_path(figures: dict[str, Any]) -> None:
+    rows = []
+    for hidden in (100, 1024):
+        net = eqx.tree_at(lambda n: n.device, ideal(hidden), None)
+        both = {"built in": net, "plain": plain(net)}
+        seen = in_turns({name: by_equilibrium_propagation(one, ep.Sweeps(n=4), 64) for name, one in both.items()})
+        ratio = seen["plain"] / seen["built in"]
+        figures[f"plain function 1568-{hidden}-10, batch 64"] = {"ratio": ratio}
+        rows.append([f"1568-{hidden}-10, batch 64", *(f"{1e6 * t / STEPS:.0f}" for t in seen.values()), f"{ratio:.2f}"])
+    table("A plain function against the built-in layered model, linear", ["one training step, µs", "built in", "plain", "ratio"], rows)
+
+
+def shockley(figures: dict[str, Any]) -> None:
+    """A settled free phase of 1568-100-20 in float64."""
+    with jax.enable_x64(True):
+        device = circuits.DiodePair(saturation=1e-9, bias=0.1)
+        net = ep.Resistive.init(jax.random.key(0), (784, 100, 20), device=device, unit=1e-5, input_gain=8.0)
+        xs = jnp.asarray(images(256)[0], float)
+        run = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: ep.settle(net, x, ep.BlockNewton(tolerance=1e-12)))(xs))
+        seen = run(net, xs)
+        amperes = net.unit * max(float(jnp.max(jnp.abs(r))) for r in seen.residual)
+        best = 1e3 * in_turns({"phase": lambda: run(net, xs)})["phase"] / len(xs)
+        figures["free phase, Shockley 1568-100-20, float64, batch 256"] = {
+            "milliseconds an example": best,
+            "largest residual, A": amperes,
+            "settled": bool(seen.settled.all()),
+            "sweeps": int(seen.steps.max()),
+        }
+        rows = [["1568-100-20, batch 256", f"{best:.3f}", f"{amperes:.1e}", f"{int(seen.steps.max())}"]]
+        table("Shockley pairs, float64, a settled free phase", ["", "ms an example", "residual, A", "sweeps"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    arguments = parser.parse_args()
+    figures: dict[str, Any] = {}
+    for part in (training_steps, generic_path, shockley):
+        part(figures)
+    save(arguments.json, figures)
+
+
+if __name__ == "__main__":
+    main()
