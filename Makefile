@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test test-full lint types clean
 
 demo: .venv/.ready
 	$(BIN)/circuits demo
 
 test: .venv/.ready lint types
 	$(BIN)/pytest
+
+test-full: .venv/.ready lint types
+	EQPROP_TEST_FULL=1 $(BIN)/pytest
 
 lint: .venv/.ready
 	$(BIN)/ruff check

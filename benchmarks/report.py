@@ -27,12 +27,13 @@ def in_turns(runs: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, f
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Prints a table."""
     widths = [max(len(row[k]) for row in [columns, *rows]) for k in range(len(columns))]
-    lines = [[cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))] for row in [columns, *rows]]
-    print(f"\n{title}\n" + "\n".join("  ".join(line) for line in lines), flush=True)
+    print(f"\n{title}", flush=True)
+    for first, *rest in [columns, *rows]:
+        print("  ".join([first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True))]), flush=True)
 
 
 def save(path: str | None, figures: dict[str, Any]) -> None:
     """Writes the figures and what they were measured on as JSON, where a path is given."""
     if path:
-        machine = {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version(), "jax": jax.__version__}
+        machine = {"cores": os.cpu_count(), "processor": platform.machine(), "jax": jax.__version__}
         Path(path).write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n")

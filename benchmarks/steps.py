@@ -23,6 +23,7 @@ COST = ep.SquaredError()
 
 
 def images(count: int) -> tuple[jax.Array, jax.Array]:
+    """Images of 784 pixels between 0 and 1, four in five of them 0, and labels."""
     random = np.random.default_rng(0)
     x = random.uniform(0, 1, (count, 784)) * (random.uniform(size=(count, 784)) < 0.2)
     return jnp.asarray(x, jnp.float32), jnp.asarray(random.integers(0, 10, count), jnp.int32)
@@ -45,6 +46,7 @@ def training(step: Callable[[Any, jax.Array, jax.Array], Any], params: Any, batc
 
 
 def by_equilibrium_propagation(net: ep.Energy, method: ep.Method, batch: int) -> Callable[[], Any]:
+    """Centred nudges, β = 1."""
     params, rest = eqx.partition(net, eqx.is_inexact_array)
     estimator = ep.EqProp.centred(1.0, method)
     return training(lambda p, x, y: estimator.estimate(eqx.combine(p, rest), COST, x, y).grad, params, batch)
@@ -59,11 +61,12 @@ def by_back_propagation(net: ep.Resistive, batch: int) -> Callable[[], Any]:
         return jnp.mean(jnp.sum((hidden @ w2 + b2 - jax.nn.one_hot(y, 10)) ** 2, 1)) / 2
 
     params = [net.conductances[0], net.biases[0], net.conductances[1], net.biases[1]]
-    return training(lambda p, x, y: jax.grad(loss)(p, x, y), params, batch)
+    return training(jax.grad(loss), params, batch)
 
 
-def ideal(hidden: int, seed: int = 0) -> ep.Resistive:
-    return ep.Resistive.init(jax.random.key(seed), (784, hidden, 10), device=circuits.IdealDiodes(), input_gain=100.0)
+def ideal(hidden: int) -> ep.Resistive:
+    """The network of Scellier (ICML 2024)."""
+    return ep.Resistive.init(jax.random.key(0), (784, hidden, 10), device=circuits.IdealDiodes(), input_gain=100.0)
 
 
 def plain(net: ep.Resistive) -> ep.Energy:
@@ -80,6 +83,7 @@ def plain(net: ep.Resistive) -> ep.Energy:
 
 
 def training_steps(figures: dict[str, Any]) -> None:
+    """Equilibrium propagation against back-propagation."""
     rows = []
     for hidden in (100, 1024):
         for batch in (4, 64):
@@ -94,12 +98,14 @@ def training_steps(figures: dict[str, Any]) -> None:
             micro = {name: 1e6 * t / STEPS for name, t in seen.items()}
             ratios = {name: micro[name] / micro["back-propagation"] for name in ("4 sweeps", "settled")}
             figures[f"step 1568-{hidden}-10, batch {batch}"] = {"microseconds": micro, "ratio": ratios}
-            rows.append([f"1568-{hidden}-10, batch {batch}", *(f"{t:.0f}" for t in micro.values()), *(f"{r:.2f}" for r in ratios.values())])
+            cells = [*(f"{t:.0f}" for t in micro.values()), *(f"{r:.2f}" for r in ratios.values())]
+            rows.append([f"1568-{hidden}-10, batch {batch}", *cells])
     columns = ["one training step, µs", "back-propagation", "EP, 4 sweeps", "EP, settled to 1e-4", "4 sweeps / BP", "settled / BP"]
     table("Ideal diodes, three phases and the update, against a ReLU network", columns, rows)
 
 
 def generic_path(figures: dict[str, Any]) -> None:
+    """A plain function against the built-in model."""
     rows = []
     for hidden in (100, 1024):
         net = eqx.tree_at(lambda n: n.device, ideal(hidden), None)
@@ -132,7 +138,8 @@ def shockley(figures: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=__doc__.splitlines()[0])
+    """Runs all and prints the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {}

@@ -1,4 +1,7 @@
-"""One contract for every model, method and estimator: the exact gradient, the same fixed point, and errors of the stated order."""
+"""One contract for every model, method and estimator: the exact gradient, the same fixed point, and errors of the stated order.
+
+`make test` runs every model with some methods and estimators, and some models with all; `make test-full` all with all.
+"""
 
 import os
 
@@ -23,7 +26,9 @@ METHODS = {
     "flow, then newton": ep.Then(ep.GradientFlow(tolerance=1e-2), ep.Newton(tolerance=1e-12)),
 }
 IN_FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
+SOME = list(PROBLEMS) if IN_FULL else ["a function: quartic", "resistive, ideal diodes", "Hopfield, tanh"]
 each_problem = pytest.mark.parametrize("name", PROBLEMS)
+some_problems = pytest.mark.parametrize("name", SOME)
 
 
 def exact(problem):
@@ -39,7 +44,7 @@ def test_the_free_state_is_a_minimum(name):
         assert ep.stability(problem.net, x, free.state) == "minimum"
 
 
-@each_problem
+@some_problems
 @pytest.mark.parametrize("method", METHODS)
 def test_the_free_state_does_not_depend_on_the_method(name, method):
     problem = PROBLEMS[name]
@@ -50,7 +55,7 @@ def test_the_free_state_does_not_depend_on_the_method(name, method):
         np.testing.assert_allclose(a, b, atol=1e-8)
 
 
-@each_problem
+@some_problems
 def test_blocks_by_colour_settle_as_leaves_do(name):
     problem = PROBLEMS[name]
     x = problem.xs[0]
@@ -60,7 +65,7 @@ def test_blocks_by_colour_settle_as_leaves_do(name):
         np.testing.assert_allclose(a, b, atol=1e-8)
 
 
-@each_problem
+@some_problems
 def test_the_exact_gradient_is_the_slope_of_the_settled_cost(name):
     """Central differences along random directions of the parameters."""
     problem = PROBLEMS[name]
@@ -80,11 +85,10 @@ def test_the_exact_gradient_is_the_slope_of_the_settled_cost(name):
     np.testing.assert_allclose(along, slope, rtol=1e-5, atol=1e-9)
 
 
-@each_problem
-@pytest.mark.parametrize("method", ["default", "flow"])
-def test_centred_nudges_find_the_exact_gradient(name, method):
+@pytest.mark.parametrize(("name", "flows"), [(name, False) for name in PROBLEMS] + [(name, True) for name in SOME])
+def test_centred_nudges_find_the_exact_gradient(name, flows):
     problem = PROBLEMS[name]
-    chosen = None if method == "default" else ep.GradientFlow(tolerance=1e-9)
+    chosen = ep.GradientFlow(tolerance=1e-9) if flows else None
     strength = 1e-3 * problem.strongest
     found = ep.EqProp.centred(strength, chosen)(*problem.batch).grad
     assert ep.relative_error(found, exact(problem)) < 1e-5
@@ -96,11 +100,8 @@ def outputs(problem):
     return jnp.stack([problem.net.outputs(ep.relax(problem.net, x).state) for x in problem.xs])
 
 
-FEW = {"a function: quartic", "Hopfield, tanh"}
-CASES = [(name, kind) for name in PROBLEMS for kind in ORDERS if IN_FULL or name in FEW]
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
+@some_problems
+@pytest.mark.parametrize("kind", ORDERS)
 def test_errors_fall_at_the_order_of_the_formula(name, kind):
     problem, (make, order, suits) = PROBLEMS[name], ORDERS[kind]
     if not suits(problem):
@@ -124,7 +125,7 @@ def test_an_estimator_of_another_order_fails():
     assert not abs(slope - 2) <= 0.15
 
 
-@each_problem
+@some_problems
 def test_unrolling_agrees_where_it_settles(name):
     problem = PROBLEMS[name]
     free = [(x, ep.relax(problem.net, x).state) for x in problem.xs]
