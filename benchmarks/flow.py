@@ -21,7 +21,7 @@ NETWORKS = {
     "Hopfield 64-32-10, hard sigmoid": (
         models.Hopfield.init(jax.random.key(0), (64, 32, 10)),
         ep.SquaredError(),
-        0.5,
+        0.2,
         {"*": 0.1},
     ),
     "resistive 64-32-10, ideal diodes": (

@@ -80,10 +80,11 @@ class Springs(Energy):
     def init(cls, key: PRNGKeyArray, rows: int, columns: int) -> "Springs":
         """A triangular lattice of spacing 1 m, the nodes off their places by up to 0.1 m, springs at rest with k = U(0.5, 1.5) N/m.
 
-        The first node of each row is pinned and moved by the input; the last one is read. It takes at least 2 rows and 2 columns.
+        The first node of each row is pinned and moved by the input; the last one is read. It takes at least 2 columns, and 3 rows: of
+        fewer, the springs could all keep their rest lengths whatever the input, and the stiffness would not matter.
         """
-        if min(rows, columns) < 2:
-            raise ValueError(f"`rows` and `columns` must be at least 2, but are {rows} and {columns}")
+        if rows < 3 or columns < 2:
+            raise ValueError(f"`rows` and `columns` must be at least 3 and 2, but are {rows} and {columns}")
         places = [(column + row % 2 / 2, row * math.sqrt(3) / 2) for row in range(rows) for column in range(columns)]
         first, second = jax.random.split(key)
         positions = np.array(places) + np.asarray(jax.random.uniform(first, (rows * columns, 2), minval=-0.1, maxval=0.1))
