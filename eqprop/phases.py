@@ -23,6 +23,10 @@ class Phase(Energy):
     def pull(self, state: State) -> Float[Array, ""]:
         """What the phase adds to the energy."""
 
+    @abc.abstractmethod
+    def strength(self, state: State) -> Float[Array, ""]:
+        """How far the phase moves a state, by the order of magnitude; 0 where it does not."""
+
     def __call__(self, state, x):
         value = self.energy(state, x)
         return value + self.pull(state).astype(value.dtype)
@@ -59,6 +63,10 @@ class Nudged(Phase):
         cost = self.cost(self.energy.outputs(state), self.y)
         return self.beta.astype(cost.dtype) * cost
 
+    def strength(self, state):
+        """The largest |β ∂C/∂s|."""
+        return jnp.max(jnp.abs(ravel_pytree(jax.grad(self.pull)(state))[0]), initial=0.0)
+
     def bounds(self, x):
         return self.energy.bounds(x)
 
@@ -74,6 +82,11 @@ class Clamped(Phase):
 
     def pull(self, state):
         return jnp.zeros((), ravel_pytree(state)[0].dtype)
+
+    def strength(self, state):
+        """The largest distance of an output from where it is held."""
+        outputs = self.energy.outputs(state)
+        return jnp.max(jnp.abs(self.values.astype(outputs.dtype) - outputs), initial=0.0)
 
     def bounds(self, x):
         state = self.energy.init_state(x)
@@ -105,35 +118,41 @@ def output_nodes(energy: Energy, state: State) -> Int[np.ndarray, " outputs"]:
 
 
 class Displaced(Energy):
-    """A phase in the displacement δ = s − s₀ from the free state s₀; made by `displaced`.
+    """A phase in the displacement from the free state, s = s₀ + σ u, with u as its state; made by `displaced`.
 
-    ∂D/∂δ = [∂E/∂s(s₀ + δ) − ∂E/∂s(s₀)] + kept + ∂pull/∂s(s₀ + δ), the difference taken as an `increment`: a small nudge is settled to
-    as many digits as a large one. Of the free state's own slope only what its bounds hold back is `kept`; what it has not settled is
-    the same in all phases and drops out of their differences.
+    ∂D/∂u = ( [∂E/∂s(s₀ + σ u) − ∂E/∂s(s₀)] + kept + ∂pull/∂s(s₀ + σ u) ) / σ, the difference taken as an `increment`: a small nudge is
+    settled to as many digits as a large one. `unit` is σ, the phase's own `strength`, so that u does not shrink with the nudge. Of the
+    free state's own slope only what its bounds hold back is `kept`; what it has not settled is the same in all phases and drops out of
+    their differences.
     """
 
     phase: Phase
     origin: State
     kept: State
+    unit: Float[Array, ""]
     exact: bool = eqx.field(static=True)
 
     def __call__(self, state, x):
-        """E(s₀ + δ) − E(s₀) − ∂E/∂s(s₀)·δ + kept·δ + pull(s₀ + δ)."""
-        energy, here = self.phase.energy, self.here(state)
-        before, along = jax.jvp(lambda s: energy(s, x), (self.origin,), (state,))
-        held_back = sum(jax.tree.leaves(jax.tree.map(jnp.vdot, self.kept, state)))
-        return energy(here, x) - before - along + held_back + self.phase.pull(here)
+        """[ E(s₀ + δ) − E(s₀) − ∂E/∂s(s₀)·δ + kept·δ + pull(s₀ + δ) ] / σ² with δ = σ u."""
+        energy, here, move = self.phase.energy, self.here(state), self.displacement(state)
+        before, along = jax.jvp(lambda s: energy(s, x), (self.origin,), (move,))
+        held_back = sum(jax.tree.leaves(jax.tree.map(jnp.vdot, self.kept, move)))
+        return (energy(here, x) - before - along + held_back + self.phase.pull(here)) / self.unit**2
 
     def slope(self, state, x, leaf=None):
-        change, _ = increment(lambda s: self.phase.energy.slope(s, x, leaf), self.origin, state)
+        change, _ = increment(lambda s: self.phase.energy.slope(s, x, leaf), self.origin, self.displacement(state))
         pull, kept = jax.grad(self.phase.pull)(self.here(state)), self.kept
         if leaf is not None:
             pull, kept = jax.tree.leaves(pull)[leaf], jax.tree.leaves(kept)[leaf]
-        return jax.tree.map(lambda *terms: sum(terms[1:], terms[0]), change, pull, kept)
+        return jax.tree.map(lambda *terms: sum(terms[1:], terms[0]) / self.unit, change, pull, kept)
 
-    def here(self, displacement: State) -> State:
+    def displacement(self, state: State) -> State:
+        """δ = σ u, in the units of the energy's own state."""
+        return jax.tree.map(lambda u: self.unit * u, state)
+
+    def here(self, state: State) -> State:
         """The state s₀ + δ."""
-        return jax.tree.map(jnp.add, self.origin, displacement)
+        return jax.tree.map(jnp.add, self.origin, self.displacement(state))
 
     def init_state(self, x):
         return jax.tree.map(jnp.zeros_like, self.origin)
@@ -143,15 +162,15 @@ class Displaced(Energy):
 
     def bounds(self, x):
         box = self.phase.bounds(x)
-        return box if box is None else tuple(jax.tree.map(jnp.subtract, side, self.origin) for side in box)
+        return box if box is None else tuple(jax.tree.map(lambda b, s: (b - s) / self.unit, side, self.origin) for side in box)
 
     def time_constants(self, x):
         return self.phase.time_constants(x)
 
     def scale(self, state):
-        """The largest |δ| of each leaf, so that a tolerance is relative; that of the energy where an increment is a difference."""
+        """The largest |u| of each leaf, so that a tolerance is relative; that of the energy where an increment is a difference."""
         if not self.exact:
-            return self.phase.scale(self.here(state))
+            return jax.tree.map(lambda size: size / self.unit, self.phase.scale(self.here(state)))
         return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.max(jnp.abs(leaf), initial=0.0)), state)
 
 
@@ -163,7 +182,8 @@ def displaced(phase: Phase, x: Array, origin: State) -> Displaced:
     if box is not None:
         slope = energy.slope(origin, x)
         kept = jax.tree.map(lambda g, s, low, high: jnp.where(held(g, s, low, high), g, 0.0), slope, origin, *box)
-    return Displaced(phase, origin, kept, _increment_is_exact(energy, x, origin))
+    strength = phase.strength(origin)
+    return Displaced(phase, origin, kept, jnp.where(strength > 0, strength, 1.0), _increment_is_exact(energy, x, origin))
 
 
 def held(slope: Array, state: Array, low: Array, high: Array) -> Array:

@@ -109,11 +109,18 @@ def displaced_phases(
 ) -> tuple[Equilibrium, State]:
     """The phases that `phase(shared, target)` gives for each example, settled as displacements from the free states.
 
-    The equilibria hold the states, free plus displacement; the displacements themselves come beside them.
+    The equilibria are in the units of the energy's own state; the displacements come beside them.
     """
-    build = _Displacing(phase)
-    found = settle_batch(build, shared, (targets, xs, free), method, key)
-    return eqx.tree_at(lambda e: e.state, found, jax.tree.map(jnp.add, free, found.state)), found.state
+    build, examples = _Displacing(phase), (targets, xs, free)
+    found = settle_batch(build, shared, examples, method, key)
+
+    def own_units(example, equilibrium):
+        energy = build(shared, example)[0]
+        moved, residual = energy.displacement(equilibrium.state), energy.displacement(equilibrium.residual)
+        own = (energy.here(equilibrium.state), residual, energy.unit * equilibrium.error)
+        return eqx.tree_at(lambda e: (e.state, e.residual, e.error), equilibrium, own), moved
+
+    return jax.vmap(own_units)(examples, found)
 
 
 class _Displacing:

@@ -36,7 +36,13 @@ _nudge_bounds = eqx.filter_jit(lambda energy, cost, *batch: jax.vmap(lambda *exa
 
 
 def require_convex(strength: float, energy: Energy, cost: Cost, xs: Array, ys: Array, states: State, phase: str) -> None:
-    """Raises `NudgeError` where `strength`, |β| of a negative nudge, reaches `nudge_bound` at the state of any example."""
+    """Raises `NudgeError` where `strength`, |β| of a negative nudge, reaches `nudge_bound` at the state of any example.
+
+    Where every node has a lower and an upper bound the nudged energy has a minimum whatever the nudge, and nothing is asked of it.
+    """
+    box = energy.bounds(xs[0])
+    if box is not None and all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(box)):
+        return
     bound = float(np.min(np.asarray(_nudge_bounds(energy, cost, xs, ys, states))))
     if not bound > 0:
         raise NudgeError(
