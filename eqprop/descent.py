@@ -182,7 +182,8 @@ class Newton(Method):
                 ahead = flat_slope(trial) @ jnp.where(trial == flat, 0.0, towards)
                 return (size > 1e-12) & ~(ahead <= -0.9 * (slope @ towards))
 
-            size = jax.lax.while_loop(climbs, lambda size: size / 2, jnp.ones((), flat.dtype))
+            one = jnp.ones((), flat.dtype)  # the verdict is carried along: under `vmap` a second one may round differently, for ever
+            size = jax.lax.while_loop(lambda c: c[1], lambda c: (c[0] / 2, climbs(c[0] / 2)), (one, climbs(one)))[0]
             target = jnp.clip(flat + size * towards, low, high)
             return target, excess(energy, restore(target), restore(jnp.abs(towards)), self.tolerance), step + 1
 

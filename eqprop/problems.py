@@ -129,7 +129,7 @@ def problems() -> dict[str, Problem]:
         "oscillators": _problem(models.Oscillators.init(keys[9], 3, 5, 2), (3,), 2.0),
         "Ising": _problem(models.Ising.init(keys[10], 3, 5, 2), (3,)),
         "attention": _problem(models.Attention.init(keys[11], 3, 6, 2), (3,)),
-        "springs": _problem(models.Springs.init(keys[0], 2, 2), (4,), 0.2),
+        "springs": _problem(models.Springs.init(keys[0], 3, 2), (6,), 0.1),
     }
 
 

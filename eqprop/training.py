@@ -1,9 +1,9 @@
-"""Training: `fit`, and what a network gets right."""
+"""Training: `fit`."""
 
-import fnmatch
-import math
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -11,103 +11,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .costs import Cost, require_labels
+from .costs import Cost
 from .data import Data, Split
+from .diagnosis import all_finite, failure, look
 from .energy import Energy
-from .equilibrium import Method, NotSettledError
+from .equilibrium import NotSettledError
 from .estimators import Estimator, require_convex
+from .evaluation import evaluate
+from .patterns import by_pattern, paths
+from .progress import Display, Report
 from .relaxation import settle
+from .runs import Keeper, Run, State
 
 CHUNK = 500  # training steps that run as one compiled scan between two looks of the host
-_PLAIN = optax.identity()  # one object, so that two fits share their compiled steps
-
-
-class TrainingError(RuntimeError):
-    """Training met a number that is not finite."""
+Devices = Sequence[jax.Device]  # pyright: ignore[reportInvalidTypeForm]
+PLAIN = optax.identity()  # one object, so that two fits share their compiled steps
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained network `net` and, one number an epoch, its `history`.
+    """A trained network `net`, the `epoch` after which it was taken (counted from 0), and one number an epoch, its `history`.
 
     `history` holds `loss` and `train_accuracy` (seen in passing, before each update), `test_loss` and `test_accuracy` (after the
-    epoch) and `seconds` since the start.
+    epoch), `validation_loss` and `validation_accuracy` where there is a validation set, and `seconds` since the start.
     """
 
     net: Any
     history: dict[str, Float[np.ndarray, " epochs"]]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Mean cost and share of right decisions over a data split, and each decision; no share (NaN) where targets are no labels."""
-
-    loss: float
-    accuracy: float
-    decisions: np.ndarray
-
-
-def paths(params: Any) -> list[str]:
-    """The paths by which parameters are named in `rates`, e.g. `conductances.0`, in the order of the leaves."""
-    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-
-
-def _by_pattern(params: Any, values: dict[str, Any], default: Any, argument: str) -> Any:
-    """A pytree like `params` with, at each leaf, the value of the pattern that its path matches, else `default`."""
-    names = paths(params)
-    for pattern in values:
-        if not fnmatch.filter(names, pattern):
-            raise ValueError(f"`{argument}` must name parameters, but {pattern!r} matches none of {names}")
-    found = []
-    for name in names:
-        matching = [pattern for pattern in values if fnmatch.fnmatchcase(name, pattern)]
-        if len(matching) > 1:
-            raise ValueError(f"`{argument}` must match each parameter once, but {matching} all match {name!r}")
-        found.append(values[matching[0]] if matching else default)
-    return jax.tree.unflatten(jax.tree.structure(params), found)
-
-
-def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = None) -> Evaluation:
-    """Settles the free phase of every example. Raises `NotSettledError` where one does not settle."""
-    loss, decisions, settled, worst = jax.tree.map(np.asarray, _evaluate(net, cost, jnp.asarray(split.x), jnp.asarray(split.y), method))
-    if not settled.all():
-        raise NotSettledError(f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples: error up to {worst:.3g}")
-    return Evaluation(float(loss), float(np.mean(decisions == split.y)) if _labels(split) else math.nan, decisions)
-
-
-def _labels(split: Split) -> bool:
-    return np.issubdtype(split.y.dtype, np.integer) and split.y.ndim == 1
-
-
-@eqx.filter_jit
-def _evaluate(net, cost, xs, ys, method):
-    free = jax.vmap(lambda x: settle(net, x, method))(xs)
-    outputs = jax.vmap(net.outputs)(free.state)
-    return jnp.mean(jax.vmap(cost)(outputs, ys)), jax.vmap(cost.decide)(outputs), free.settled, jnp.max(free.error)
-
-
-@eqx.filter_jit
-def _train(params, rest, moments, rates, bounds, estimator, cost, transform, xs, ys, order):
-    """Training steps over `order` (steps, batch); the last parameters, and per step loss, right decisions, finite, settled."""
-
-    def step(carry, chosen):
-        params, moments = carry
-        x, y = xs[chosen], ys[chosen]
-        energy = eqx.combine(params, rest)
-        estimate = estimator.estimate(energy, cost, x, y)
-        updates, moments = transform.update(estimate.grad, moments, params)
-        params = jax.tree.map(lambda p, u, rate, box: jnp.clip(p - rate.astype(p.dtype) * u, *box), params, updates, rates, bounds)
-        decisions = jax.vmap(lambda s: cost.decide(energy.outputs(s)))(estimate.free.state)
-        right = jnp.mean(decisions == y) if y.ndim == 1 and jnp.issubdtype(y.dtype, jnp.integer) else jnp.nan
-        finite = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(estimate.grad)]).all()
-        settled = estimate.free.settled.all() & (True if estimate.nudged is None else estimate.nudged.settled.all())
-        return (params, moments), (estimate.loss, right, finite & jnp.isfinite(estimate.loss), settled)
-
-    return jax.lax.scan(step, (params, moments), order)
+    epoch: int
 
 
 def fit(
@@ -116,71 +51,166 @@ def fit(
     data: Data,
     estimator: Estimator,
     *,
-    rates: dict[str, float],
+    rates: Mapping[str, float],
     epochs: int,
     key: PRNGKeyArray,
     batch: int = 4,
     decay: float = 1.0,
-    transform: optax.GradientTransformation = _PLAIN,
+    transform: optax.GradientTransformation = PLAIN,
     console: Console | None = None,
     name: str = "training",
+    checkpoint: Path | str | None = None,
+    every: float = 60.0,
+    devices: Devices | None = None,
 ) -> Fit:
-    """Trains a copy of `net` on `data.train`; the last epoch is what is returned.
+    """Trains a copy of `net` on `data.train`; the epoch that is best on `data.validation` is returned, the last where there is none.
 
     Every step draws `batch` examples without replacement, θ ← P(θ − rate · decay^epoch · transform(gradient)), and P projects on
-    `net.parameter_bounds()`. Examples that do not fill a batch wait for another epoch's order.
+    `net.parameter_bounds()`. Examples that do not fill a batch wait for another epoch's order. The best epoch is the first of the
+    highest accuracy where targets are labels, and of the lowest loss elsewhere. The test set is evaluated and decides nothing.
 
-    **Arguments:** `rates`: learning rates by glob pattern of the parameter's path, e.g. `{"conductances*": 0.2}`; a parameter that no
-    pattern matches stays as it is. `transform`: optax's, e.g. `optax.scale_by_adam()`; the plain gradient if not given. `console`:
-    where the progress bar goes; none if not given. `name`: its label.
+    **Arguments:**
 
-    **Raises** `ValueError` for a pattern that matches nothing, `TrainingError` with the step at which a number was not finite,
-    `NotSettledError` with the step at which a phase did not settle, and `NudgeError` where the negative nudge reaches `nudge_bound` at
-    a free state of the first batch of an epoch, where it is looked at.
+    - `rates`: learning rates by glob pattern of the parameter's path, e.g. `{"conductances*": 0.2}`; a parameter that no pattern
+      matches stays as it is.
+    - `transform`: optax's, e.g. `optax.scale_by_adam()`; the plain gradient if not given. Fits that share one object share their
+      compiled steps.
+    - `console`: where the progress bar goes; none if not given. `name`: its label.
+    - `checkpoint`: a file for the state of training, written at the start, at the end, and every `every` seconds when a chunk of
+      steps ends. Where it exists, training goes on from it: on the same device and number of threads, bit for bit as if it had
+      never stopped. A finished run returns at once.
+    - `devices`: which share the examples of each batch equally; JAX's default device if not given.
+
+    **Raises** `ValueError` for a pattern that matches nothing, labels beyond the outputs, and a batch that the devices cannot share;
+    `TrainingError` with the step, and the phase or parameter, where a number is not finite; `NotSettledError` with the step and the
+    phase that did not settle; `NudgeError` where the negative nudge reaches `nudge_bound` at a free state of the first batch of an
+    epoch, where it is looked at; and `CheckpointError` for a file that is damaged or of another run, saying what differs.
     """
-    for argument, value in (("epochs", epochs), ("batch", batch)):
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1, but is {value}")
-    steps = len(data.train) // batch
-    if steps == 0:
-        raise ValueError(f"`batch` must be at most the {len(data.train)} training examples, but is {batch}")
-    outputs = jax.eval_shape(lambda x: net.outputs(net.init_state(x)), jnp.asarray(data.train.x[0])).shape[0]
-    for split in (data.train, data.test):
-        require_labels(split.y, outputs)
-    params, rest = eqx.partition(net, eqx.is_inexact_array)
-    boxes = _by_pattern(params, net.parameter_bounds(), (-np.inf, np.inf), "parameter_bounds")
-    base = _by_pattern(params, rates, 0.0, "rates")
-    moments = transform.init(params)
-    xs, ys = jnp.asarray(data.train.x), jnp.asarray(data.train.y)
-    history: dict[str, list[float]] = {name: [] for name in ("loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")}
-    columns = (
-        TextColumn(name),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} epochs  {task.fields[seen]}"),
-        TimeElapsedColumn(),
-    )
-    start = time.perf_counter()
-    with Progress(*columns, console=console, disable=console is None) as progress:
-        bar = progress.add_task(name, total=epochs, seen="")
-        for epoch in range(epochs):
-            now = jax.tree.map(lambda rate, e=epoch: jnp.asarray(rate * decay**e), base)
-            order = jax.random.permutation(jax.random.fold_in(key, epoch), len(data.train))[: steps * batch].reshape(steps, batch)
-            _check_nudge(estimator, eqx.combine(params, rest), cost, xs[order[0]], ys[order[0]])
-            losses, rights = [], []
-            for at in range(0, steps, CHUNK):
-                (params, moments), seen = _train(
-                    params, rest, moments, now, boxes, estimator, cost, transform, xs, ys, order[at : at + CHUNK]
-                )
-                loss, right, finite, settled = map(np.asarray, seen)
-                _check_steps(finite, settled, epoch * steps + at)
-                losses.append(loss)
-                rights.append(right)
-            test = evaluate(eqx.combine(params, rest), cost, data.test)
-            values = (np.mean(np.concatenate(losses)), np.mean(np.concatenate(rights)), test.loss, test.accuracy)
-            for kind, value in zip(history, (*values, time.perf_counter() - start), strict=True):
-                history[kind].append(float(value))
-            progress.update(bar, advance=1, seen=f"loss {values[0]:.5f}  train {values[1]:.2%}  test {values[3]:.2%}")
-    return Fit(eqx.combine(params, rest), {kind: np.array(values) for kind, values in history.items()})
+    run = Run(net, cost, on_device(data), estimator, rates, epochs, key, batch, decay, transform, CHUNK)
+    with Display(console, [name], epochs) as display:
+        return train(run, display.reporter(name), checkpoint=checkpoint, every=every, devices=devices)
+
+
+def on_device(data: Data) -> Data:
+    """The same data as JAX arrays, so that all epochs and seeds use one copy."""
+
+    def put(split: Split) -> Split:
+        return Split(jnp.asarray(split.x), jnp.asarray(split.y))  # pyright: ignore[reportArgumentType]
+
+    return Data(put(data.train), put(data.test), None if data.validation is None else put(data.validation))
+
+
+def train(run: Run, report: Report, *, checkpoint: Path | str | None, every: float, devices: Devices | None) -> Fit:
+    """`fit` for one run. It calls `report` between two chunks of steps, and an exception from there ends it."""
+    steps, state = _Steps(run, devices), State.begin(run)
+    keeper = None if checkpoint is None else Keeper(checkpoint, every, run)
+    if keeper is not None:
+        state = keeper.resume(state)
+    state.params, state.moments = steps.everywhere((state.params, state.moments))
+    before, start = state.seconds, time.perf_counter()
+
+    def look_up() -> None:
+        state.seconds = before + time.perf_counter() - start
+        if keeper is not None:
+            keeper.offer(state, now=state.epoch == run.epochs)
+        report(state.epoch + state.step / run.steps, _said(state.history))
+
+    while state.epoch < run.epochs:
+        for _ in steps.rest_of_epoch(state):
+            look_up()
+        seen = _evaluations(run, eqx.combine(state.params, steps.fixed), state.epoch)
+        state.close_epoch(seen | {"seconds": before + time.perf_counter() - start}, run)
+        look_up()
+    params = state.params if state.best is None else state.best
+    history = {kind: np.array(values) for kind, values in state.history.items()}
+    return Fit(eqx.combine(steps.home(params), eqx.filter(run.net, eqx.is_inexact_array, inverse=True)), history, run.best(history))
+
+
+class _Steps:
+    """The training steps of a run, on its devices. Raises `ValueError` as `fit` does for its patterns and devices."""
+
+    def __init__(self, run: Run, devices: Devices | None):
+        params, fixed = eqx.partition(run.net, eqx.is_inexact_array)
+        self._rates = by_pattern(params, run.rates, 0.0, "rates")
+        self._bounds = by_pattern(params, run.net.parameter_bounds(), (-np.inf, np.inf), "parameter_bounds")
+        self._run, self._shares = run, None if devices is None else _shares(devices, run.batch)
+        self.fixed, self._xs, self._ys = self.everywhere((fixed, run.data.train.x, run.data.train.y))
+
+    def rest_of_epoch(self, state: State) -> Iterator[None]:
+        """Takes the steps that `state` has still to take in its epoch, and pauses after each chunk of them."""
+        run = self._run
+        rates = jax.tree.map(lambda rate: jnp.asarray(float(rate * run.decay**state.epoch)), self._rates)
+        order, draws = run.order(state.epoch), run.draws(state.epoch)
+        if state.step == 0:
+            net = eqx.combine(state.params, self.fixed)
+            _check_nudge(run.estimator, net, run.cost, self._xs[order[0]], self._ys[order[0]])
+        for at in range(state.step, run.steps, run.chunk):
+            chosen = order[at : at + run.chunk]
+            numbers = np.arange(at, at + len(chosen), dtype=np.int32)
+            settings = (self.fixed, rates, self._bounds, run.estimator, run.cost, run.transform, self._xs, self._ys)
+            (params, moments), seen = _train(state.params, state.moments, *settings, chosen, numbers, draws, self._shares)
+            loss, right, settled, finite = map(np.asarray, seen)
+            if not (finite and settled.all() and np.isfinite(loss).all()):
+                _, closer = _train(state.params, state.moments, *settings, chosen, numbers, draws, self._shares, closely=True)
+                raise failure(closer, run.estimator, paths(state.params), state.epoch * run.steps + at)
+            state.advance(params, moments, loss, right)
+            yield
+
+    def everywhere(self, tree: Any) -> Any:
+        """The arrays of `tree` on all the devices, where devices were given."""
+        if self._shares is None:
+            return tree
+        whole = NamedSharding(self._shares.mesh, PartitionSpec())
+        return jax.tree.map(lambda leaf: jax.device_put(leaf, whole) if eqx.is_array(leaf) else leaf, tree)
+
+    def home(self, tree: Any) -> Any:
+        """The arrays of `tree` on the default device, where they were everywhere."""
+        return tree if self._shares is None else jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), tree)
+
+
+def _shares(devices: Devices, batch: int) -> NamedSharding:
+    """The leading axis of an array, the examples of a batch, in equal shares on the devices."""
+    if not devices or batch % len(devices):
+        raise ValueError(f"`batch` must be divisible by the number of devices, but they are {batch} and {len(devices)}")
+    return NamedSharding(Mesh(np.array(devices), ("batch",)), PartitionSpec("batch"))
+
+
+# The old parameters are not donated: from them the steps that went wrong are run again.
+@eqx.filter_jit
+def _train(
+    params, moments, fixed, rates, bounds, estimator, cost, transform, xs, ys, order, numbers, draws, shares=None, closely=False
+) -> tuple[Any, Any]:
+    """Training steps over `order` (steps, batch), counted from the start of the epoch by `numbers`.
+
+    The last parameters and moments; and of each step the loss, the share of right decisions and whether all phases settled, and whether
+    the last parameters are finite. With `closely`, instead of the latter, a `Look` at each step.
+    """
+    labels = ys.ndim == 1 and jnp.issubdtype(ys.dtype, jnp.integer)
+
+    def project(old, update, rate, box):
+        new = old - rate.astype(old.dtype) * update
+        return jnp.where(jnp.isfinite(new), jnp.clip(new, *box), jnp.nan)  # a bound must not hide an infinity
+
+    def step(carry, drawn):
+        params, moments = carry
+        chosen, key = drawn
+        x, y = xs[chosen], ys[chosen]
+        if shares is not None:
+            x, y = jax.lax.with_sharding_constraint((x, y), shares)
+        energy = eqx.combine(params, fixed)
+        estimate = estimator.estimate(energy, cost, x, y, key)
+        updates, moments = transform.update(estimate.grad, moments, params)
+        params = jax.tree.map(project, params, updates, rates, bounds)
+        if closely:
+            return (params, moments), look(estimate, params)
+        decisions = jax.vmap(lambda s: cost.decide(energy.outputs(s)))(estimate.free.state)
+        right = jnp.mean(decisions == y) if labels else jnp.nan
+        settled = estimate.free.settled.all() & (True if estimate.nudged is None else estimate.nudged.settled.all())
+        return (params, moments), (estimate.loss, right, settled)
+
+    keys = jax.vmap(lambda number: jax.random.fold_in(draws, number))(numbers)
+    following, seen = jax.lax.scan(step, (params, moments), (order, keys))
+    return following, (seen if closely else (*seen, jnp.stack(all_finite(following[0])).all()))  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def _check_nudge(estimator: Estimator, net: Energy, cost: Cost, xs: Array, ys: Array) -> None:
@@ -192,8 +222,19 @@ def _check_nudge(estimator: Estimator, net: Energy, cost: Cost, xs: Array, ys: A
 _free_states = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: settle(net, x).state)(xs))
 
 
-def _check_steps(finite: np.ndarray, settled: np.ndarray, first: int) -> None:
-    if not finite.all():
-        raise TrainingError(f"the gradient or the loss is not finite at training step {first + int(np.argmin(finite))}")
-    if not settled.all():
-        raise NotSettledError(f"a phase did not settle at training step {first + int(np.argmin(settled))}")
+def _evaluations(run: Run, net: Energy, epoch: int) -> dict[str, float]:
+    """Loss and accuracy on each split that is held out."""
+    seen = {}
+    for name, split in run.held_out.items():
+        try:
+            found = evaluate(net, run.cost, split)
+        except NotSettledError as error:
+            raise NotSettledError(f"`data.{name}` after epoch {epoch}: {error}") from None
+        seen |= {f"{name}_loss": found.loss, f"{name}_accuracy": found.accuracy}
+    return seen
+
+
+def _said(history: Mapping[str, Sequence[float]]) -> str:
+    """The last epoch in a line."""
+    last = {kind: values[-1] for kind, values in history.items() if values}
+    return f"loss {last['loss']:.5f}  train {last['train_accuracy']:.2%}  test {last['test_accuracy']:.2%}" if last else ""

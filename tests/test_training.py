@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +13,14 @@ from conftest import network
 from rich.console import Console
 
 import eqprop as ep
+import eqprop.evaluation
 import eqprop.plotting
+import eqprop.seeds
+import eqprop.training
 from eqprop.data import Data, Split
 
 COST = ep.SquaredError(on=0.2)
+BETA = 0.1
 
 
 def toy(seed=0, n=40):
@@ -25,13 +30,41 @@ def toy(seed=0, n=40):
 
 
 DATA = Data(toy(0), toy(1))
-ESTIMATOR = ep.EqProp.centred(0.1, ep.Sweeps(n=6))
+MOMENTUM = optax.trace(0.9)
+ESTIMATOR = ep.EqProp.centred(BETA, ep.Sweeps(n=6))
+ONE_SIDED = ep.EqProp.one_sided(BETA, ep.Sweeps(n=2))
 
 
-def fit(net=None, **change):
+def linear(seed=0, biases=0.0):
+    """A network that compiles fast."""
+    return network(device=None, seed=seed, biases=biases)
+
+
+class Rooted(ep.Energy):
+    """½ Σ (s − x)² − √a s₀ settles at s = (x₀ + √a, x₁). With a = 0 states are finite, and the gradient with respect to a is not."""
+
+    a: jax.Array
+
+    def __call__(self, state, x):
+        return jnp.sum((state - x[:2]) ** 2) / 2 - jnp.sqrt(self.a) * state[0]
+
+    def init_state(self, x):
+        return jnp.zeros(2)
+
+    def outputs(self, state):
+        return state
+
+    def parameter_bounds(self):
+        return {"a": (0.0, jnp.inf)}
+
+
+def fit(net=None, *, cost=COST, data=DATA, estimator=ESTIMATOR, **change):
     settings = {"rates": {"conductances*": 0.5}, "epochs": 15, "key": jax.random.key(0)} | change
-    estimator = settings.pop("estimator", ESTIMATOR)
-    return ep.fit(network(biases=0.0) if net is None else net, COST, DATA, estimator, **settings)
+    return ep.fit(linear() if net is None else net, cost, data, estimator, **settings)
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
 def test_it_learns():
@@ -39,43 +72,91 @@ def test_it_learns():
     assert result.history["test_accuracy"][-1] >= 0.9
     assert result.history["loss"][-1] < result.history["loss"][0] / 2
     assert ep.evaluate(result.net, COST, DATA.test).accuracy == result.history["test_accuracy"][-1]
-    reverse = fit(rates={"conductances*": -0.1}, epochs=2)
+    assert result.epoch == 29
+    reverse = fit(rates={"conductances*": -0.01}, epochs=2)
     assert reverse.history["loss"][-1] > reverse.history["loss"][0]  # the control: up the gradient it unlearns
 
 
 def test_only_what_a_pattern_names_moves_and_bounds_hold():
-    net = network(biases=0.1)
+    net = linear(biases=0.1)
     result = fit(net, rates={"conductances.0": 0.5}, epochs=2).net
     assert not np.array_equal(result.conductances[0], net.conductances[0])
     np.testing.assert_array_equal(result.conductances[1], net.conductances[1])
     np.testing.assert_array_equal(result.biases[0], net.biases[0])
     filled = dataclasses.replace(net, conductances=tuple(g + 0.01 for g in net.conductances))
-    trained = fit(filled, epochs=3).net
+    trained = fit(filled, epochs=1, rates={"*": -0.01}).net
     assert float(jnp.min(trained.conductances[0])) == 0.0
 
 
 def test_the_same_key_is_the_same_training():
     first, again, other = fit(epochs=2), fit(epochs=2), fit(epochs=2, key=jax.random.key(1))
-    np.testing.assert_array_equal(first.net.conductances[0], again.net.conductances[0])
-    assert not np.array_equal(first.net.conductances[0], other.net.conductances[0])
+    assert same(first.net, again.net)
+    assert not same(first.net, other.net)
 
 
 def test_one_step_is_the_gradient():
-    net = network(biases=0.0)
-    result = fit(net, batch=40, epochs=1, rates={"conductances*": 0.1})
-    grad = ESTIMATOR(net, COST, DATA.train.x, DATA.train.y).grad
-    expected = jnp.maximum(net.conductances[0] - 0.1 * grad.conductances[0], 0)
-    np.testing.assert_allclose(result.net.conductances[0], expected, rtol=1e-10)
+    """In closed form: (s₀ − t₀) / 2√a at the free states, over 1 + β for a one-sided nudge."""
+    result = fit(Rooted(jnp.asarray(0.25)), batch=40, epochs=1, rates={"a": 0.1}, estimator=ONE_SIDED)
+    off = DATA.train.x[:, 0] + 0.5 - 0.2 * (DATA.train.y == 0)
+    np.testing.assert_allclose(result.net.a, 0.25 - 0.1 * np.mean(off) / (2 * 0.5) / (1 + BETA), rtol=1e-12)
+
+
+def test_chunks_do_not_show(monkeypatch):
+    whole = fit(epochs=2)
+    monkeypatch.setattr(eqprop.training, "CHUNK", 5)
+    pieces = fit(epochs=2)
+    for a, b in zip(jax.tree.leaves(whole.net), jax.tree.leaves(pieces.net), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    np.testing.assert_allclose(whole.history["loss"], pieces.history["loss"], rtol=1e-12)
 
 
 def test_a_transform_of_optax():
-    plain, momentum = fit(epochs=3), fit(epochs=3, transform=optax.trace(0.9))
+    plain, momentum = fit(epochs=3), fit(epochs=3, transform=MOMENTUM)
     assert momentum.history["loss"][-1] != plain.history["loss"][-1]
 
 
 def test_the_rate_decays():
-    slow = fit(epochs=2, decay=0.0)
-    np.testing.assert_array_equal(slow.net.conductances[0], fit(epochs=1).net.conductances[0])
+    assert same(fit(epochs=2, decay=0.0).net, fit(epochs=1).net)
+
+
+def test_float32_stays_float32():
+    result = fit(Rooted(jnp.ones((), jnp.float32)), epochs=1, rates={"a": 0.01}, estimator=ONE_SIDED, transform=MOMENTUM)
+    assert result.net.a.dtype == jnp.float32
+    assert result.net.a != 1
+
+
+def test_the_best_epoch_on_validation_is_returned():
+    wild = {"rates": {"conductances*": 5.0}, "epochs": 7}
+    data = Data(DATA.train, DATA.test, toy(2))
+    best, last = fit(data=data, **wild), fit(**wild)
+    seen = best.history["validation_accuracy"]
+    assert 0 < best.epoch == np.argmax(seen) < 6
+    assert seen[best.epoch] > seen[-1]
+    assert ep.evaluate(best.net, COST, data.validation).accuracy == seen[best.epoch]
+    assert ep.evaluate(best.net, COST, data.validation).loss == best.history["validation_loss"][best.epoch]
+    assert last.epoch == 6  # the control: without a validation set it is the last
+    assert "validation_loss" not in last.history
+    assert not same(best.net, last.net)
+    np.testing.assert_array_equal(best.history["loss"], last.history["loss"])
+
+
+def test_the_test_set_decides_nothing():
+    wild = {"rates": {"conductances*": 5.0}, "epochs": 7}
+    one = fit(data=Data(DATA.train, DATA.test, toy(2)), **wild)
+    other = fit(data=Data(DATA.train, Split(DATA.test.x, 1 - DATA.test.y), toy(2)), **wild)
+    assert same(one.net, other.net)
+    assert one.epoch == other.epoch
+    assert not np.array_equal(one.history["test_accuracy"], other.history["test_accuracy"])
+
+
+def test_targets_that_are_no_labels_have_no_accuracy_and_the_lowest_loss_is_best():
+    data = Data(*(Split(split.x, 0.1 * split.x[:, :2]) for split in (DATA.train, toy(1), toy(2))))
+    result = fit(data=data, rates={"*": 0.05}, epochs=3)
+    assert np.isnan(result.history["test_accuracy"]).all()
+    assert result.history["loss"][1] < result.history["loss"][0]
+    assert result.epoch == np.argmin(result.history["validation_loss"])
+    reverse = fit(data=data, rates={"*": -0.01}, epochs=3)
+    assert reverse.epoch == np.argmin(reverse.history["validation_loss"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -89,8 +170,7 @@ def test_the_rate_decays():
         ({"rates": {"*": 0.1, "biases*": 0.1}}, ValueError, r"`rates` must match each parameter once, but \['\*', 'biases\*'\]"),
         ({"epochs": 0}, ValueError, "`epochs` must be at least 1, but is 0"),
         ({"batch": 41}, ValueError, "`batch` must be at most the 40 training examples, but is 41"),
-        ({"rates": {"conductances*": np.inf}}, ep.TrainingError, "not finite at training step [01]"),
-        ({"estimator": ep.EqProp.centred(0.1, ep.BlockNewton(sweeps=1))}, ep.NotSettledError, "did not settle at training step 0"),
+        ({"devices": []}, ValueError, "`batch` must be divisible by the number of devices, but they are 4 and 0"),
         ({"estimator": ep.EqProp.centred(50.0, ep.Sweeps(n=6))}, ep.NudgeError, "`beta` must be below"),
     ],
 )
@@ -99,18 +179,129 @@ def test_what_is_wrong_stops_it(change, error, message):
         fit(**change)
 
 
+class Strange(ep.Cost):
+    """A squared error, infinite for class 1 by `lift`, or with a slope that is not a number by a `kink` of 0."""
+
+    lift: bool = False
+    kink: jax.Array | None = None
+
+    def __call__(self, outputs, y):
+        value = COST(outputs, y) + (jnp.where(y == 1, jnp.inf, 0.0) if self.lift else 0.0)
+        return value + (0.0 if self.kink is None else jnp.sum(jnp.sqrt(self.kink * outputs**2)))
+
+    def decide(self, outputs):
+        return jnp.argmax(outputs)
+
+
+ORDER = np.asarray(jax.random.permutation(jax.random.fold_in(jax.random.key(0), 0), 40)).reshape(10, 4)
+
+
+def step_of(chosen):
+    """The first step that meets one of the `chosen` examples."""
+    return int(np.argmax(np.isin(ORDER, np.flatnonzero(chosen)).any(1)))
+
+
+HURT = 7
+BROKEN = Split(np.where(np.arange(40)[:, None] == ORDER[HURT, 2], np.nan, DATA.train.x), DATA.train.y)
+STILL = Split(np.zeros((40, 3)), DATA.train.y)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"data": Data(BROKEN, DATA.test)}, ep.TrainingError, f"the free phase is not finite at training step {HURT}$"),
+        (
+            {"net": Rooted(jnp.ones(())), "rates": {"a": 0.1}, "cost": Strange(lift=True), "estimator": ONE_SIDED},
+            ep.TrainingError,
+            f"the loss is not finite at training step {step_of(DATA.train.y == 1)}$",
+        ),
+        (
+            {"net": Rooted(jnp.ones(())), "rates": {"a": 0.1}, "cost": Strange(kink=jnp.zeros(())), "estimator": ONE_SIDED},
+            ep.TrainingError,
+            r"nudged phase 1 \(nudge = 0.1\) is not finite at training step 0$",
+        ),
+        (
+            {"net": Rooted(jnp.zeros(())), "rates": {"a": 1.0}, "estimator": ONE_SIDED},
+            ep.TrainingError,
+            "the gradient of a is not finite at training step 0$",
+        ),
+        (
+            {"net": Rooted(jnp.zeros(())), "rates": {"a": -1.0}, "estimator": ONE_SIDED},
+            ep.TrainingError,
+            "the gradient of a is not finite at training step 0$",
+        ),
+        ({"rates": {"conductances.1": np.inf}}, ep.TrainingError, "the update of conductances.1 is not finite at training step 0$"),
+        (
+            {"estimator": ep.EqProp.centred(0.1, ep.BlockNewton(sweeps=2))},
+            ep.NotSettledError,
+            "the free phase did not settle at training step 0: one more step at a node would still move it by 0",
+        ),
+        (
+            {"data": Data(STILL, DATA.test), "estimator": ep.EqProp.centred(0.1, ep.BlockNewton(sweeps=2))},
+            ep.NotSettledError,
+            r"nudged phase 1 \(nudge = 0.1\) did not settle at training step 0: one more",
+        ),
+    ],
+)
+def test_what_breaks_in_a_step_is_named(change, error, message, monkeypatch):
+    """In chunks of 5 steps, so that it is also found in the middle of a later one."""
+    monkeypatch.setattr(eqprop.training, "CHUNK", 5)
+    with pytest.raises(error, match=message):
+        fit(epochs=1, **change)
+
+
+def test_the_control_of_what_breaks_trains():
+    assert np.isfinite(
+        fit(Rooted(jnp.ones(())), rates={"a": 0.01}, cost=Strange(), estimator=ONE_SIDED, epochs=1).history["loss"]
+    ).all()
+
+
+def test_a_held_out_set_that_does_not_settle_is_named():
+    wild = Split(np.full((3, 3), np.nan), np.zeros(3, np.int32))
+    with pytest.raises(ep.NotSettledError, match=r"`data.validation` after epoch 0: the free phase did not settle in 3 of 3 examples"):
+        fit(data=Data(DATA.train, DATA.test, wild), epochs=1)
+
+
+def compilations(caplog, call):
+    """The names of the functions that a call compiles, on any thread."""
+    caplog.clear()
+    jax.config.update("jax_log_compiles", True)
+    try:
+        call()
+    finally:
+        jax.config.update("jax_log_compiles", False)
+    return [record.getMessage().split()[1] for record in caplog.records if record.getMessage().startswith("Compiling ")]
+
+
+def test_nothing_but_a_new_shape_compiles_again(caplog):
+    fit(epochs=2)
+    other = Data(toy(5), toy(6))
+    changed = {"data": other, "key": jax.random.key(7), "rates": {"conductances.*": 0.3}, "decay": 0.9}
+    assert compilations(caplog, lambda: fit(linear(3), estimator=ep.EqProp.centred(0.05, ep.Sweeps(n=6)), epochs=3, **changed)) == []
+    assert compilations(caplog, lambda: fit(epochs=1, batch=8)).count("jit(_train)") == 1  # the control
+
+
 def test_the_progress_bar_says_loss_and_accuracy():
-    out = io.StringIO()
-    fit(epochs=2, console=Console(file=out, width=120), name="toy")
+    out, threads = io.StringIO(), threading.active_count()
+    seen = []
+
+    class Watched(io.StringIO):
+        def write(self, text):
+            seen.append(threading.active_count())
+            return out.write(text)
+
+    fit(epochs=2, console=Console(file=Watched(), width=120), name="toy")
     assert "toy" in out.getvalue()
     assert "2/2 epochs  loss" in out.getvalue()
     assert "test" in out.getvalue()
+    assert max(seen) <= threads  # it is drawn between chunks, by no thread of its own
 
 
 def test_the_curve_has_axes_and_a_legend():
     ax = eqprop.plotting.training({"toy": fit(epochs=2)})
     assert ax.get_xlabel() == "epoch"
     assert "toy, test" in ax.get_legend().get_texts()[1].get_text()
+    assert not ax.collections
 
 
 def test_digits_are_split_once_and_fairly():
@@ -125,20 +316,108 @@ def test_digits_are_split_once_and_fairly():
     assert np.ptp(np.bincount(data.test.y)) <= 3
 
 
-def test_targets_that_are_no_labels_have_no_accuracy():
-    x = DATA.train.x
-    data = Data(Split(x, 0.1 * x[:, :2]), Split(x[:2], 0.1 * x[:2, :2]))
-    result = ep.fit(network(biases=0.0), COST, data, ESTIMATOR, rates={"*": 0.05}, epochs=2, key=jax.random.key(0))
-    assert np.isnan(result.history["test_accuracy"]).all()
-    assert result.history["loss"][1] < result.history["loss"][0]
-
-
 def test_a_label_needs_an_output():
-    wrong = Data(Split(DATA.train.x, DATA.train.y + 1), DATA.test)
-    with pytest.raises(ValueError, match="labels must be from 0 to 1, one for each output, but go from 1 to 2"):
-        ep.fit(network(), COST, wrong, ESTIMATOR, rates={"*": 0.05}, epochs=1, key=jax.random.key(0))
+    for wrong in (
+        Data(Split(DATA.train.x, DATA.train.y + 1), DATA.test),
+        Data(DATA.train, DATA.test, Split(DATA.train.x, DATA.train.y + 1)),
+    ):
+        with pytest.raises(ValueError, match="labels must be from 0 to 1, one for each output, but go from 1 to 2"):
+            fit(data=wrong, rates={"*": 0.05}, epochs=1)
 
 
 def test_a_split_must_fit():
     with pytest.raises(ValueError, match="`x` and `y` must hold the same number of examples"):
         Split(np.zeros((3, 2)), np.zeros(2))
+
+
+def test_evaluation_in_blocks_is_that_of_each_example(monkeypatch):
+    monkeypatch.setattr(eqprop.evaluation, "BLOCK", 6)
+    split = toy(3, 20)
+    found = ep.evaluate(Rooted(jnp.asarray(0.04)), COST, split)
+    outputs = split.x[:, :2] + [0.2, 0]
+    np.testing.assert_array_equal(found.decisions, np.argmax(outputs, 1))
+    np.testing.assert_allclose(found.loss, np.mean(np.sum((outputs - 0.2 * np.eye(2)[split.y]) ** 2, 1) / 2), rtol=1e-12)
+    assert found.accuracy == np.mean(found.decisions == split.y)
+
+
+def test_evaluation_takes_no_more_memory_for_more_examples():
+    def used(n, block):
+        arguments = linear(), COST, jnp.zeros((n, 3)), jnp.zeros(n, int), ep.Sweeps(n=2), block
+        return eqprop.evaluation._evaluate.lower(*arguments).compile().compiled.memory_analysis().temp_size_in_bytes
+
+    few, more = used(64, 32), 512 * 3 * 8  # a loss, a decision and an error for each example
+    assert used(512, 32) < few + more
+    assert used(512, 512) > few + more  # the control
+
+
+SEEDS = {"rates": {"conductances*": 0.5}, "epochs": 3}
+
+
+def random_net(key):
+    return ep.Resistive.init(key, (3, 8, 2), input_gain=4.0, unit=1e-5)
+
+
+def test_a_seed_among_others_is_that_seed_alone(caplog):
+    settings = {"rates": {"conductances*": 0.5}, "epochs": 3, "batch": 10}
+    found = []
+    compiled = compilations(caplog, lambda: found.append(ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(3, 1), **settings)))
+    assert compiled.count("jit(_train)") == 1  # two seeds share what is compiled
+    many = found[0]
+    assert many.seeds == (3, 1)
+    for seed, result in zip(many.seeds, many.fits, strict=True):
+        init_key, key = jax.random.split(jax.random.key(seed))
+        alone = fit(random_net(init_key), key=key, **settings)
+        assert same(alone.net, result.net)
+        np.testing.assert_array_equal(alone.history["loss"], result.history["loss"])
+    assert not same(many.fits[0].net, many.fits[1].net)
+    losses = np.array([result.history["loss"] for result in many.fits])
+    np.testing.assert_allclose(many.mean("loss"), (losses[0] + losses[1]) / 2, rtol=1e-15)
+    np.testing.assert_allclose(many.std("loss"), np.abs(losses[0] - losses[1]) / np.sqrt(2), rtol=1e-12)
+    with pytest.raises(ValueError, match=r"`name` must be one of \['loss', .*, but is 'los'"):
+        many.mean("los")
+    band = eqprop.plotting.training({"toy": many})
+    assert len(band.collections) == 2
+    assert "2 seeds" in band.get_legend().get_texts()[1].get_text()
+
+
+def test_one_seed_has_no_spread():
+    one = ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=[0], **SEEDS)
+    assert np.isnan(one.std("loss")).all()
+    assert not eqprop.plotting.training({"toy": one}).collections
+
+
+@pytest.mark.parametrize("cores", [2, 1])
+def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
+    """Each waits for the other after its first epoch: on one core, the control, that is for ever."""
+    meeting, real = threading.Barrier(2, timeout=60 if cores == 2 else 0.5), eqprop.training.evaluate
+    monkeypatch.setattr(eqprop.seeds, "_cores", lambda: cores)
+    monkeypatch.setattr(eqprop.training, "evaluate", lambda *args: (meeting.wait(), real(*args))[1])
+    if cores == 2:
+        assert len(ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), **SEEDS).fits) == 2
+    else:
+        with pytest.raises(threading.BrokenBarrierError):
+            ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), **SEEDS)
+
+
+def test_a_seed_that_fails_is_named_and_stops_the_others():
+    wrong = jax.random.key_data(jax.random.split(jax.random.key(1))[0])
+
+    def init(key):
+        net = random_net(key)
+        return (
+            dataclasses.replace(net, biases=(net.biases[0] + 1e308, net.biases[1]))
+            if (jax.random.key_data(key) == wrong).all()
+            else net
+        )
+
+    out = io.StringIO()
+    endless = {"rates": {"*": 0.1}, "epochs": 10**9, "console": Console(file=out, width=120), "name": "toy"}
+    with pytest.raises(ep.TrainingError, match=r"seed 1: the .* is not finite at training step 0"):
+        ep.fit_seeds(init, COST, DATA, ESTIMATOR, **endless)
+    assert "toy, seed 2" in out.getvalue()
+
+
+def test_seeds_must_differ():
+    for seeds in ((), (0, 0)):
+        with pytest.raises(ValueError, match="`seeds` must be at least one, and all different, but are"):
+            ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=seeds, **SEEDS)
