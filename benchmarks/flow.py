@@ -32,7 +32,7 @@ NETWORKS = {
     ),
 }
 FLOW = ep.GradientFlow(
-    solver=diffrax.Tsit5(), controller=diffrax.PIDController(rtol=1e-4, atol=1e-6), tolerance=1e-2, max_steps=4000, together=True
+    solver=diffrax.Tsit5(), controller=diffrax.PIDController(rtol=1e-4, atol=1e-9), tolerance=1e-2, max_steps=4000, together=True
 )
 BLOCKS = ep.BlockNewton(tolerance=1e-2)
 

@@ -54,7 +54,7 @@ class BlockNewton(Method):
             )
         if self.blocks is not None and not are_blocks(energy, x, state, self.blocks):
             raise ValueError(
-                "`blocks` must have a number for every node of the state, and no interaction inside a block; `colour` finds some"
+                "`blocks` must be a number for every node, without interaction inside a block; `colour` finds some"
             )
 
     def sweep(self, energy: Energy, x: Array, state: State) -> tuple[State, State]:

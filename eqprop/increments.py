@@ -15,8 +15,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 _LINEAR = _words(
-    "add sub add_any neg concatenate stack unstack pad split reshape transpose broadcast_in_dim squeeze expand_dims slice rev copy copy_p "
-    "stop_gradient reduce_precision reduce_sum cumsum reduce_window_sum real imag conj"
+    "add sub add_any neg concatenate stack unstack pad split reshape transpose broadcast_in_dim squeeze expand_dims slice rev "
+    "copy copy_p stop_gradient reduce_precision reduce_sum cumsum reduce_window_sum real imag conj"
 )
 _LINEAR_IN_FIRST = _words("dynamic_slice gather")
 _BILINEAR = _words("mul dot_general conv_general_dilated")

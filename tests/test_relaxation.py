@@ -168,3 +168,52 @@ def test_a_logarithm_may_be_a_block():
     net = ep.energy(lambda p, s, x: jnp.sum(p * s - jnp.log(s)), jnp.ones(()), state=jnp.ones(3), outputs=lambda s: s)
     assert leaves_are_blocks(net, jnp.zeros(1), jnp.ones(3))
     np.testing.assert_allclose(ep.relax(net, jnp.zeros(1)).state, 1.0, atol=1e-9)
+
+
+def test_a_grid_has_two_colours():
+    """A 5 × 6 grid of neighbours: two blocks, which settle it as Newton's method does; nodes of one block never touch."""
+
+    def grid(k, state, x):
+        down, across = state[1:] - state[:-1], state[:, 1:] - state[:, :-1]
+        return k * (jnp.sum(down**2) + jnp.sum(across**2)) / 2 + jnp.sum(state**4) / 4 + jnp.sum(state**2) / 8 - x[0] * state[0, 0]
+
+    net, x = ep.energy(grid, jnp.asarray(1.0), state=jnp.zeros((5, 6)), outputs=lambda s: s[-1]), jnp.ones(1)
+    blocks = ep.colour(net, x)
+    board = np.array(blocks).reshape(5, 6)
+    assert set(blocks) == {0, 1}
+    assert not np.any(board[1:] == board[:-1])
+    assert not np.any(board[:, 1:] == board[:, :-1])
+    seen = ep.relax(net, x, method=ep.BlockNewton(blocks=blocks, sweeps=3000))
+    np.testing.assert_allclose(seen.state, ep.relax(net, x, method=ep.Newton()).state, atol=1e-8)
+    wrong = (0,) * 30
+    for blocks in (wrong, wrong[:-1]):
+        with pytest.raises(ValueError, match="`blocks` must be a number for every node"):
+            ep.relax(net, x, method=ep.BlockNewton(blocks=blocks))
+
+
+def test_what_a_stationary_point_is():
+    surface = ep.energy(lambda p, s, x: p[0] * s[0] ** 2 + p[1] * s[1] ** 2, jnp.ones(2), state=jnp.zeros(2), outputs=lambda s: s)
+    kinds = {(1, 1): "minimum", (1, -1): "saddle", (-1, -1): "maximum", (1, 0): "flat"}
+    for signs, kind in kinds.items():
+        net = eqx.tree_at(lambda n: n.params, surface, jnp.asarray(signs, float))
+        assert ep.stability(net, jnp.zeros(1), jnp.zeros(2)) == kind
+
+
+def test_newtons_line_search_ends_in_a_batch():
+    """Examples that have settled wait for the others under `vmap`, without holding them up."""
+    wells = ep.energy(
+        lambda p, s, x: jnp.sum(s**4 / 4 - p * s**2 / 2) + 0.3 * s[0] * s[1] - s @ x, jnp.asarray(1.0),
+        state=jnp.array([0.1, -0.2]), outputs=lambda s: s,
+    )  # fmt: skip
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(200, 2)))
+    seen = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: ep.settle(net, x, ep.Newton()))(xs))(wells, xs)
+    assert bool(seen.settled.all())
+
+
+def test_a_start_must_be_a_state():
+    net, x = network(), examples(1)[0][0]
+    with pytest.raises(ValueError, match=r"`start` must be a state like `init_state\(x\)`"):
+        ep.relax(net, x, start=(jnp.zeros(3), jnp.zeros(2)))
+    whole = ep.energy(lambda p, s, x: jnp.sum(p * s**2), jnp.asarray(1.0), state=jnp.zeros(2, int), outputs=lambda s: s)
+    with pytest.raises(ValueError, match="the state must hold real floating-point arrays"):
+        ep.relax(whole, x)
