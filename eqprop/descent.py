@@ -53,9 +53,7 @@ class BlockNewton(Method):
                 "`method` must not go leaf by leaf: nodes inside one leaf interact; give `blocks`, or use Newton or GradientFlow"
             )
         if self.blocks is not None and not are_blocks(energy, x, state, self.blocks):
-            raise ValueError(
-                "`blocks` must be a number for every node, without interaction inside a block; `colour` finds some"
-            )
+            raise ValueError("`blocks` must be a number for every node, without interaction inside a block; `colour` finds some")
 
     def sweep(self, energy: Energy, x: Array, state: State) -> tuple[State, State]:
         """Each block once; the state, and the size of the first Newton step that each node asked for when its turn came."""

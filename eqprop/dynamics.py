@@ -128,8 +128,9 @@ class Langevin(Method):
 
     The state of the phase is the mean over `steps` steps of `step` smallest time constants after `burn_in` steps, and `variance` that
     of each node. The steps are those of Leimkuhler & Matthews (Appl. Math. Res. eXpress 2013),
-    s' = s − h ∂E/∂s/τ + √(2 T h/τ) (ξ + ξ')/2 with the next step's normal ξ' used again, of second order in h for averages; at bounds
-    they are reflected. Phases that start with the same key draw the same noise, most of which drops out of their difference.
+    s' = s − h ∂E/∂s/τ + √(2 T h/τ) (ξ + ξ')/2 with the next step's normal ξ' used again, of second order in h for averages; with bounds
+    those of Euler & Maruyama, reflected. Phases that start with the same key draw the same noise, most of which drops out of their
+    difference.
 
     **Arguments:** `temperature`: T in the units of E. Needs a `key`; raises `ValueError` without one.
     """
@@ -165,7 +166,7 @@ class Langevin(Method):
         def move(n, walker):
             state, before = walker
             after = jax.random.normal(jax.random.fold_in(key, n), flat.shape, flat.dtype)
-            kick = restore((before + after) / 2)
+            kick = restore((before + after) / 2 if box is None else after)
             slope = slope_at(energy, x, state)
             state = jax.tree.map(
                 lambda s, g, k, tau: s - (h / tau * g).astype(s.dtype) + (jnp.sqrt(2 * self.temperature * h / tau) * k).astype(s.dtype),

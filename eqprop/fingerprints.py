@@ -57,11 +57,11 @@ def _look(value: Any) -> tuple[str, list[tuple[str, Any]]]:
 
 
 def _array(value: Any) -> tuple[str, list[tuple[str, Any]]]:
-    kind = str(value.dtype)
+    kind = f"{value.dtype}{value.shape}"
     plain = np.asarray(jax.random.key_data(value) if is_key(value) else value)
     if plain.size <= _FEW:
-        return f"{kind}{plain.shape} {plain.tolist()}", []
-    return f"{kind}{plain.shape} {_short(np.ascontiguousarray(plain).reshape(-1).view(np.uint8))}", []
+        return f"{kind} {plain.tolist()}", []
+    return f"{kind} {_short(np.ascontiguousarray(plain).reshape(-1).view(np.uint8))}", []
 
 
 def _function(value: types.FunctionType) -> tuple[str, list[tuple[str, Any]]]:

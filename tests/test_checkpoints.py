@@ -230,7 +230,7 @@ def test_a_foreign_file_is_refused(tmp_path):
         refused(sealed(content), tmp_path, "another kind of file")
     checkpoints.write(tmp_path / "other.npz", {}, {"version": 2})
     refused((tmp_path / "other.npz").read_bytes(), tmp_path, "must be 'eqprop checkpoint' version 1, but .* version 2")
-    with pytest.raises(ep.CheckpointError, match="must be a file that can be read, but .* is not: Is a directory"):
+    with pytest.raises(ep.CheckpointError, match=r"must be a file that can be read, but .* is not: Is a directory"):
         fit(checkpoint=tmp_path)
 
 
@@ -266,10 +266,10 @@ def test_the_file_is_a_plain_npz(whole):
         ({"cost": ep.SquaredError(on=0.3)}, "`cost.on` is 0.3, and was 0.2"),
         (
             {"estimator": ep.EqProp.one_sided(0.2, ep.Sweeps(n=6))},
-            r"`estimator.betas` is float64\(1,\) \[0.2\], and was .*; `estimator.weights`",
+            r"`estimator.stencil.nudges` is float64\(1,\) \[0.2\], and was .*; `estimator.stencil.weights`",
         ),
         ({"estimator": ep.EqProp.one_sided(0.1, ep.Sweeps(n=7))}, "`estimator.method.n` is 7, and was 6"),
-        ({"estimator": ep.Implicit()}, "`estimator` is eqprop.estimators.Implicit"),
+        ({"estimator": ep.Implicit()}, "`estimator` is eqprop.estimators.exact.Implicit"),
         ({"net": network(device=None, biases=0.0, seed=1)}, r"`net.conductances.0` is float64\(6, 8\) .*, and was float64\(6, 8\) "),
         ({"net": network(device=None, biases=0.0, sizes=(3, 7, 2))}, r"`net.biases.0` is float64\(7,\) .*, and was float64\(8,\) "),
         ({"net": network(device=None, biases=0.0, unit=2e-5)}, "`net.unit` is 2e-05, and was 1e-05"),
@@ -365,7 +365,9 @@ def test_a_plain_function_counts_by_its_code(monkeypatch):
 
 def test_a_class_counts_by_the_code_of_its_methods():
     def kind(exponent):
-        source = f"class Own(ep.Cost):\n def __call__(self, outputs, y): return sum(outputs**{exponent})\n def decide(self, outputs): return 0"
+        source = f"""class Own(ep.Cost):
+            def __call__(self, outputs, y): return sum(outputs**{exponent})
+            def decide(self, outputs): return 0"""
         exec(source, {"ep": ep, "__name__": "cell"}, space := {})
         return space["Own"]()
 

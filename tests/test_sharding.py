@@ -16,6 +16,7 @@ from conftest import network
 import eqprop as ep
 import eqprop.training
 from eqprop.data import Data, Split
+from eqprop.runs import Run
 
 x = np.random.default_rng(0).uniform(-1, 1, (40, 3))
 split = Split(x, (x[:, 0] > x[:, 1]).astype(np.int32))
@@ -51,14 +52,28 @@ answer = {
     "another": apart(fit(key=jax.random.key(1)), one),
     "reduces": ["all-reduce" in program(*args) for args in (shared, replicated, alone)],
     "replicated": all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(following)),
-    "home": sorted({len(leaf.devices()) for leaf in jax.tree.leaves(four.net)}),
+    "home": sorted({len(leaf.devices()) for leaf in (*four.net.conductances, *four.net.biases)}),
     "best": [one.epoch, four.epoch],
 }
-stopped = sys.argv[1]
-fit(devices=jax.devices()[:2], checkpoint=stopped)
-answer["resumed"] = apart(fit(devices=jax.devices(), checkpoint=stopped), one)
-many = ep.fit_seeds(lambda key: net, cost, data, estimator, seeds=(0, 1), rates={"conductances*": 0.5}, epochs=1, batch=8, devices=jax.devices())
-answer["seeds"] = len(many.fits)
+
+class StopError(Exception):
+    pass
+
+def stop(epochs, seen):
+    if epochs == 1:
+        raise StopError
+
+settings = {"rates": {"conductances*": 0.5}, "batch": 8}
+whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "transform": eqprop.training.PLAIN, "chunk": eqprop.training.CHUNK}
+run = Run(net, cost, eqprop.training.on_device(data), estimator, **settings, **whole)
+calls.clear()
+try:
+    eqprop.training.train(run, stop, checkpoint=sys.argv[1], every=0, devices=jax.devices())
+except StopError:
+    answer["resumed"] = apart(fit(checkpoint=sys.argv[1]), one)
+    answer["epochs"] = len(calls)
+seeds = ep.fit_seeds(lambda key: net, cost, data, estimator, seeds=(0, 1), epochs=1, devices=jax.devices(), **settings)
+answer["seeds"] = len(seeds.fits)
 try:
     fit(batch=6, devices=jax.devices())
 except ValueError as error:
@@ -84,8 +99,12 @@ def four(tmp_path_factory):
 def test_four_devices_give_what_one_gives(four):
     assert four["apart"] < 1e-12
     assert four["best"][0] == four["best"][1]
-    assert four["resumed"] < 1e-12
     assert four["another"] > 1e-3  # the control: another order of the examples
+
+
+def test_one_device_goes_on_where_four_stopped(four):
+    assert four["resumed"] < 1e-12
+    assert four["epochs"] == 3  # one on four devices and two on one
 
 
 def test_the_batch_is_shared_among_them(four):
