@@ -15,7 +15,8 @@ from .blocks import leaves_are_blocks
 from .costs import Cost
 from .descent import BlockNewton, Newton, Sweeps, Then
 from .energy import Energy
-from .estimators import ContrastEstimator, EqProp, Implicit, nudge_bound
+from .estimators import ContrastEstimator, EqProp, Implicit
+from .estimators.bounds import nudge_bounds
 from .relaxation import default_method, settle
 from .verification import relative_error
 
@@ -94,7 +95,7 @@ def calibrate(energy: Energy, cost: Cost, xs: Array, ys: Array, *, error: float 
     exact = Implicit(exact_method)(energy, cost, xs, ys).grad
     if not any(np.any(leaf) for leaf in jax.tree.leaves(exact)):
         raise ValueError("`xs` and `ys` must give a gradient to compare with, but theirs is 0 for every parameter")
-    bound = float(np.min(_bounds(energy, cost, xs, ys, exact_method)))
+    bound = float(np.min(nudge_bounds(energy, cost, xs, ys, _free_states(energy, xs, exact_method))))
     tried: dict[str, dict[float, float]] = {"beta": {}, "tolerance": {}, "sweeps": {}}
 
     def off(method, beta):
@@ -142,11 +143,8 @@ def _first(tried: dict, values: list, measure: Any, error: float) -> Any:
 
 
 @eqx.filter_jit
-def _bounds(energy, cost, xs, ys, method):
-    def one(x, y):
-        return nudge_bound(energy, cost, x, y, settle(energy, x, method).state)
-
-    return jax.vmap(one)(xs, ys)
+def _free_states(energy, xs, method):
+    return jax.vmap(lambda x: settle(energy, x, method).state)(xs)
 
 
 def large_intermediates(energy: Energy, x: Array) -> list[tuple[int, ...]]:

@@ -14,7 +14,8 @@ from jaxtyping import Array
 from . import models
 from .costs import Cost, SquaredError
 from .energy import Energy, energy
-from .estimators import ContrastEstimator, CoupledLearning, EqProp, Holomorphic, nudge_bound
+from .estimators import ContrastEstimator, CoupledLearning, EqProp, Holomorphic
+from .estimators.bounds import nudge_bounds
 from .estimators.holomorphic import require_analytic
 from .phases import output_nodes
 from .relaxation import settle
@@ -37,7 +38,8 @@ class Problem:
     @functools.cached_property
     def strongest(self) -> float:
         """Half of the smallest `nudge_bound` at the free states."""
-        return 0.5 * float(np.min(_bounds(*self.batch)))
+        states = eqx.filter_jit(jax.vmap(lambda x: settle(self.net, x).state))(self.xs)
+        return 0.5 * float(np.min(nudge_bounds(*self.batch, states)))
 
     @functools.cached_property
     def analytic(self) -> bool:
@@ -48,11 +50,6 @@ class Problem:
     def clampable(self) -> bool:
         """Whether the outputs are nodes."""
         return _accepts(lambda: output_nodes(self.net, self.net.init_state(self.xs[0])))
-
-
-@eqx.filter_jit
-def _bounds(net: Energy, cost: Cost, xs: Array, ys: Array) -> Array:
-    return jax.vmap(lambda x, y: nudge_bound(net, cost, x, y, settle(net, x).state))(xs, ys)
 
 
 def _accepts(test: Callable[[], Any]) -> bool:

@@ -4,8 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ..costs import Cost
 from ..energy import Energy, State
@@ -16,23 +17,45 @@ class NudgeError(ValueError):
     """A nudge of negative sign is so strong that the nudged energy has no minimum."""
 
 
-def nudge_bound(energy: Energy, cost: Cost, x: Array, y: Array, state: State) -> Float[Array, ""]:
-    """The |β| up to which E − |β| C stays convex in the free coordinates at `state`; not positive or NaN where E itself is not convex.
+def nudge_bound(energy: Energy, cost: Cost, x: Array, y: Array, state: State) -> float:
+    """The |β| up to which E − |β| C stays convex in the free coordinates at `state`; NaN where E itself is not convex there.
 
     It is 1/λ_max of H^{-1/2} C'' H^{-1/2}; for a squared error the smallest eigenvalue of the Schur complement of H = ∂²E/∂s² on the
-    outputs. In units of E over C. One example; dense, O(n³).
+    outputs. In units of E over C. One example, not under `jit`; dense, O(n³).
     """
-    hessian, _, free = free_hessian(energy, x, state)
-    flat, restore = ravel_pytree(state)
-    pull = jax.hessian(lambda s: cost(energy.outputs(restore(s)), y))(flat)
-    pull = jnp.where(free[:, None] & free[None, :], pull, 0.0)
-    factor = jnp.linalg.cholesky(hessian)
-    half = jax.scipy.linalg.solve_triangular(factor, pull, lower=True)
-    both = jax.scipy.linalg.solve_triangular(factor, half.T, lower=True)
-    return 1 / jnp.linalg.eigvalsh(both)[-1]
+    example = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], (x, y, state))
+    return float(nudge_bounds(energy, cost, *example)[0])
 
 
-_nudge_bounds = eqx.filter_jit(lambda energy, cost, *batch: jax.vmap(lambda *example: nudge_bound(energy, cost, *example))(*batch))
+def nudge_bounds(energy: Energy, cost: Cost, xs: Array, ys: Array, states: State) -> np.ndarray:
+    """`nudge_bound` of each example of a batch."""
+    hessians, pulls = (np.asarray(part, float) for part in _curvatures(energy, cost, xs, ys, states))
+    return np.array([_bound(hessian, pull) for hessian, pull in zip(hessians, pulls, strict=True)])
+
+
+@eqx.filter_jit
+def _curvatures(energy: Energy, cost: Cost, xs: Array, ys: Array, states: State) -> tuple[Array, Array]:
+    """∂²E/∂s² and ∂²C/∂s² in the free coordinates, (batch, n, n)."""
+
+    def one(x, y, state):
+        hessian, _, free = free_hessian(energy, x, state)
+        flat, restore = ravel_pytree(state)
+        pull = jax.hessian(lambda s: cost(energy.outputs(restore(s)), y))(flat)
+        return hessian, jnp.where(free[:, None] & free[None, :], pull, 0.0)
+
+    return jax.vmap(one)(xs, ys, states)
+
+
+def _bound(hessian: np.ndarray, pull: np.ndarray) -> float:
+    """1/λ_max of C'' x = λ H x. By SciPy: XLA's LAPACK calls of two threads wait for each other for ever on two cores."""
+    if not (np.isfinite(hessian).all() and np.isfinite(pull).all()):
+        return np.nan
+    last = len(hessian) - 1
+    try:
+        largest = scipy.linalg.eigh(pull, hessian, eigvals_only=True, subset_by_index=(last, last))[0]
+    except np.linalg.LinAlgError:
+        return np.nan
+    return 1 / largest if largest > 0 else np.inf
 
 
 def require_convex(strength: float, energy: Energy, cost: Cost, xs: Array, ys: Array, states: State, phase: str) -> None:
@@ -43,7 +66,7 @@ def require_convex(strength: float, energy: Energy, cost: Cost, xs: Array, ys: A
     box = energy.bounds(xs[0])
     if box is not None and all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(box)):
         return
-    bound = float(np.min(np.asarray(_nudge_bounds(energy, cost, xs, ys, states))))
+    bound = float(np.min(nudge_bounds(energy, cost, xs, ys, states)))
     if not bound > 0:
         raise NudgeError(
             f"the {phase} state must be an isolated minimum for a negative `beta` to have one too, but the energy is flat or falls "
