@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -33,12 +34,20 @@ def has_labels(split: Split) -> bool:
 
 def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = None) -> Evaluation:
     """Settles the free phase of every example. Raises `NotSettledError` where one does not settle."""
-    blocks = math.ceil(len(split) / BLOCK)
-    found = _evaluate(net, cost, jnp.asarray(split.x), jnp.asarray(split.y), method, math.ceil(len(split) / blocks))
-    loss, decisions, settled, worst = map(np.asarray, found)
+    loss, decisions, settled, worst = map(np.asarray, _evaluate(*_arguments(net, cost, split, method)))
     if not settled.all():
         raise NotSettledError(f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples: error up to {worst:.3g}")
     return Evaluation(float(loss), float(np.mean(decisions == np.asarray(split.y))) if has_labels(split) else math.nan, decisions)
+
+
+def lower_evaluation(net: Energy, cost: Cost, split: Split) -> Any:
+    """The program of `evaluate`, neither compiled nor run."""
+    return _evaluate.lower(*_arguments(net, cost, split, None))
+
+
+def _arguments(net: Energy, cost: Cost, split: Split, method: Method | None) -> tuple:
+    blocks = math.ceil(len(split) / BLOCK)
+    return net, cost, jnp.asarray(split.x), jnp.asarray(split.y), method, math.ceil(len(split) / blocks)
 
 
 @eqx.filter_jit

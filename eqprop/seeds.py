@@ -1,8 +1,9 @@
 """Several seeds of one training, on the cores of the machine."""
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from .energy import Energy
 from .estimators import Estimator
 from .progress import Display, Report
 from .runs import Run
-from .training import PLAIN, Devices, Fit, on_device, train
+from .training import PLAIN, Devices, Fit, calls_lapack, on_device, train
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,16 @@ def fit_seeds(
     every: float = 60.0,
     devices: Devices | None = None,
 ) -> Fits:
-    """Trains a network `init(key)` for each seed, on as many threads as there are cores: a small batch keeps one core busy.
+    """Trains a network `init(key)` for each seed, as many at a time as there are cores: a small batch keeps one core busy.
 
     Seed s does what this does alone, number for number:
 
         init_key, key = jax.random.split(jax.random.key(s))
         fit(init(init_key), cost, data, estimator, key=key, ...)
 
-    The compiled steps are shared. Arguments as for `fit`, but for `checkpoint`: a folder, with a file `seed-s.npz` for each.
-    With `devices` the seeds train one after another.
+    The compiled steps are shared. Arguments as for `fit`, but for `checkpoint`: a folder, with a file `seed-s.npz` for each. Seeds
+    train one after another on `devices`, and where a step calls LAPACK (`Newton`, `GradientFlow` with an implicit solver, `Implicit`):
+    jaxlib can hang where two threads do.
 
     **Raises** what `fit` raises, the message led by the seed, after the other seeds have been stopped; and `ValueError` for seeds that
     are none or not all different.
@@ -83,23 +85,30 @@ def fit_seeds(
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"`seeds` must be at least one, and all different, but are {tuple(seeds)}")
     data = on_device(data)
+    runs, files = {}, {}
+    for seed in seeds:
+        init_key, key = jax.random.split(jax.random.key(seed))
+        runs[seed] = Run(init(init_key), cost, data, estimator, rates, epochs, key, batch, decay, transform, training.CHUNK)
+        files[seed] = None if checkpoint is None else Path(checkpoint) / f"seed-{seed}.npz"
     failed = threading.Event()
-    wide, device = jax.enable_x64.value, jax.default_device.value  # of this thread, where a context manager set them
+    wide, device = jax.enable_x64.value, jax.default_device.value  # of this thread, where a context manager may have set them
 
     def one(seed: int, report: Report) -> Fit:
         def report_or_stop(epochs: float, seen: str) -> None:
             if failed.is_set():
                 raise _StoppedError
             report(epochs, seen)
+            turns.offer(seed, epochs)
 
-        with jax.enable_x64(wide), jax.default_device(device):
-            init_key, key = jax.random.split(jax.random.key(seed))
-            run = Run(init(init_key), cost, data, estimator, rates, epochs, key, batch, decay, transform, training.CHUNK)
-            file = None if checkpoint is None else Path(checkpoint) / f"seed-{seed}.npz"
-            return train(run, report_or_stop, checkpoint=file, every=every, devices=devices)
+        with jax.enable_x64(wide), jax.default_device(device), turns.taken_by(seed):
+            return train(runs[seed], report_or_stop, checkpoint=files[seed], every=every, devices=devices)
 
     labels = {seed: f"{name}, seed {seed}" for seed in seeds}
-    with Display(console, list(labels.values()), epochs) as display, ThreadPoolExecutor(1 if devices else _cores()) as pool:
+    threads = min(_cores(), len(seeds))
+    if threads > 1 and (devices is not None or calls_lapack(runs[seeds[0]])):
+        threads = 1
+    turns = _Turns(threads)
+    with Display(console, list(labels.values()), epochs) as display, ThreadPoolExecutor(len(seeds)) as pool:
         futures = {pool.submit(one, seed, display.reporter(label)): seed for seed, label in labels.items()}
         try:
             for future in as_completed(futures):
@@ -108,6 +117,40 @@ def fit_seeds(
             failed.set()  # to no effect where all have finished
             pool.shutdown(cancel_futures=True)
     return Fits(tuple(seeds), tuple(future.result() for future in futures))
+
+
+class _Turns:
+    """Which of several threads run, at most `most` at a time: of those that wait the least advanced first, so that all end together."""
+
+    def __init__(self, most: int):
+        self._free, self._waiting, self._changed = most, {}, threading.Condition()
+
+    @contextlib.contextmanager
+    def taken_by(self, seed: int) -> Iterator[None]:
+        """A turn from here on, but for `offer`."""
+        self._take(seed, 0.0)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def offer(self, seed: int, advanced: float) -> None:
+        """Gives the turn to a thread that waits and is less advanced, if there is one, and waits for the next."""
+        self._leave()
+        self._take(seed, advanced)
+
+    def _take(self, seed: int, advanced: float) -> None:
+        with self._changed:
+            self._waiting[seed] = advanced
+            self._changed.wait_for(lambda: self._free and advanced <= min(self._waiting.values()))
+            del self._waiting[seed]
+            self._free -= 1
+            self._changed.notify_all()
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
 
 
 def _result(future, seed: int) -> Fit:

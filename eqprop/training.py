@@ -21,7 +21,7 @@ from .diagnosis import all_finite, failure, look
 from .energy import Energy
 from .equilibrium import NotSettledError
 from .estimators import Estimator, require_convex
-from .evaluation import evaluate
+from .evaluation import evaluate, lower_evaluation
 from .patterns import by_pattern, paths
 from .progress import Display, Report
 from .relaxation import settle
@@ -139,22 +139,28 @@ class _Steps:
     def rest_of_epoch(self, state: State) -> Iterator[None]:
         """Takes the steps that `state` has still to take in its epoch, and pauses after each chunk of them."""
         run = self._run
+        if state.step == 0:
+            first = run.order(state.epoch)[0]
+            _check_nudge(run.estimator, eqx.combine(state.params, self.fixed), run.cost, self._xs[first], self._ys[first])
+        for arguments in self.chunks(state):
+            (params, moments), seen = _train(*arguments)
+            loss, right, settled, finite = map(np.asarray, seen)
+            if not (finite and settled.all() and np.isfinite(loss).all()):
+                _, closer = _train(*arguments, closely=True)
+                raise failure(closer, run.estimator, paths(state.params), state.epoch * run.steps + state.step)
+            state.advance(params, moments, loss, right)
+            yield
+
+    def chunks(self, state: State) -> Iterator[tuple]:
+        """The arguments of `_train` for each chunk of steps, made when it is asked for."""
+        run = self._run
         rates = jax.tree.map(lambda rate: jnp.asarray(float(rate * run.decay**state.epoch)), self._rates)
         order, draws = run.order(state.epoch), run.draws(state.epoch)
-        if state.step == 0:
-            net = eqx.combine(state.params, self.fixed)
-            _check_nudge(run.estimator, net, run.cost, self._xs[order[0]], self._ys[order[0]])
+        settings = (self.fixed, rates, self._bounds, run.estimator, run.cost, run.transform, self._xs, self._ys)
         for at in range(state.step, run.steps, run.chunk):
             chosen = order[at : at + run.chunk]
             numbers = np.arange(at, at + len(chosen), dtype=np.int32)
-            settings = (self.fixed, rates, self._bounds, run.estimator, run.cost, run.transform, self._xs, self._ys)
-            (params, moments), seen = _train(state.params, state.moments, *settings, chosen, numbers, draws, self._shares)
-            loss, right, settled, finite = map(np.asarray, seen)
-            if not (finite and settled.all() and np.isfinite(loss).all()):
-                _, closer = _train(state.params, state.moments, *settings, chosen, numbers, draws, self._shares, closely=True)
-                raise failure(closer, run.estimator, paths(state.params), state.epoch * run.steps + at)
-            state.advance(params, moments, loss, right)
-            yield
+            yield (state.params, state.moments, *settings, chosen, numbers, draws, self._shares)
 
     def everywhere(self, tree: Any) -> Any:
         """The arrays of `tree` on all the devices, where devices were given."""
@@ -211,6 +217,17 @@ def _train(
     keys = jax.vmap(lambda number: jax.random.fold_in(draws, number))(numbers)
     following, seen = jax.lax.scan(step, (params, moments), (order, keys))
     return following, (seen if closely else (*seen, jnp.stack(all_finite(following[0])).all()))  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def calls_lapack(run: Run) -> bool:
+    """Whether the compiled steps of a run, or its evaluation, call LAPACK or an FFT on the CPU; they are traced, and not run.
+
+    Inside such a call a thread of XLA's pool waits for others of the same pool (jaxlib 0.10). Two programs that do so at the same time
+    can wait for each other for ever.
+    """
+    chunk = next(_Steps(run, None).chunks(State.begin(run)))
+    programs = _train.lower(*chunk), lower_evaluation(run.net, run.cost, run.data.test)
+    return any("lapack_" in text or "stablehlo.fft" in text for text in (program.as_text() for program in programs))
 
 
 def _check_nudge(estimator: Estimator, net: Energy, cost: Cost, xs: Array, ys: Array) -> None:

@@ -43,7 +43,7 @@ SETTINGS = {
     "cost": COST,
     "data": DATA,
     "estimator": ep.EqProp.one_sided(0.1, ep.Sweeps(n=6)),
-    "rates": {"conductances*": 0.02},
+    "rates": {"conductances*": 0.3},
     "epochs": 3,
     "key": jax.random.key(0),
     "batch": 4,
@@ -98,6 +98,7 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(reports, tmp_path):
     file = tmp_path / "run.npz"
     _, before = stop_after(reports, file)
     assert before[-1] == (0.4, 0.8, 1.0, 1.0, 1.4, 1.8, 2.0, 2.0, 2.4, 2.8, 3.0, 3.0)[reports - 1]
+    assert undisturbed().epoch == 0  # the best epoch's network, too, comes back
     result, after = stop_after(0, file)
     assert len(after) == 12 - reports  # it did not start again
     assert equal(result, undisturbed())
@@ -258,7 +259,7 @@ def test_the_file_is_a_plain_npz(whole):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rates": {"conductances*": 0.03}}, r"`rates.conductances\*` is 0.03, and was 0.02"),
+        ({"rates": {"conductances*": 0.2}}, r"`rates.conductances\*` is 0.2, and was 0.3"),
         ({"epochs": 4}, "`epochs` is 4, and was 3"),
         ({"batch": 5}, "`batch` is 5, and was 4"),
         ({"decay": 0.8}, "`decay` is 0.8, and was 0.9"),

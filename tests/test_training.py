@@ -1,5 +1,6 @@
 """Training learns, keeps its rules, and stops at what is wrong."""
 
+import contextlib
 import dataclasses
 import io
 import threading
@@ -221,12 +222,12 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
             r"nudged phase 1 \(nudge = 0.1\) is not finite at training step 0$",
         ),
         (
-            {"net": Rooted(jnp.zeros(())), "rates": {"a": 1.0}, "estimator": ONE_SIDED},
+            {"net": Rooted(jnp.zeros(())), "rates": {"a": 1.0}, "estimator": ONE_SIDED, "batch": 40},
             ep.TrainingError,
             "the gradient of a is not finite at training step 0$",
         ),
         (
-            {"net": Rooted(jnp.zeros(())), "rates": {"a": -1.0}, "estimator": ONE_SIDED},
+            {"net": Rooted(jnp.zeros(())), "rates": {"a": -1.0}, "estimator": ONE_SIDED, "batch": 40},
             ep.TrainingError,
             "the gradient of a is not finite at training step 0$",
         ),
@@ -397,6 +398,36 @@ def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
     else:
         with pytest.raises(threading.BrokenBarrierError):
             ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), **SEEDS)
+
+
+@pytest.mark.parametrize(("estimator", "threads"), [(ESTIMATOR, 2), (ep.EqProp.one_sided(BETA, ep.Newton()), 1)])
+def test_seeds_that_call_lapack_take_turns(estimator, threads, monkeypatch):
+    """As jaxlib can hang where two programs call it at a time."""
+    asked, pool = [], eqprop.seeds.ThreadPoolExecutor
+    monkeypatch.setattr(eqprop.seeds, "ThreadPoolExecutor", lambda workers: asked.append(workers) or pool(workers))
+    monkeypatch.setattr(eqprop.seeds, "_cores", lambda: 2)
+    monkeypatch.setattr(eqprop.seeds, "train", lambda *args, **settings: None)
+    ep.fit_seeds(random_net, COST, DATA, estimator, **SEEDS)
+    assert asked == [threads]
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_seeds_check_their_nudge_one_at_a_time(locked, monkeypatch):
+    """The check calls LAPACK. Each waits for the other within it: in vain, but without the lock, the control."""
+    met, meeting = [], threading.Barrier(2)
+
+    def meet(*args):
+        try:
+            met.append(meeting.wait(0.3 if locked else 60))
+        except threading.BrokenBarrierError:
+            meeting.reset()
+
+    monkeypatch.setattr(eqprop.training, "require_convex", meet)
+    monkeypatch.setattr(eqprop.seeds, "_cores", lambda: 2)
+    if not locked:
+        monkeypatch.setattr(eqprop.training, "_ALONE", contextlib.nullcontext())
+    ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), rates={}, epochs=1)
+    assert bool(met) != locked
 
 
 def test_a_seed_that_fails_is_named_and_stops_the_others():
