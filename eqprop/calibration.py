@@ -42,7 +42,7 @@ def gradient_error(
     """
     xs, ys = jnp.asarray(xs), jnp.asarray(ys)
     first = default_method(energy, xs[0]) if estimator.method is None else estimator.method
-    settled = dataclasses.replace(estimator, method=Then(first, Newton(tolerance=None, max_steps=1)))
+    settled = dataclasses.replace(estimator, method=Then(first=first, second=Newton(tolerance=None, max_steps=1)))
     gradient = _gradient(estimator, energy, cost, xs, ys, key)
     better = _gradient(settled, energy, cost, xs, ys, key)
     weaker = _gradient(settled.scaled(0.5), energy, cost, xs, ys, key)
@@ -112,7 +112,7 @@ def calibrate(energy: Energy, cost: Cost, xs: Array, ys: Array, *, error: float 
     sweeps = None
     if blocks:
         counts = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64]
-        sweeps = _first(tried["sweeps"], counts, lambda n: off(Sweeps(jnp.asarray(n)), beta), allowed)
+        sweeps = _first(tried["sweeps"], counts, lambda n: off(Sweeps(n=jnp.asarray(n)), beta), allowed)
     notes = [] if blocks else ["nodes inside one leaf of the state interact: `Sweeps` and `BlockNewton` do not apply without `blocks`"]
     notes += [
         f"the energy writes an array of shape {shape} that depends on the state for every example of a batch; "
@@ -122,14 +122,14 @@ def calibrate(energy: Energy, cost: Cost, xs: Array, ys: Array, *, error: float 
     return Calibration(beta, tolerances[-1] if tolerance is None else tolerance, sweeps, bound, tried, tuple(notes))
 
 
-def _tight(method: BlockNewton | Then) -> BlockNewton | Then:
+def _tight(method: BlockNewton | Newton | Then) -> Any:
     return _loose(method, jnp.asarray(1e-13))
 
 
-def _loose(method: BlockNewton | Then, tolerance: Array) -> Any:
+def _loose(method: BlockNewton | Newton | Then, tolerance: Array) -> Any:
     """The default method with another tolerance, an array, so that several share what was compiled."""
     if isinstance(method, Then):
-        return Then(method.first, Newton(tolerance=tolerance))
+        return Then(first=method.first, second=Newton(tolerance=tolerance))
     return BlockNewton(tolerance=tolerance)
 
 

@@ -26,7 +26,7 @@ class BlockNewton(Method):
     not given. Raises `ValueError` where nodes inside a block interact.
     """
 
-    tolerance: float | None = 1e-10
+    tolerance: float | Array | None = 1e-10
     sweeps: int = 500
     inner: int = 8
     blocks: tuple[int, ...] | None = eqx.field(static=True, default=None)
@@ -74,7 +74,7 @@ class BlockNewton(Method):
             def slope_and_curvature(leaf, index=index):
                 return leaf_slope(energy, x, [*leaves[:index], leaf, *leaves[index + 1 :]], treedef, index, jnp.ones_like(leaf))
 
-            leaves[index], first = self._minimise(slope_and_curvature, leaves[index], *boxes[index], scales[index])
+            leaves[index], first = self._minimise(slope_and_curvature, leaves[index], boxes[index], scales[index])
             moves.append(first)
         return jax.tree.unflatten(treedef, leaves), jax.tree.unflatten(treedef, moves)
 
@@ -87,16 +87,18 @@ class BlockNewton(Method):
         for block in np.unique(blocks):
             mask = jnp.asarray(blocks == block)
 
-            def slope_and_curvature(nodes, mask=mask, flat=flat):
-                whole = restore(jnp.where(mask, nodes, flat))
+            def slope_and_curvature(nodes, mask=mask, others=flat):
+                whole = restore(jnp.where(mask, nodes, others))
                 slope, curvature = jax.jvp(lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(flat.dtype)),))
                 return jnp.where(mask, ravel_pytree(slope)[0], 0.0), jnp.where(mask, ravel_pytree(curvature)[0], 1.0)
 
-            flat, first = self._minimise(slope_and_curvature, flat, low, high, scale)
+            flat, first = self._minimise(slope_and_curvature, flat, (low, high), scale)
             moves = jnp.where(mask, first, moves)
         return restore(flat), restore(moves)
 
-    def _minimise(self, slope_and_curvature, leaf, low, high, scale):
+    def _minimise(self, slope_and_curvature, leaf, box, scale) -> tuple[Array, Array]:
+        low, high = box
+
         def newton(slope, curvature):
             step = -slope / curvature
             return jnp.where((curvature > 0) & jnp.isfinite(step), step, -jnp.clip(slope, -1.0, 1.0))
@@ -129,7 +131,7 @@ class BlockNewton(Method):
 class Sweeps(Method):
     """Exactly `n` sweeps of `method`, whatever they reach: what the published algorithms do."""
 
-    n: int
+    n: int | Array
     method: BlockNewton = BlockNewton()
     tolerance: None = None
 
@@ -150,7 +152,7 @@ class Newton(Method):
     O(n³) a step for n nodes, if not given.
     """
 
-    tolerance: float | None = 1e-10
+    tolerance: float | Array | None = 1e-10
     max_steps: int = 200
     solver: lx.AbstractLinearSolver | None = None
 
@@ -206,15 +208,14 @@ class Newton(Method):
 
 
 class Then(Method):
-    """`first`, and from where it stops `second`: a flow out of a saddle's reach and then Newton's method, say."""
+    """`first`, and from where it stops `second`, whose tolerance counts: a flow and then Newton's method, say."""
 
     first: Method
     second: Method
+    tolerance: float | Array | None
 
-    @property
-    def tolerance(self) -> float | None:
-        """That of the second."""
-        return self.second.tolerance
+    def __init__(self, first: Method, second: Method):
+        self.first, self.second, self.tolerance = first, second, second.tolerance
 
     def settle(self, energy, x, state, key):
         begun = self.first.settle(energy, x, state, key)

@@ -42,7 +42,7 @@ class GradientFlow(Method):
 
     solver: diffrax.AbstractSolver = diffrax.Kvaerno3()
     controller: diffrax.AbstractStepSizeController = diffrax.PIDController(rtol=1e-6, atol=1e-8)
-    tolerance: float | None = 1e-10
+    tolerance: float | Array | None = 1e-10
     max_steps: int = 10_000
     event: Callable[[Float[Array, ""], State], Array] | None = None
     together: bool = eqx.field(static=True, default=False)
@@ -53,13 +53,13 @@ class GradientFlow(Method):
 
         def settled(t, y, args, **unused):
             inside = y if box is None else jax.tree.map(jnp.clip, y, *box)
-            done = certify(energy, x, Stop(inside, jnp.asarray(0)), self.tolerance or 0.0).settled
+            done = certify(energy, x, Stop(inside, jnp.asarray(0)), 0.0 if self.tolerance is None else self.tolerance).settled
             return done if self.event is None else done | self.event(t, inside)
 
         solution = self.solve(energy, x, state, jnp.inf, diffrax.SaveAt(t1=True), diffrax.Event(settled))
-        end = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
+        end, time = jax.tree.map(lambda leaf: leaf[-1], (solution.ys, solution.ts))
         inside = end if box is None else jax.tree.map(jnp.clip, end, *box)
-        return Stop(inside, solution.stats["num_steps"], solution.ts[-1])
+        return Stop(inside, solution.stats["num_steps"], time)
 
     def solve(
         self, energy: Energy, x: Array, state: State, t1: Any, saveat: diffrax.SaveAt, event: diffrax.Event | None

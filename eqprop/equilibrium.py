@@ -54,7 +54,7 @@ class Method(eqx.Module):
     dtype; `None` asks for no tolerance.
     """
 
-    tolerance: eqx.AbstractVar[float | None]
+    tolerance: eqx.AbstractVar[float | Array | None]
 
     @abc.abstractmethod
     def settle(self, energy: Energy, x: Array, state: State, key: PRNGKeyArray | None) -> Stop:
@@ -89,7 +89,7 @@ def free_hessian(energy: Energy, x: Array, state: State) -> tuple[Float[Array, "
     return hessian, jnp.where(free, slope, 0.0), free
 
 
-def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | None) -> Equilibrium:
+def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | Array | None) -> Equilibrium:
     """The equilibrium at which a method with `tolerance` has stopped."""
     state, residual = stop.state, force(energy, x, stop.state)
     if leaves_are_blocks(energy, x, state):
@@ -105,7 +105,7 @@ def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | None) -> Eq
     return Equilibrium(state, residual, error, settled, stop.steps, stop.time, stop.variance)
 
 
-def excess(energy: Energy, state: State, moves: State, tolerance: float | None) -> Float[Array, ""]:
+def excess(energy: Energy, state: State, moves: State, tolerance: float | Array | None) -> Float[Array, ""]:
     """The largest of `moves`, |changes| of the nodes, in units of what `tolerance` allows at `state`: settled at 1 or less."""
     eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(state))
     allowed = jnp.maximum(0.0 if tolerance is None else tolerance, 256 * eps)

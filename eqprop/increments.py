@@ -106,7 +106,7 @@ class _Walk:
         elif name == "div":
             change = [(deltas[0] - old[0] * deltas[1]) / operands[1].new]
         elif name in ("max", "min"):
-            change = [_extremum(name, *operands, *deltas)]
+            change = [_extremum(name, first, operands[1], deltas[0], deltas[1])]
         elif name in ("reduce_max", "reduce_min"):
             change = [_reduced(first, old[0], bind, equation.params["axes"])]
         elif name == "select_n":

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from . import models
-from .costs import Cost, SquaredError
+from .costs import SquaredError
 from .energy import Energy, energy
 from .estimators import ContrastEstimator, CoupledLearning, EqProp, Holomorphic
 from .estimators.bounds import nudge_bounds
@@ -26,12 +26,12 @@ class Problem:
     """A network with a batch of examples, in the order that estimators take them."""
 
     net: Energy
-    cost: Cost
+    cost: SquaredError
     xs: Array
     ys: Array
 
     @property
-    def batch(self) -> tuple[Energy, Cost, Array, Array]:
+    def batch(self) -> tuple[Energy, SquaredError, Array, Array]:
         """The four of them."""
         return self.net, self.cost, self.xs, self.ys
 

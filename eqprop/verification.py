@@ -99,7 +99,7 @@ def coupled_reference(energy: Energy, cost: SquaredError, xs: Array, ys: Array, 
         nodes = output_nodes(energy, state)
         inverse = np.linalg.inv(np.asarray(free_hessian(energy, x, state)[0]))[np.ix_(nodes, nodes)]
         weighted.append(np.concatenate([np.asarray(cost.targets(y, len(nodes))), np.linalg.inv(inverse).ravel()]))
-    return Implicit(method)(energy, _Weighted(), xs, np.stack(weighted)).grad
+    return Implicit(method)(energy, _Weighted(), xs, jnp.asarray(np.stack(weighted))).grad
 
 
 def verify(report: Callable[[str], Any]) -> bool:

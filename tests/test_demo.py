@@ -13,6 +13,7 @@ import xarray as xr
 import circuits.cli
 import eqprop.cli
 from circuits.bridge.demo import LEAST, MOST, DemoError, require
+from eqprop import problems
 
 ROOT = Path(__file__).parent.parent
 
@@ -94,9 +95,24 @@ def test_bad_input_is_one_line_and_no_file(tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.glob("new/*"))
 
 
-def test_eqprop_verify_prints_its_table(capsys):
-    assert eqprop.cli.main(["verify"]) == 0
-    assert "centred" in capsys.readouterr().out
+def test_eqprop_verify_prints_its_table_and_fails_where_a_row_does(capsys, monkeypatch):
+    one = {"springs": problems.problems()["springs"]}
+    monkeypatch.setattr(problems, "problems", lambda: one)
+    make, order, suits = problems.ORDERS["one-sided"]
+    for stated, status in ((order, 0), (order + 1, 1)):
+        monkeypatch.setattr(problems, "ORDERS", {"one-sided": (make, stated, suits)})
+        assert eqprop.cli.main(["verify"]) == status
+        assert "springs                   one-sided" in capsys.readouterr().out
+
+
+def test_the_code_of_the_page_on_extending_runs(capsys):
+    scope = {}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
+    assert len(blocks) == 6
+    for block in blocks:
+        exec(compile(block, "docs/extending.md", "exec"), scope)
+    assert scope["blocks"] == (0, 1, 0, 1, 0, 1)
+    assert "beta = " in capsys.readouterr().out
 
 
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, simulator):

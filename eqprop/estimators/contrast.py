@@ -35,12 +35,12 @@ class EqProp(ContrastEstimator):
     @classmethod
     def one_sided(cls, beta: float, method: Method | None = None, *, subtract: bool = False) -> "EqProp":
         """[∂E/∂θ(s_β) − ∂E/∂θ(s_0)] / β. Raises `ValueError` for a β that is 0 or not finite."""
-        return cls(Stencil.one_sided("beta", beta), method, subtract)
+        return cls(stencil=Stencil.one_sided("beta", beta), method=method, subtract=subtract)
 
     @classmethod
     def centred(cls, beta: float, method: Method | None = None, *, subtract: bool = False) -> "EqProp":
         """[∂E/∂θ(s_β) − ∂E/∂θ(s_−β)] / 2β (Laborieux et al. 2021). Raises `ValueError` for a β that is 0 or not finite."""
-        return cls(Stencil.centred("beta", beta), method, subtract)
+        return cls(stencil=Stencil.centred("beta", beta), method=method, subtract=subtract)
 
     @classmethod
     def points(cls, beta: float, n: int, method: Method | None = None) -> "EqProp":
@@ -48,12 +48,12 @@ class EqProp(ContrastEstimator):
 
         Raises `ValueError` for a β that is 0 or not finite, and an n that is no even number of 2 or more.
         """
-        return cls(Stencil.points("beta", beta, n), method)
+        return cls(stencil=Stencil.points("beta", beta, n), method=method)
 
     @classmethod
     def random_sign(cls, beta: float, method: Method | None = None) -> "EqProp":
         """`one_sided` with the sign of β drawn for each batch: a bias of O(β²), and a spread of O(β). Needs a `key`."""
-        return cls(Stencil.one_sided("beta", beta), method, random=True)
+        return cls(stencil=Stencil.one_sided("beta", beta), method=method, random=True)
 
     def estimate(self, energy, cost, xs, ys, key=None):
         if self.random:
@@ -108,12 +108,12 @@ class CoupledLearning(ContrastEstimator):
     @classmethod
     def one_sided(cls, eta: float, method: Method | None = None) -> "CoupledLearning":
         """[∂E/∂θ(s_η) − ∂E/∂θ(s_0)] / η. Raises `ValueError` for an η that is 0 or not finite."""
-        return cls(Stencil.one_sided("eta", eta), method)
+        return cls(stencil=Stencil.one_sided("eta", eta), method=method)
 
     @classmethod
     def centred(cls, eta: float, method: Method | None = None) -> "CoupledLearning":
         """[∂E/∂θ(s_η) − ∂E/∂θ(s_−η)] / 2η. Raises `ValueError` for an η that is 0 or not finite."""
-        return cls(Stencil.centred("eta", eta), method)
+        return cls(stencil=Stencil.centred("eta", eta), method=method)
 
     @classmethod
     def contrastive(cls, method: Method | None = None) -> "CoupledLearning":

@@ -45,7 +45,7 @@ class Holomorphic(ContrastEstimator):
         half = np.exp(2j * np.pi * np.arange(n // 2 + 1) / n)
         twice = np.where((np.arange(n // 2 + 1) % (n // 2)) == 0, 1.0, 2.0)
         nudges, weights = radius * half, jnp.asarray(twice / half) / (n * radius)
-        return cls(Stencil(nudges, weights, tuple((k + 1, 0) for k in range(n // 2 + 1)), n), method)
+        return cls(stencil=Stencil(nudges, weights, tuple((k + 1, 0) for k in range(n // 2 + 1)), n), method=method)
 
     def estimate(self, energy, cost, xs, ys, key=None):
         require_analytic(energy, cost, xs[0], ys[0])
