@@ -87,9 +87,11 @@ class BlockNewton(Method):
         for block in np.unique(blocks):
             mask = jnp.asarray(blocks == block)
 
-            def slope_and_curvature(nodes, mask=mask, others=flat):
+            others: Array = flat
+
+            def slope_and_curvature(nodes: Array, mask: Array = mask, others: Array = others) -> tuple[Array, Array]:
                 whole = restore(jnp.where(mask, nodes, others))
-                slope, curvature = jax.jvp(lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(flat.dtype)),))
+                slope, curvature = jax.jvp(lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(nodes.dtype)),))
                 return jnp.where(mask, ravel_pytree(slope)[0], 0.0), jnp.where(mask, ravel_pytree(curvature)[0], 1.0)
 
             flat, first = self._minimise(slope_and_curvature, flat, (low, high), scale)
