@@ -1,5 +1,7 @@
 """Settling without time: block coordinate descent, Newton's method, and their compositions."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -86,16 +88,9 @@ class BlockNewton(Method):
         moves = jnp.zeros_like(flat)
         for block in np.unique(blocks):
             mask = jnp.asarray(blocks == block)
-
-            others: Array = flat
-
-            def slope_and_curvature(nodes: Array, mask: Array = mask, others: Array = others) -> tuple[Array, Array]:
-                whole = restore(jnp.where(mask, nodes, others))
-                slope, curvature = jax.jvp(lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(nodes.dtype)),))
-                return jnp.where(mask, ravel_pytree(slope)[0], 0.0), jnp.where(mask, ravel_pytree(curvature)[0], 1.0)
-
-            flat, first = self._minimise(slope_and_curvature, flat, (low, high), scale)
-            moves = jnp.where(mask, first, moves)
+            block_alone = functools.partial(_masked_slope, energy, x, restore, mask, flat)
+            settled, first = self._minimise(block_alone, flat, (low, high), scale)
+            flat, moves = jnp.where(mask, settled, flat), jnp.where(mask, first, moves)
         return restore(flat), restore(moves)
 
     def _minimise(self, slope_and_curvature, leaf, box, scale) -> tuple[Array, Array]:
@@ -128,6 +123,13 @@ class BlockNewton(Method):
         infinite = jnp.full_like(leaf, jnp.inf)
         carry = jax.lax.while_loop(unsettled, iterate, (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite))
         return carry[1], carry[5]
+
+
+def _masked_slope(energy, x, restore, mask, others, nodes) -> tuple[Array, Array]:
+    """∂E/∂s and its derivative at the nodes of `mask`, the others held; 0 and 1 elsewhere, where nothing then moves."""
+    whole = restore(jnp.where(mask, nodes, others))
+    slope, curvature = jax.jvp(lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(nodes.dtype)),))
+    return jnp.where(mask, ravel_pytree(slope)[0], 0.0), jnp.where(mask, ravel_pytree(curvature)[0], 1.0)
 
 
 class Sweeps(Method):
