@@ -13,12 +13,12 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .blocks import leaves_are_blocks
 from .costs import Cost
-from .descent import BlockNewton, Newton, Sweeps, Then
+from .descent import Newton, Sweeps, Then
 from .energy import Energy
 from .estimators import ContrastEstimator, EqProp, Implicit
 from .estimators.bounds import nudge_bounds
 from .relaxation import default_method, settle
-from .verification import relative_error
+from .verification import relative_error, tightened
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def calibrate(energy: Energy, cost: Cost, xs: Array, ys: Array, *, error: float 
     per example: give a batch of a few. Raises `ValueError` where no nudge reaches `error`, and where the gradient is 0.
     """
     xs, ys = jnp.asarray(xs), jnp.asarray(ys)
-    exact_method = _tight(default_method(energy, xs[0]))
+    exact_method = tightened(default_method(energy, xs[0]), jnp.asarray(1e-13))
     exact = Implicit(exact_method)(energy, cost, xs, ys).grad
     if not any(np.any(leaf) for leaf in jax.tree.leaves(exact)):
         raise ValueError("`xs` and `ys` must give a gradient to compare with, but theirs is 0 for every parameter")
@@ -108,7 +108,7 @@ def calibrate(energy: Energy, cost: Cost, xs: Array, ys: Array, *, error: float 
     allowed = max(error, 2 * tried["beta"][beta])
     blocks = leaves_are_blocks(energy, xs[0], energy.init_state(xs[0]))
     tolerances = [10.0**-k for k in range(1, 13)]
-    tolerance = _first(tried["tolerance"], tolerances, lambda t: off(_loose(exact_method, jnp.asarray(t)), beta), allowed)
+    tolerance = _first(tried["tolerance"], tolerances, lambda t: off(tightened(exact_method, jnp.asarray(t)), beta), allowed)
     sweeps = None
     if blocks:
         counts = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64]
@@ -120,17 +120,6 @@ def calibrate(energy: Energy, cost: Cost, xs: Array, ys: Array, *, error: float 
         for shape in large_intermediates(energy, xs[0])
     ]
     return Calibration(beta, tolerances[-1] if tolerance is None else tolerance, sweeps, bound, tried, tuple(notes))
-
-
-def _tight(method: BlockNewton | Newton | Then) -> Any:
-    return _loose(method, jnp.asarray(1e-13))
-
-
-def _loose(method: BlockNewton | Newton | Then, tolerance: Array) -> Any:
-    """The default method with another tolerance, an array, so that several share what was compiled."""
-    if isinstance(method, Then):
-        return Then(first=method.first, second=Newton(tolerance=tolerance))
-    return BlockNewton(tolerance=tolerance)
 
 
 def _first(tried: dict, values: list, measure: Any, error: float) -> Any:

@@ -41,6 +41,11 @@ class Problem:
         states = eqx.filter_jit(jax.vmap(lambda x: settle(self.net, x).state))(self.xs)
         return 0.5 * float(np.min(nudge_bounds(*self.batch, states)))
 
+    @property
+    def smooth(self) -> bool:
+        """Whether no bound can be met on the way of a strong nudge."""
+        return self.net.bounds(self.xs[0]) is None
+
     @functools.cached_property
     def analytic(self) -> bool:
         """Whether a holomorphic estimate can be had."""
@@ -63,8 +68,8 @@ def _accepts(test: Callable[[], Any]) -> bool:
 ORDERS: dict[str, tuple[Callable[[float], ContrastEstimator], int, Callable[[Problem], bool]]] = {
     "one-sided": (EqProp.one_sided, 1, lambda problem: True),
     "centred": (EqProp.centred, 2, lambda problem: True),
-    "4 points": (lambda beta: EqProp.points(beta, 4), 4, lambda problem: True),
-    "6 points": (lambda beta: EqProp.points(beta, 6), 6, lambda problem: True),
+    "4 points": (lambda beta: EqProp.points(beta, 4), 4, lambda problem: problem.smooth),
+    "6 points": (lambda beta: EqProp.points(beta, 6), 6, lambda problem: problem.smooth),
     "holomorphic, 4 points": (lambda beta: Holomorphic.points(beta, 4), 4, lambda problem: problem.analytic),
     "holomorphic, 6 points": (lambda beta: Holomorphic.points(beta, 6), 6, lambda problem: problem.analytic),
     "coupled, one-sided": (CoupledLearning.one_sided, 1, lambda problem: problem.clampable),

@@ -1,5 +1,6 @@
 """How far one gradient is from another, and at what order the errors of the estimators fall."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from .costs import Cost, SquaredError
+from .descent import BlockNewton, Newton, Then
 from .energy import Energy
 from .equilibrium import Method, free_hessian
 from .estimators import ContrastEstimator, Implicit
 from .phases import output_nodes
-from .relaxation import settle
+from .relaxation import default_method, settle
 
 
 def _flat(gradient: Any) -> np.ndarray:
@@ -56,24 +58,36 @@ def order_of_error(
     """The slope of log(relative error) over log(nudge), and the errors it was fitted to; e.g. 2 for `EqProp.centred`.
 
     `estimator(nudge)` is tried with nudges from `strongest` down by factors of 1.5, and the slope fitted to the first 8 errors within
-    `WINDOW`; NaN where there are fewer than 3. `exact`: the gradient to compare with, that of `Implicit` if not given. Needs float64:
-    raises `RuntimeError` where JAX's x64 mode is off.
+    `WINDOW`; NaN where there are fewer than 3, and then no errors if they fall below the window at once: the estimator is exact. Phases
+    are settled to 1e-13 where the estimator has no method of its own. `exact`: the gradient to compare with, that of `Implicit` if not
+    given. Needs float64: raises `RuntimeError` where JAX's x64 mode is off.
     """
     require_float64("the order of an error")
-    exact = Implicit(estimator(strongest).method)(net, cost, xs, ys).grad if exact is None else exact
+    tight = tightened(default_method(net, jnp.asarray(xs)[0]))
+    exact = Implicit(tight)(net, cost, xs, ys).grad if exact is None else exact
     errors: dict[float, float] = {}
+    off = np.inf
     for step in range(60):
         nudge = strongest * 1.5**-step
-        off = relative_error(_gradient(estimator(nudge), net, cost, jnp.asarray(xs), jnp.asarray(ys)), exact)
+        made = estimator(nudge)
+        made = dataclasses.replace(made, method=tight) if made.method is None else made
+        off = relative_error(_gradient(made, net, cost, jnp.asarray(xs), jnp.asarray(ys)), exact)
         if WINDOW[0] < off < WINDOW[1]:
             errors[nudge] = off
         if len(errors) == 8 or off <= WINDOW[0]:
             break
+    if len(errors) < 3 and off <= WINDOW[0]:
+        errors = {}
     slope = np.polyfit(np.log(list(errors)), np.log(list(errors.values())), 1)[0] if len(errors) >= 3 else np.nan
     return float(slope), errors
 
 
 _gradient = eqx.filter_jit(lambda estimator, *batch: estimator.estimate(*batch).grad)
+
+
+def tightened(method: BlockNewton | Newton | Then, tolerance: float | Array = 1e-13) -> BlockNewton | Then:
+    """A default method with another tolerance; as an array, several share what was compiled."""
+    return Then(method.first, Newton(tolerance=tolerance)) if isinstance(method, Then) else BlockNewton(tolerance=tolerance)
 
 
 class _Weighted(Cost):

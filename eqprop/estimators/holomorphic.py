@@ -34,7 +34,7 @@ class Holomorphic(ContrastEstimator):
 
     stencil: Stencil
     method: Method | None = None
-    tolerance: float = 1e-10
+    tolerance: float = 1e-12
     max_steps: int = 50
 
     @classmethod
