@@ -37,9 +37,9 @@ class Problem:
 
     @functools.cached_property
     def strongest(self) -> float:
-        """Half of the smallest `nudge_bound` at the free states."""
+        """A quarter of the smallest `nudge_bound` at the free states."""
         states = eqx.filter_jit(jax.vmap(lambda x: settle(self.net, x).state))(self.xs)
-        return 0.5 * float(np.min(nudge_bounds(*self.batch, states)))
+        return 0.25 * float(np.min(nudge_bounds(*self.batch, states)))
 
     @property
     def smooth(self) -> bool:

@@ -108,6 +108,7 @@ def coupled_reference(energy: Energy, cost: SquaredError, xs: Array, ys: Array, 
     K = ((∂²E/∂s²)⁻¹_oo)⁻¹ at each example's free state. Dense, O(n³) per example.
     """
     weighted = []
+    method = tightened(default_method(energy, jnp.asarray(xs)[0])) if method is None else method
     for x, y in zip(jnp.asarray(xs), jnp.asarray(ys), strict=True):
         state = settle(energy, x, method).state
         nodes = output_nodes(energy, state)

@@ -1,6 +1,5 @@
 """Training learns, keeps its rules, and stops at what is wrong."""
 
-import contextlib
 import dataclasses
 import io
 import threading
@@ -403,31 +402,12 @@ def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
 @pytest.mark.parametrize(("estimator", "threads"), [(ESTIMATOR, 2), (ep.EqProp.one_sided(BETA, ep.Newton()), 1)])
 def test_seeds_that_call_lapack_take_turns(estimator, threads, monkeypatch):
     """As jaxlib can hang where two programs call it at a time."""
-    asked, pool = [], eqprop.seeds.ThreadPoolExecutor
-    monkeypatch.setattr(eqprop.seeds, "ThreadPoolExecutor", lambda workers: asked.append(workers) or pool(workers))
+    asked, turns = [], eqprop.seeds._Turns
+    monkeypatch.setattr(eqprop.seeds, "_Turns", lambda most: asked.append(most) or turns(most))
     monkeypatch.setattr(eqprop.seeds, "_cores", lambda: 2)
     monkeypatch.setattr(eqprop.seeds, "train", lambda *args, **settings: None)
     ep.fit_seeds(random_net, COST, DATA, estimator, **SEEDS)
     assert asked == [threads]
-
-
-@pytest.mark.parametrize("locked", [True, False])
-def test_seeds_check_their_nudge_one_at_a_time(locked, monkeypatch):
-    """The check calls LAPACK. Each waits for the other within it: in vain, but without the lock, the control."""
-    met, meeting = [], threading.Barrier(2)
-
-    def meet(*args):
-        try:
-            met.append(meeting.wait(0.3 if locked else 60))
-        except threading.BrokenBarrierError:
-            meeting.reset()
-
-    monkeypatch.setattr(eqprop.training, "require_convex", meet)
-    monkeypatch.setattr(eqprop.seeds, "_cores", lambda: 2)
-    if not locked:
-        monkeypatch.setattr(eqprop.training, "_ALONE", contextlib.nullcontext())
-    ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), rates={}, epochs=1)
-    assert bool(met) != locked
 
 
 def test_a_seed_that_fails_is_named_and_stops_the_others():
