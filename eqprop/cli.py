@@ -1,6 +1,7 @@
 """The command `eqprop`."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 
@@ -15,4 +16,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jax.config.update("jax_enable_x64", True)
     from .verification import verify
 
-    return 0 if verify(lambda line: print(line, flush=True)) else 1  # noqa: T201
+    return 0 if verify(lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush()) else 1
