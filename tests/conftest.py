@@ -10,6 +10,14 @@ import eqprop as ep
 
 jax.config.update("jax_enable_x64", True)
 
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled_programs():
+    """Each compiled program holds memory maps, of which a process may have 65,530: without this the suite runs out and XLA crashes."""
+    yield
+    jax.clear_caches()
+
+
 PAIR = circuits.DiodePair(saturation=1e-9, bias=0.1)
 
 
