@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .seeds import Fits
-from .training import Fit
+from .training import Fit, Fits
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in dash besides."""

@@ -19,11 +19,11 @@ import pytest
 from conftest import network
 
 import eqprop as ep
-import eqprop.training
-from eqprop import checkpoints
+import eqprop.training.loop
 from eqprop.data import Data, Split
-from eqprop.fingerprints import differences, fingerprint
-from eqprop.runs import Run
+from eqprop.training import checkpoints
+from eqprop.training.fingerprints import differences, fingerprint
+from eqprop.training.runs import Run
 
 COST = ep.SquaredError(on=0.2)
 CHUNK = 4
@@ -54,7 +54,7 @@ SETTINGS = {
 
 @pytest.fixture(autouse=True)
 def chunk(monkeypatch):
-    monkeypatch.setattr(eqprop.training, "CHUNK", CHUNK)
+    monkeypatch.setattr(eqprop.training.loop, "CHUNK", CHUNK)
 
 
 def fit(**change):
@@ -85,9 +85,9 @@ def stop_after(reports, file, **change):
         if len(seen) == reports:
             raise StopError
 
-    run = Run(**{**SETTINGS, **change, "data": eqprop.training.on_device(DATA)}, chunk=CHUNK)
+    run = Run(**{**SETTINGS, **change, "data": eqprop.training.loop.on_device(DATA)}, chunk=CHUNK)
     try:
-        return eqprop.training.train(run, report, checkpoint=file, every=0, devices=None), seen
+        return eqprop.training.loop.train(run, report, checkpoint=file, every=0, devices=None), seen
     except StopError:
         return None, seen
 
@@ -114,10 +114,10 @@ KILLED = """
 import os, signal, sys
 import jax
 jax.config.update("jax_enable_x64", True)
-import eqprop.training
+import eqprop.training.loop
 from test_checkpoints import CHUNK, fit
 
-eqprop.training.CHUNK = CHUNK
+eqprop.training.loop.CHUNK = CHUNK
 replace, written = os.replace, []
 
 def kill_or_replace(*paths):
@@ -149,8 +149,8 @@ def test_a_killed_process_loses_nothing(tmp_path):
 def test_a_finished_run_returns_at_once(tmp_path, monkeypatch):
     file = tmp_path / "new" / "folder" / "run.npz"
     first = fit(checkpoint=str(file))
-    monkeypatch.setattr(eqprop.training, "_train", None)
-    monkeypatch.setattr(eqprop.training, "evaluate", None)
+    monkeypatch.setattr(eqprop.training.loop, "_train", None)
+    monkeypatch.setattr(eqprop.training.loop, "evaluate", None)
     again = fit(checkpoint=file)
     assert equal(again, first)
     assert again.history["seconds"].tolist() == first.history["seconds"].tolist()
@@ -169,7 +169,7 @@ def test_the_clock_goes_on(tmp_path):
 def test_it_is_written_as_often_as_asked(every, writes, tmp_path, monkeypatch):
     """Before the first step, after each of 9 chunks, and after each of 3 epochs; or at the start and at the end only."""
     written, write = [], checkpoints.write
-    monkeypatch.setattr("eqprop.runs.write", lambda *args: (written.append(args), write(*args)))
+    monkeypatch.setattr("eqprop.training.runs.write", lambda *args: (written.append(args), write(*args)))
     fit(checkpoint=tmp_path / "run.npz", every=every)
     assert len(written) == writes
 
@@ -183,9 +183,9 @@ def test_the_time_between_writes_must_be_one(tmp_path):
 def whole(tmp_path_factory):
     """The bytes of a checkpoint in the middle of an epoch."""
     file = tmp_path_factory.mktemp("whole") / "run.npz"
-    before, eqprop.training.CHUNK = eqprop.training.CHUNK, CHUNK
+    before, eqprop.training.loop.CHUNK = eqprop.training.loop.CHUNK, CHUNK
     stop_after(5, file)
-    eqprop.training.CHUNK = before
+    eqprop.training.loop.CHUNK = before
     return file.read_bytes()
 
 
@@ -294,7 +294,7 @@ def test_a_checkpoint_of_another_run_is_refused(change, message, whole, tmp_path
 
 def test_the_size_of_the_chunks_belongs_to_the_run(whole, tmp_path, monkeypatch):
     (tmp_path / "run.npz").write_bytes(whole)
-    monkeypatch.setattr(eqprop.training, "CHUNK", 5)
+    monkeypatch.setattr(eqprop.training.loop, "CHUNK", 5)
     with pytest.raises(ep.CheckpointError, match="`chunk` is 5, and was 4"):
         fit(checkpoint=tmp_path / "run.npz")
 
@@ -313,7 +313,7 @@ def test_a_failed_write_leaves_the_last_one(whole, tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_written_is_known_at_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(eqprop.training, "_train", None)  # no step is taken
+    monkeypatch.setattr(eqprop.training.loop, "_train", None)  # no step is taken
     (tmp_path / "run.npz.partial").mkdir()
     with pytest.raises(IsADirectoryError):
         fit(checkpoint=tmp_path / "run.npz")

@@ -14,14 +14,14 @@ import jax, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from conftest import network
 import eqprop as ep
-import eqprop.training
 from eqprop.data import Data, Split
-from eqprop.runs import Run
+from eqprop.training import loop
+from eqprop.training.runs import Run
 
 x = np.random.default_rng(0).uniform(-1, 1, (40, 3))
 split = Split(x, (x[:, 0] > x[:, 1]).astype(np.int32))
 data, cost, net = Data(split, split, split), ep.SquaredError(on=0.2), network(device=None, biases=0.0)
-estimator, calls, train = ep.EqProp.one_sided(0.1, ep.BlockNewton()), [], eqprop.training._train
+estimator, calls, train = ep.EqProp.one_sided(0.1, ep.BlockNewton()), [], loop._train
 
 def spy(*args, **kwargs):
     following, seen = train(*args, **kwargs)
@@ -39,7 +39,7 @@ def apart(a, b):
 def program(*args):
     return train.lower(*args).compile().compiled.as_text()
 
-eqprop.training._train = spy
+loop._train = spy
 one = fit()
 (alone, _), *_ = calls
 calls.clear()
@@ -64,11 +64,11 @@ def stop(epochs, seen):
         raise StopError
 
 settings = {"rates": {"conductances*": 0.5}, "batch": 8}
-whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "transform": eqprop.training.PLAIN, "chunk": eqprop.training.CHUNK}
-run = Run(net, cost, eqprop.training.on_device(data), estimator, **settings, **whole)
+whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "transform": loop.PLAIN, "chunk": loop.CHUNK}
+run = Run(net, cost, loop.on_device(data), estimator, **settings, **whole)
 calls.clear()
 try:
-    eqprop.training.train(run, stop, checkpoint=sys.argv[1], every=0, devices=jax.devices())
+    loop.train(run, stop, checkpoint=sys.argv[1], every=0, devices=jax.devices())
 except StopError:
     answer["resumed"] = apart(fit(checkpoint=sys.argv[1]), one)
     answer["epochs"] = len(calls)

@@ -15,8 +15,8 @@ from rich.console import Console
 import eqprop as ep
 import eqprop.evaluation
 import eqprop.plotting
-import eqprop.seeds
-import eqprop.training
+import eqprop.training.loop
+import eqprop.training.seeds
 from eqprop.data import Data, Split
 
 COST = ep.SquaredError(on=0.2)
@@ -103,7 +103,7 @@ def test_one_step_is_the_gradient():
 
 def test_chunks_do_not_show(monkeypatch):
     whole = fit(epochs=2)
-    monkeypatch.setattr(eqprop.training, "CHUNK", 5)
+    monkeypatch.setattr(eqprop.training.loop, "CHUNK", 5)
     pieces = fit(epochs=2)
     for a, b in zip(jax.tree.leaves(whole.net), jax.tree.leaves(pieces.net), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
@@ -245,7 +245,7 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
 )
 def test_what_breaks_in_a_step_is_named(change, error, message, monkeypatch):
     """In chunks of 5 steps, so that it is also found in the middle of a later one."""
-    monkeypatch.setattr(eqprop.training, "CHUNK", 5)
+    monkeypatch.setattr(eqprop.training.loop, "CHUNK", 5)
     with pytest.raises(error, match=message):
         fit(epochs=1, **change)
 
@@ -389,9 +389,9 @@ def test_one_seed_has_no_spread():
 @pytest.mark.parametrize("cores", [2, 1])
 def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
     """Each waits for the other after its first epoch: on one core, the control, that is for ever."""
-    meeting, real = threading.Barrier(2, timeout=60 if cores == 2 else 0.5), eqprop.training.evaluate
-    monkeypatch.setattr(eqprop.seeds, "_cores", lambda: cores)
-    monkeypatch.setattr(eqprop.training, "evaluate", lambda *args: (meeting.wait(), real(*args))[1])
+    meeting, real = threading.Barrier(2, timeout=60 if cores == 2 else 0.5), eqprop.training.loop.evaluate
+    monkeypatch.setattr(eqprop.training.seeds, "_cores", lambda: cores)
+    monkeypatch.setattr(eqprop.training.loop, "evaluate", lambda *args: (meeting.wait(), real(*args))[1])
     if cores == 2:
         assert len(ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), **SEEDS).fits) == 2
     else:
@@ -402,10 +402,10 @@ def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
 @pytest.mark.parametrize(("estimator", "threads"), [(ESTIMATOR, 2), (ep.EqProp.one_sided(BETA, ep.Newton()), 1)])
 def test_seeds_that_call_lapack_take_turns(estimator, threads, monkeypatch):
     """As jaxlib can hang where two programs call it at a time."""
-    asked, turns = [], eqprop.seeds._Turns
-    monkeypatch.setattr(eqprop.seeds, "_Turns", lambda most: asked.append(most) or turns(most))
-    monkeypatch.setattr(eqprop.seeds, "_cores", lambda: 2)
-    monkeypatch.setattr(eqprop.seeds, "train", lambda *args, **settings: None)
+    asked, turns = [], eqprop.training.seeds._Turns
+    monkeypatch.setattr(eqprop.training.seeds, "_Turns", lambda most: asked.append(most) or turns(most))
+    monkeypatch.setattr(eqprop.training.seeds, "_cores", lambda: 2)
+    monkeypatch.setattr(eqprop.training.seeds, "train", lambda *args, **settings: None)
     ep.fit_seeds(random_net, COST, DATA, estimator, **SEEDS)
     assert asked == [threads]
 

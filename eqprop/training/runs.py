@@ -14,12 +14,12 @@ import numpy as np
 import optax
 from jaxtyping import Float, Int, PRNGKeyArray
 
+from ..costs import Cost, require_labels
+from ..data import Data, Split
+from ..energy import Energy
+from ..estimators import Estimator
+from ..evaluation import has_labels
 from .checkpoints import CheckpointError, from_arrays, is_key, read, to_arrays, write
-from .costs import Cost, require_labels
-from .data import Data, Split
-from .energy import Energy
-from .estimators import Estimator
-from .evaluation import has_labels
 from .fingerprints import differences, fingerprint
 
 _DRAWS = 2**31 - 1  # folded into an epoch's key for what the estimator draws; the epoch's key itself draws the order

@@ -15,16 +15,16 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 from rich.console import Console
 
-from .costs import Cost
-from .data import Data, Split
+from ..costs import Cost
+from ..data import Data, Split
+from ..energy import Energy
+from ..equilibrium import NotSettledError
+from ..estimators import Estimator, require_convex
+from ..evaluation import evaluate, lower_evaluation
+from ..relaxation import settle
 from .diagnosis import all_finite, failure, look
-from .energy import Energy
-from .equilibrium import NotSettledError
-from .estimators import Estimator, require_convex
-from .evaluation import evaluate, lower_evaluation
 from .patterns import by_pattern, paths
 from .progress import Display, Report
-from .relaxation import settle
 from .runs import Keeper, Run, State
 
 CHUNK = 500  # training steps that run as one compiled scan between two looks of the host

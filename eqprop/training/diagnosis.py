@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .equilibrium import Equilibrium, NotSettledError
-from .estimators import ContrastEstimator, Estimate, Estimator
+from ..equilibrium import Equilibrium, NotSettledError
+from ..estimators import ContrastEstimator, Estimate, Estimator
 
 
 class TrainingError(RuntimeError):

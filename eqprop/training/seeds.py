@@ -14,14 +14,14 @@ import optax
 from jaxtyping import Float, PRNGKeyArray
 from rich.console import Console
 
-from . import training
-from .costs import Cost
-from .data import Data
-from .energy import Energy
-from .estimators import Estimator
+from ..costs import Cost
+from ..data import Data
+from ..energy import Energy
+from ..estimators import Estimator
+from . import loop
+from .loop import PLAIN, Devices, Fit, calls_lapack, on_device, train
 from .progress import Display, Report
 from .runs import Run
-from .training import PLAIN, Devices, Fit, calls_lapack, on_device, train
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def fit_seeds(
     runs, files = {}, {}
     for seed in seeds:
         init_key, key = jax.random.split(jax.random.key(seed))
-        runs[seed] = Run(init(init_key), cost, data, estimator, rates, epochs, key, batch, decay, transform, training.CHUNK)
+        runs[seed] = Run(init(init_key), cost, data, estimator, rates, epochs, key, batch, decay, transform, loop.CHUNK)
         files[seed] = None if checkpoint is None else Path(checkpoint) / f"seed-{seed}.npz"
     failed = threading.Event()
     wide, device = jax.enable_x64.value, jax.default_device.value  # of this thread, where a context manager may have set them
