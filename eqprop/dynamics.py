@@ -13,12 +13,30 @@ from jaxtyping import Array, Float
 from .energy import Energy, State
 from .equilibrium import Method, Stop, certify, for_every_node, force, slope_at
 
+AT_BOUND = 1e-13
+"""How near a bound a node counts as at it, in units of `Energy.scale`; at least the rounding of the state's dtype."""
+
 
 def flow(energy: Energy, x: Array, state: State) -> State:
-    """ds/dt of τ ds/dt = P(−∂E/∂s), taken at the state clipped to its bounds; P removes what a bound holds back. Per second."""
+    """ds/dt of τ ds/dt = P(−∂E/∂s), taken at the state held to its bounds; P removes what a bound holds back. Per second."""
+    return jax.tree.map(lambda g, tau: -g / tau, force(energy, x, _inside(energy, x, state)), _time_constants(energy, x, state))
+
+
+def _inside(energy: Energy, x: Array, state: State) -> State:
+    """`state` with every node that is beyond a bound, or within `AT_BOUND` of it, at the bound.
+
+    Where rounding has put a node just off the bound that holds it, the flow would jump between there and the bound, and the equation
+    of an implicit step has no solution.
+    """
     box = energy.bounds(x)
-    inside = state if box is None else jax.tree.map(jnp.clip, state, *box)
-    return jax.tree.map(lambda g, tau: -g / tau, force(energy, x, inside), _time_constants(energy, x, state))
+    if box is None:
+        return state
+
+    def one(s, low, high, size):
+        near = max(AT_BOUND, float(jnp.finfo(s.dtype).eps)) * size
+        return jnp.where(s <= low + near, low, jnp.where(s >= high - near, high, s))
+
+    return jax.tree.map(one, state, *box, for_every_node(energy.scale(state), state))
 
 
 def _time_constants(energy: Energy, x: Array, state: State) -> State:
@@ -49,17 +67,15 @@ class GradientFlow(Method):
 
     def settle(self, energy, x, state, key):
         del key
-        box = energy.bounds(x)
 
         def settled(t, y, args, **unused):
-            inside = y if box is None else jax.tree.map(jnp.clip, y, *box)
+            inside = _inside(energy, x, y)
             done = certify(energy, x, Stop(inside, jnp.asarray(0)), 0.0 if self.tolerance is None else self.tolerance).settled
             return done if self.event is None else done | self.event(t, inside)
 
         solution = self.solve(energy, x, state, jnp.inf, diffrax.SaveAt(t1=True), diffrax.Event(settled))
         end, time = jax.tree.map(lambda leaf: leaf[-1], (solution.ys, solution.ts))
-        inside = end if box is None else jax.tree.map(jnp.clip, end, *box)
-        return Stop(inside, solution.stats["num_steps"], time)
+        return Stop(_inside(energy, x, end), solution.stats["num_steps"], time)
 
     def solve(
         self, energy: Energy, x: Array, state: State, t1: Any, saveat: diffrax.SaveAt, event: diffrax.Event | None

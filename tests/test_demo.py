@@ -96,13 +96,16 @@ def test_bad_input_is_one_line_and_no_file(tmp_path, capsys, monkeypatch):
 
 
 def test_eqprop_verify_prints_its_table_and_fails_where_a_row_does(capsys, monkeypatch):
-    one = {"springs": problems.problems()["springs"]}
+    one = {"Hopfield, tanh": problems.problems()["Hopfield, tanh"]}
     monkeypatch.setattr(problems, "problems", lambda: one)
     make, order, suits = problems.ORDERS["one-sided"]
-    for stated, status in ((order, 0), (order + 1, 1)):
+    for stated, status, verdict in ((order, 0, "pass"), (order + 1, 1, "FAIL")):  # the control: another order than it has
         monkeypatch.setattr(problems, "ORDERS", {"one-sided": (make, stated, suits)})
         assert eqprop.cli.main(["verify"]) == status
-        assert "springs                   one-sided" in capsys.readouterr().out
+        heading, row = capsys.readouterr().out.splitlines()
+        assert heading.split() == ["energy", "estimator", "order", "measured", "verdict"]
+        assert row.startswith("Hopfield, tanh            one-sided")
+        assert row.endswith(verdict)
 
 
 def test_the_code_of_the_page_on_extending_runs(capsys):

@@ -10,12 +10,10 @@ from test_relaxation import DEVICES
 
 import circuits
 import eqprop as ep
-from eqprop import problems
 from eqprop.data import Split
 from eqprop.estimators import bounds
 from eqprop.estimators.base import directional_gradient
 from eqprop.training import paths
-from eqprop.verification import verify
 
 COST = ep.SquaredError()
 TIGHT = ep.BlockNewton(tolerance=1e-14)
@@ -73,20 +71,6 @@ def test_the_error_falls_at_the_order_of_the_formula(estimator, order):
     assert abs(slope - order) < 0.15
     assert len(errors) == 8
     assert 1e-11 < min(errors.values()) < max(errors.values()) < 1e-2
-
-
-def test_verify_prints_a_row_for_each_and_fails_where_one_does(monkeypatch):
-    one = {"a function: quartic": problems.problems()["a function: quartic"]}
-    monkeypatch.setattr(problems, "problems", lambda: one)
-    chosen = {kind: problems.ORDERS[kind] for kind in ("one-sided", "centred")}
-    monkeypatch.setattr(problems, "ORDERS", chosen)
-    rows = []
-    assert verify(rows.append)
-    assert [row.split()[-1] for row in rows] == ["verdict", "pass", "pass"]
-    make, _, suits = chosen["centred"]
-    monkeypatch.setattr(problems, "ORDERS", {"centred": (make, 3, suits)})  # the control: another order than it has
-    assert not verify(rows.append)
-    assert rows[-1].endswith("FAIL")
 
 
 def test_the_gradient_of_a_conductance_is_half_its_squared_voltage():

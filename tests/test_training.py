@@ -275,9 +275,9 @@ def compilations(caplog, call):
 
 def test_nothing_but_a_new_shape_compiles_again(caplog):
     fit(epochs=2)
-    other = Data(toy(5), toy(6))
+    other, estimator = Data(toy(5), toy(6)), ep.EqProp.centred(0.05, ep.Sweeps(n=6))
     changed = {"data": other, "key": jax.random.key(7), "rates": {"conductances.*": 0.3}, "decay": 0.9}
-    assert compilations(caplog, lambda: fit(linear(3), estimator=ep.EqProp.centred(0.05, ep.Sweeps(n=6)), epochs=3, **changed)) == []
+    assert compilations(caplog, lambda: fit(linear(3), estimator=estimator, epochs=3, **changed)) == []
     assert compilations(caplog, lambda: fit(epochs=1, batch=8)).count("jit(_train)") == 1  # the control
 
 
