@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from .devices import Array, Device
-from .elements import GROUND, Element, check_names
-from .units import number
+from .elements import GROUND
+from .expressions import Constant, Operation, Voltage
+from .sources import Behavioural
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Curve(Device):
 
     def elements(self, nodes, loads):
         del loads
-        return [CurveSource(f"{node}d", node, self) for node in nodes]
+        return [curve_source(f"{node}d", node, self) for node in nodes]
 
     def slopes(self) -> np.ndarray:
         """The conductance of every segment, in S."""
@@ -86,37 +87,15 @@ class Curve(Device):
         return volts[:-1], amperes[:-1], slopes, contents[:-1] - at_zero
 
 
-@dataclass(frozen=True)
-class CurveSource(Element):
-    """The current of `curve` from `node` to ground (a SPICE B source).
+def curve_source(name: str, node: str, curve: Curve) -> Behavioural:
+    """The current of `curve` from `node` to ground.
 
     Beyond its points a SPICE `pwl` may go on or stay where it is, so its argument is kept between them and the rest is written out.
     """
-
-    letter = "B"
-    name: str
-    node: str
-    curve: Curve
-
-    def __post_init__(self):
-        check_names(self.name, self.nodes)
-
-    @property
-    def nodes(self):
-        return (self.node, GROUND)
-
-    def current(self, v: Array) -> Array:
-        """The current in A that leaves the node."""
-        return self.curve.current(v)
-
-    def conductance(self, v: Array) -> Array:
-        """di/dv in S."""
-        return self.curve.conductance(v)
-
-    def lines(self):
-        slopes, v = self.curve.slopes(), f"v({self.node})"
-        first, last = number(self.curve.volts[0]), number(self.curve.volts[-1])
-        points = ",".join(f"{number(x)},{number(i)}" for x, i in zip(self.curve.volts, self.curve.amperes, strict=True))
-        inside = f"pwl(min(max({v},{first}),{last}),{points})"
-        below, above = f"{number(slopes[0])}*min({v}-({first}),0)", f"{number(slopes[-1])}*max({v}-({last}),0)"
-        return [f"B{self.name} {' '.join(self.nodes)} i={inside}+{below}+{above}"]
+    slopes, v, zero = curve.slopes(), Voltage(node), Constant(0.0)
+    first, last = Constant(curve.volts[0]), Constant(curve.volts[-1])
+    points = [Constant(value) for point in zip(curve.volts, curve.amperes, strict=True) for value in point]
+    inside = Operation("pwl", (Operation("min", (Operation("max", (v, first)), last)), *points))
+    below = Operation("*", (Constant(float(slopes[0])), Operation("min", (Operation("-", (v, first)), zero))))
+    above = Operation("*", (Constant(float(slopes[-1])), Operation("max", (Operation("-", (v, last)), zero))))
+    return Behavioural(name, node, GROUND, "i", Operation("+", (Operation("+", (inside, below)), above)))

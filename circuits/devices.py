@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from .elements import GROUND, Element, check_name, check_names, check_value
+from .expressions import Constant, Operation, Voltage
+from .sources import Behavioural
 from .units import GMIN, THERMAL_VOLTAGE, number
 
 Array = Any  # a NumPy or a JAX array
@@ -106,39 +108,23 @@ class Diode(Element):
         return [f"D{self.name} {self.anode} {self.cathode} {self.model.name}{area}"]
 
 
-@dataclass(frozen=True)
-class Clamp(Element):
-    """An ideal diode pair at a node: no current between `low` and `high`, a conductance of `siemens` beyond them (a SPICE B source)."""
+def clamp(name: str, node: str, low: float, high: float, siemens: float) -> Behavioural:
+    """An ideal diode pair at a node: no current between `low` and `high`, a conductance of `siemens` beyond them.
 
-    letter = "B"
-    name: str
-    node: str
-    low: float
-    high: float
-    siemens: float
-
-    def __post_init__(self):
-        check_names(self.name, self.nodes)
-        check_value(self, "siemens", positive=True)
-        if not self.low <= self.high:
-            raise ValueError(f"`low` of {self.name} must be at most `high`, but they are {self.low} and {self.high}")
-
-    @property
-    def nodes(self):
-        return (self.node, GROUND)
-
-    def current(self, v: Array) -> Array:
-        """The current in A that leaves the node."""
-        return self.siemens * (np.maximum(v - self.high, 0.0) + np.minimum(v - self.low, 0.0))
-
-    def conductance(self, v: Array) -> Array:
-        """di/dv in S."""
-        return self.siemens * ((v > self.high) | (v < self.low))
-
-    def lines(self):
-        beyond = [f"max(v({self.node})-({number(self.high)}),0)"] if np.isfinite(self.high) else []
-        beyond += [f"min(v({self.node})-({number(self.low)}),0)"] if np.isfinite(self.low) else []
-        return [f"B{self.name} {self.node} {GROUND} i={number(self.siemens)}*({'+'.join(beyond)})"] if beyond else []
+    Raises `ValueError` where `siemens` is not above 0, or `low` above `high`, or neither is finite.
+    """
+    if not (np.isfinite(siemens) and siemens > 0):
+        raise ValueError(f"`siemens` of {name} must be finite and above 0, but is {siemens}")
+    if not low <= high or not np.isfinite([low, high]).any():
+        raise ValueError(f"`low` of {name} must be at most `high`, and one of them finite, but they are {low} and {high}")
+    v, zero = Voltage(node), Constant(0.0)
+    beyond = [
+        Operation(kind, (Operation("-", (v, Constant(bound))), zero))
+        for kind, bound in (("max", high), ("min", low))
+        if np.isfinite(bound)
+    ]
+    current = beyond[0] if len(beyond) == 1 else Operation("+", tuple(beyond))
+    return Behavioural(name, node, GROUND, "i", Operation("*", (Constant(siemens), current)))
 
 
 class Device(abc.ABC):
@@ -174,7 +160,7 @@ def first_half(n: int) -> np.ndarray:
 
 
 class IdealDevice(Device):
-    """Ideal diodes: bounds of the voltage in the model, a `Clamp` in the netlist."""
+    """Ideal diodes: bounds of the voltage in the model, a `clamp` in the netlist."""
 
     @abc.abstractmethod
     def bounds(self, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +179,7 @@ class IdealDevice(Device):
         """A clamp of a billion times the node's other conductances: it gives way by a billionth of what would flow."""
         low, high = self.bounds(len(nodes))
         return [
-            Clamp(f"{node}d", node, float(below), float(above), 1e9 * float(load))
+            clamp(f"{node}d", node, float(below), float(above), 1e9 * float(load))
             for node, below, above, load in zip(nodes, low, high, loads, strict=True)
         ]
 

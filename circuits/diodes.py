@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .devices import Array, Device, Diode, IdealDiodes, IdealPair, Junction, first_half
-from .elements import GROUND, VoltageSource
+from .elements import GROUND
+from .sources import VoltageSource
 from .units import GMIN
 
 

@@ -1,4 +1,4 @@
-"""The linear elements of a netlist. A current is positive when it leaves the element's first node through the element."""
+"""What an element is, and the passive ones. A current is positive when it leaves an element's first node through the element."""
 
 import abc
 import re
@@ -11,8 +11,9 @@ import numpy as np
 from .units import number
 
 GROUND = "0"
-_NODE = re.compile(r"[a-z0-9_]+")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_REST = r"[A-Za-z0-9_.$!:%+\-\[\]]*"
+_NODE = re.compile(r"[A-Za-z0-9_+\-]" + _REST)
+_NAME = re.compile(r"[A-Za-z0-9_]" + _REST)
 
 
 class Element(abc.ABC):
@@ -45,15 +46,15 @@ class TwoTerminal(Element):
 def check_name(name: str) -> None:
     """Raises `ValueError` for a name that SPICE could read as something else."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"`name` must be letters, digits and _ after a letter, but is {name!r}")
+        raise ValueError(f"`name` must be letters, digits and _.$!:%+-[] after a letter, a digit or _, but is {name!r}")
 
 
 def check_names(name: str, nodes: Iterable[str]) -> None:
     """`check_name` for an element and its nodes, which must be lower case besides, as SPICE folds case."""
     check_name(name)
     for node in nodes:
-        if not _NODE.fullmatch(node) or node == "gnd":
-            raise ValueError(f"a node of {name} must be lower-case letters, digits and _, ground being '0', but is {node!r}")
+        if not _NODE.fullmatch(node) or node == "gnd" or node != node.lower():
+            raise ValueError(f"a node of {name} must be lower-case letters, digits and _.$!:%+-[], ground being '0', but is {node!r}")
 
 
 def check_value(element: Element, field: str, *, positive: bool = False) -> None:
@@ -148,64 +149,18 @@ class Capacitor(TwoTerminal):
 
 
 @dataclass(frozen=True)
-class VoltageSource(TwoTerminal):
-    """An ideal source: v_plus − v_minus = `volts`. `ac` is its small-signal amplitude, needed by the source of a noise analysis."""
+class Inductor(TwoTerminal):
+    """An inductance of `henries` > 0 between two nodes."""
 
-    letter = "V"
+    letter = "L"
     name: str
     plus: str
     minus: str
-    volts: float
-    ac: float = 0.0
+    henries: float
 
     def __post_init__(self):
         check_names(self.name, self.nodes)
-        check_value(self, "volts")
-        check_value(self, "ac")
+        check_value(self, "henries", positive=True)
 
     def lines(self):
-        return [f"V{self.name} {self.plus} {self.minus} {number(self.volts)}" + (f" ac {number(self.ac)}" if self.ac else "")]
-
-
-@dataclass(frozen=True)
-class CurrentSource(TwoTerminal):
-    """An ideal source of `amperes` that leave `plus` and enter `minus`. `ac` as for a voltage source."""
-
-    letter = "I"
-    name: str
-    plus: str
-    minus: str
-    amperes: float
-    ac: float = 0.0
-
-    def __post_init__(self):
-        check_names(self.name, self.nodes)
-        check_value(self, "amperes")
-        check_value(self, "ac")
-
-    def lines(self):
-        return [f"I{self.name} {self.plus} {self.minus} {number(self.amperes)}" + (f" ac {number(self.ac)}" if self.ac else "")]
-
-
-@dataclass(frozen=True)
-class Transconductance(Element):
-    """A voltage-controlled current source (SPICE's G): `siemens` · (v_control_plus − v_control_minus) leave `plus`, enter `minus`."""
-
-    letter = "G"
-    name: str
-    plus: str
-    minus: str
-    control_plus: str
-    control_minus: str
-    siemens: float
-
-    def __post_init__(self):
-        check_names(self.name, self.nodes)
-        check_value(self, "siemens")
-
-    @property
-    def nodes(self):
-        return (self.plus, self.minus, self.control_plus, self.control_minus)
-
-    def lines(self):
-        return [f"G{self.name} {' '.join(self.nodes)} {number(self.siemens)}"]
+        return [f"L{self.name} {self.plus} {self.minus} {number(self.henries)}"]

@@ -1,29 +1,46 @@
-"""Kirchhoff's current law at every free node of a netlist, in NumPy: what an answer of a simulator is checked against.
+"""The modified nodal equations of a netlist: what an answer of a simulator is checked against, and what `Nodal` solves.
 
-Voltage sources to ground pin their node; the other nodes are free. With v all node voltages, the currents that leave a free node are
+Voltage sources to ground pin their node. The unknowns z are the voltages of the other nodes and the currents of the branches whose
+current cannot be told from voltages: other voltage sources, controlled ones, inductors. With v all of them and the pinned voltages,
 
-    F(v) = G v + Σ devices i(v_a − v_b) + Σ sources,        J = ∂F/∂v over the free nodes.
+    F(v) = A v + Σ non-linear currents − Σ independent sources = 0,        J = ∂F/∂z,
+
+a row for each unknown: Kirchhoff's current law at a node (A out of the node), the voltage law of a branch (V).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .curves import CurveSource
-from .devices import Clamp, Diode
-from .elements import GROUND, Capacitor, ConductanceMatrix, CurrentSource, Resistor, Transconductance, VoltageSource
+from .devices import Diode
+from .elements import GROUND, Capacitor, ConductanceMatrix, Inductor, Resistor, TwoTerminal
+from .expressions import Current, Voltage, evaluate
+from .lint import fixes_voltage
 from .netlist import Netlist, NetlistError
+from .sources import (
+    Behavioural,
+    CurrentGain,
+    CurrentSource,
+    IndependentSource,
+    Transconductance,
+    Transresistance,
+    VoltageGain,
+    VoltageSource,
+)
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Array = Any  # a NumPy or a JAX array
 Drives = Mapping[str, np.ndarray]
 """Values of sources over samples, by SPICE name (`Vin3p`, `Inorton_h17`): arrays (samples,) in volts or amperes."""
 
 
 def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.ndarray], int]:
     """`drives` as arrays of one length, and that length. Raises `ValueError` for names, lengths and values that do not fit."""
-    sources = {f"V{e.name}" for e in netlist.elements if isinstance(e, VoltageSource)}
-    sources |= {f"I{e.name}" for e in netlist.elements if isinstance(e, CurrentSource)}
+    sources = {e.key for e in netlist.elements if isinstance(e, IndependentSource)}
     arrays = {name: np.atleast_1d(np.asarray(values, float)) for name, values in (drives or {}).items()}
     lengths = {values.shape for values in arrays.values()}
     if len(lengths) > 1 or any(len(shape) != 1 or shape[0] == 0 for shape in lengths):
@@ -37,22 +54,26 @@ def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.nda
 
 
 @dataclass(frozen=True)
-class _Junctions:
-    """All elements of one law: indices of the first and second node, and the law as functions of the voltage between them."""
+class Group:
+    """Non-linear elements of one law, k of them: a term `law(v)` that enters `rows` with `signs`.
 
-    first: np.ndarray
-    second: np.ndarray
-    current: Any
-    conductance: Any
+    `law` takes all voltages and currents (samples, places) and gives the terms (samples, k) and their slopes, each with the places
+    (k,) by whose value it is a derivative.
+    """
+
+    rows: tuple[np.ndarray, ...]
+    signs: tuple[float, ...]
+    law: Callable[[Array], tuple[Array, list[tuple[np.ndarray, Array]]]]
 
 
 @dataclass(frozen=True)
 class Certificate:
     """What speaks for operating points, per sample.
 
-    - `correction`: the largest component of the Newton step J⁻¹F, in V: the distance to the fixed point.
-    - `kcl`: the largest |F| at a node over the sum of the sizes of the currents there.
-    - `stable`: whether J (its symmetric part) is positive definite, so that the point is a minimum and no saddle.
+    - `correction`: the largest voltage in the Newton step J⁻¹F, in V: the distance to the fixed point.
+    - `kcl`: the largest |F| of a row over the sum of the sizes of its terms.
+    - `stable`: whether the circuit stays there with a capacitance at each node: J's symmetric part is positive definite, or, with
+      branches, no perturbation grows.
     """
 
     correction: np.ndarray
@@ -62,151 +83,283 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Equations:
-    """The nodal equations of a netlist. Raises `NetlistError` for a voltage source that is not between a node and ground."""
+    """The modified nodal equations of a netlist.
+
+    `free`: its nodes without a pinning source. `branches`: the elements whose current is an unknown. `pinned`: the other nodes.
+
+    Raises `NetlistError` for two voltage sources from one node to ground, and for a current that is controlled by no source.
+    """
 
     netlist: Netlist
     free: tuple[str, ...] = field(init=False)
+    branches: tuple[str, ...] = field(init=False)
     pinned: tuple[str, ...] = field(init=False)
+    linear: "csr_array" = field(init=False, repr=False)
+    groups: list[Group] = field(init=False, repr=False)
     _places: dict[str, int] = field(init=False, repr=False)
-    _linear: np.ndarray = field(init=False, repr=False)
-    _junctions: list[_Junctions] = field(init=False, repr=False)
+    _pins: dict[str, VoltageSource] = field(init=False, repr=False)
 
     def __post_init__(self):
-        pinned: dict[str, str] = {}
-        for source in self._of(VoltageSource):
-            if (source.plus == GROUND) == (source.minus == GROUND):
-                raise NetlistError(f"voltage source V{source.name} must be between a node and ground, but is between {source.nodes}")
-            node = _pinned_node(source)
-            if node in pinned:
-                raise NetlistError(f"node {node!r} must have one voltage source, but has V{source.name} and V{pinned[node]}")
-            pinned[node] = source.name
-        free = tuple(node for node in self.netlist.nodes if node not in pinned)
-        places = {node: i for i, node in enumerate((*free, *pinned, GROUND))}
-        for name, value in (("free", free), ("pinned", tuple(pinned)), ("_places", places)):
+        sensed = _sensed(self.netlist)
+        pins: dict[str, VoltageSource] = {}
+        branches: list[str] = []
+        for element in self.netlist.elements:
+            if (
+                isinstance(element, VoltageSource)
+                and element.key not in sensed
+                and (element.plus == GROUND) != (element.minus == GROUND)
+            ):
+                node = element.plus if element.minus == GROUND else element.minus
+                if node in pins:
+                    raise NetlistError(f"node {node!r} must have one voltage source, but has {element.key} and {pins[node].key}")
+                pins[node] = element
+            elif fixes_voltage(element):
+                branches.append(element.letter + element.name)
+        if unknown := sorted(sensed - {e.key for e in self._of(VoltageSource)}):
+            raise NetlistError(f"currents must be those of voltage sources of the netlist, but {unknown} are none")
+        free = tuple(node for node in self.netlist.nodes if node not in pins)
+        places = {place: i for i, place in enumerate((*free, *(current_of(b) for b in branches), *pins, GROUND))}
+        for name, value in (
+            ("free", free),
+            ("branches", tuple(branches)),
+            ("pinned", tuple(pins)),
+            ("_places", places),
+            ("_pins", pins),
+        ):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_linear", self._linear_part())
-        object.__setattr__(self, "_junctions", self._junction_part())
+        object.__setattr__(self, "linear", _linear(self))
+        object.__setattr__(self, "groups", [*_junctions(self), *_behavioural(self)])
 
     def _of(self, kind: type) -> list[Any]:
         return [element for element in self.netlist.elements if isinstance(element, kind)]
 
-    def _linear_part(self) -> np.ndarray:
-        """G: the current out of each node per volt of each node, free nodes first, then pinned ones, then ground."""
-        place = self._places
-        g = np.zeros((len(place), len(place)))
-        for matrix in self._of(ConductanceMatrix):
-            rows = np.array([place.get(node, -1) for node in matrix.rows])  # a node without conductances is in no circuit
-            columns = np.array([place.get(node, -1) for node in matrix.columns])
-            np.add.at(g, (rows[:, None], columns[None, :]), -matrix.siemens)
-            np.add.at(g, (columns[:, None], rows[None, :]), -matrix.siemens.T)
-            np.add.at(g, (rows, rows), matrix.siemens.sum(1))
-            np.add.at(g, (columns, columns), matrix.siemens.sum(0))
-        for resistor in self._of(Resistor):
-            a, b = place[resistor.plus], place[resistor.minus]
-            np.add.at(g, ([a, b, a, b], [a, b, b, a]), np.array([1, 1, -1, -1]) * resistor.siemens)
-        for source in self._of(Transconductance):
-            a, b, c, d = (place[node] for node in source.nodes)
-            np.add.at(g, ([a, a, b, b], [c, d, c, d]), np.array([1, -1, -1, 1]) * source.siemens)
-        return g
+    @property
+    def unknowns(self) -> int:
+        """How many unknowns there are: free nodes and branches."""
+        return len(self.free) + len(self.branches)
 
-    def _junction_part(self) -> list[_Junctions]:
-        groups = []
-        for model in self.netlist.junctions:
-            diodes: list[Diode] = [diode for diode in self._of(Diode) if diode.model == model]
-            area = np.array([diode.area for diode in diodes])
-            groups.append(
-                _Junctions(
-                    np.array([self._places[diode.anode] for diode in diodes]),
-                    np.array([self._places[diode.cathode] for diode in diodes]),
-                    lambda v, law=model, area=area: law.current(v, area),
-                    lambda v, law=model, area=area: law.conductance(v, area),
-                )
-            )
-        for clamp in (*self._of(Clamp), *self._of(CurveSource)):
-            first, second = (np.array([self._places[node]]) for node in clamp.nodes)
-            groups.append(_Junctions(first, second, clamp.current, clamp.conductance))
-        return groups
+    @property
+    def size(self) -> int:
+        """How many voltages and currents there are in all: unknowns, pinned nodes, ground."""
+        return len(self._places)
+
+    def find(self, node: str) -> int:
+        """As `place`, and −1 for a node that the netlist does not have."""
+        return self._places.get(node, -1)
+
+    def place(self, name: str) -> int:
+        """The index of a node, or of `current_of` a branch, among all: free nodes, branches, pinned nodes, ground."""
+        return self._places[name]
 
     def pinned_voltages(self, drives: Drives, samples: int) -> dict[str, np.ndarray]:
         """The voltage (samples,) of every pinned node."""
         return {
-            _pinned_node(source): (1.0 if source.minus == GROUND else -1.0) * _driven(f"V{source.name}", source.volts, drives, samples)
-            for source in self._of(VoltageSource)
+            node: (1.0 if source.minus == GROUND else -1.0) * _driven(source, drives, samples) for node, source in self._pins.items()
         }
 
-    def voltages(self, free: np.ndarray, drives: Drives) -> np.ndarray:
-        """All node voltages (samples, nodes) from those of the free nodes: free, pinned, ground."""
-        pinned = self.pinned_voltages(drives, len(free))
-        return np.concatenate([free, *(pinned[node][:, None] for node in self.pinned), np.zeros((len(free), 1))], axis=1)
+    def voltages(self, unknowns: Array, drives: Drives) -> Array:
+        """All voltages and currents (samples, places) from the unknowns: those, the pinned nodes, ground."""
+        xp = unknowns.__array_namespace__()
+        samples = len(unknowns)
+        pinned = self.pinned_voltages(drives, samples)
+        return xp.concatenate([unknowns, *(pinned[node][:, None] for node in self.pinned), xp.zeros((samples, 1))], axis=1)
 
-    def residual(self, free: np.ndarray, drives: Drives) -> tuple[np.ndarray, np.ndarray]:
-        """F, and the sum of the sizes of its terms, at free-node voltages (samples, free nodes); both in A."""
-        v = self.voltages(free, drives)
-        currents, sizes = v @ self._linear.T, np.abs(v) @ np.abs(self._linear).T
-        for group in self._junctions:
-            i = group.current(v[:, group.first] - v[:, group.second])
-            for total, first, second in ((currents, i, -i), (sizes, np.abs(i), np.abs(i))):
-                np.add.at(total.T, group.first, first.T)
-                np.add.at(total.T, group.second, second.T)
+    def sources(self, drives: Drives, samples: int) -> np.ndarray:
+        """What the independent sources push into each row (samples, unknowns): A into nodes, V of branches."""
+        pushed = np.zeros((samples, self.size))
         for source in self._of(CurrentSource):
-            i = _driven(f"I{source.name}", source.amperes, drives, len(free))
-            for node, sign in ((source.plus, 1), (source.minus, -1)):
-                currents[:, self._places[node]] += sign * i
-                sizes[:, self._places[node]] += np.abs(i)
-        n = len(self.free)
-        return currents[:, :n], sizes[:, :n]
+            value = _driven(source, drives, samples)
+            pushed[:, self.place(source.plus)] -= value
+            pushed[:, self.place(source.minus)] += value
+        for source in self._of(VoltageSource):
+            if (place := self._places.get(current_of(source.key))) is not None:
+                pushed[:, place] += _driven(source, drives, samples)
+        return pushed[:, : self.unknowns]
 
-    def jacobian(self, free: np.ndarray, drives: Drives) -> np.ndarray:
-        """J = ∂F/∂v (samples, free nodes, free nodes), in S."""
-        v = self.voltages(free, drives)
-        n = len(self.free)
-        j = np.zeros((len(free), n + 1, n + 1))  # the last row and column take what does not concern two free nodes
-        j[:, :n, :n] = self._linear[:n, :n]
-        for group in self._junctions:
-            g = group.conductance(v[:, group.first] - v[:, group.second])
-            first, second = np.minimum(group.first, n), np.minimum(group.second, n)
-            for row, column, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
-                np.add.at(j.transpose(1, 2, 0), (row, column), sign * g.T)
-        return j[:, :n, :n]
+    def residual(self, unknowns: np.ndarray, drives: Drives) -> tuple[np.ndarray, np.ndarray]:
+        """F, and the sum of the sizes of its terms, at unknowns (samples, unknowns)."""
+        v, pushed = self.voltages(unknowns, drives), self.sources(drives, len(unknowns))
+        n = self.unknowns
+        total, sizes = (self.linear @ v.T).T[:, :n] - pushed, (abs(self.linear) @ np.abs(v).T).T[:, :n] + np.abs(pushed)
+        for group in self.groups:
+            term, _ = group.law(v)
+            for rows, sign in zip(group.rows, group.signs, strict=True):
+                inside = rows < n
+                np.add.at(total.T, rows[inside], sign * np.broadcast_to(term, (len(v), len(rows))).T[inside])
+                np.add.at(sizes.T, rows[inside], np.abs(np.broadcast_to(term, (len(v), len(rows)))).T[inside])
+        return total, sizes
+
+    def slopes(self, v: Array) -> list[tuple[np.ndarray, np.ndarray, Array]]:
+        """The non-linear part of J at all voltages `v`: rows, columns and values (samples, k), where both are unknowns."""
+        found = []
+        for group in self.groups:
+            for places, slope in group.law(v)[1]:
+                for rows, sign in zip(group.rows, group.signs, strict=True):
+                    inside = np.flatnonzero((rows < self.unknowns) & (places < self.unknowns))
+                    value = sign * slope * v.__array_namespace__().ones((len(v), len(rows)))
+                    found.append((rows[inside], places[inside], value[:, inside]))
+        return found
+
+    def jacobian(self, unknowns: np.ndarray, drives: Drives) -> np.ndarray:
+        """J (samples, unknowns, unknowns), dense."""
+        n = self.unknowns
+        j = np.tile(self.linear[:n, :n].toarray(), (len(unknowns), 1, 1))
+        for rows, columns, values in self.slopes(self.voltages(unknowns, drives)):
+            np.add.at(j.transpose(1, 2, 0), (rows, columns), values.T)
+        return j
 
     def capacitances(self) -> np.ndarray:
-        """C, the capacitance matrix of the free nodes, in F."""
-        c = np.zeros((len(self._places), len(self._places)))
+        """C, what multiplies dz/dt: the capacitance matrix of the free nodes in F, and −L in H for inductors."""
+        c = np.zeros((self.size, self.size))
         for capacitor in self._of(Capacitor):
-            a, b = self._places[capacitor.plus], self._places[capacitor.minus]
+            a, b = self.place(capacitor.plus), self.place(capacitor.minus)
             np.add.at(c, ([a, b, a, b], [a, b, b, a]), np.array([1, 1, -1, -1]) * capacitor.farads)
-        return c[: len(self.free), : len(self.free)]
+        for inductor in self._of(Inductor):
+            place = self.place(current_of(f"L{inductor.name}"))
+            c[place, place] = -inductor.henries
+        return c[: self.unknowns, : self.unknowns]
 
-    def certificate(self, free: np.ndarray, drives: Drives) -> Certificate:
-        """The certificate of voltages of the free nodes (samples, free nodes); NaN voltages have NaN and are not stable."""
-        known = np.isfinite(free).all(1)
-        correction, kcl, stable = np.full(len(free), np.nan), np.full(len(free), np.nan), np.zeros(len(free), bool)
-        chosen = {name: np.broadcast_to(values, len(free))[known] for name, values in drives.items()}
-        f, sizes = self.residual(free[known], chosen)
-        j = self.jacobian(free[known], chosen)
+    def certificate(self, unknowns: np.ndarray, drives: Drives) -> Certificate:
+        """The certificate of unknowns (samples, unknowns); NaN voltages have NaN and are not stable."""
+        known = np.atleast_1d(np.isfinite(unknowns).all(axis=1))
+        correction, kcl, stable = np.full(len(known), np.nan), np.full(len(known), np.nan), np.zeros(len(known), bool)
+        chosen = {name: np.broadcast_to(values, len(known))[known] for name, values in drives.items()}
+        f, sizes = self.residual(unknowns[known], chosen)
+        j = self.jacobian(unknowns[known], chosen)
         kcl[known] = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
-        correction[known], stable[known] = _newton_step(f, j)
+        correction[known] = _newton_step(f, j, len(self.free))
+        stable[known] = [np.isfinite(step) and self._is_stable(one) for step, one in zip(correction[known], j, strict=True)]
         return Certificate(correction, kcl, stable)
 
+    def _is_stable(self, j: np.ndarray) -> bool:
+        if not self.branches:
+            return _positive_definite(j)
+        from scipy.linalg import eigvals
 
-def _pinned_node(source: VoltageSource) -> str:
-    return source.plus if source.minus == GROUND else source.minus
+        masses = np.zeros(len(j))
+        masses[: len(self.free)] = 1.0
+        for inductor in self._of(Inductor):
+            masses[self.place(current_of(f"L{inductor.name}"))] = -1.0
+        rates = eigvals(j, np.diag(masses))
+        return bool(np.all(np.real(rates[np.isfinite(rates)]) > 0))
 
 
-def _driven(name: str, value: float, drives: Drives, samples: int) -> np.ndarray:
-    return np.broadcast_to(np.asarray(drives.get(name, value), float), samples)
+def _sensed(netlist: Netlist) -> set[str]:
+    """The names of the sources whose current controls something."""
+    found = {e.source for e in netlist.elements if isinstance(e, CurrentGain | Transresistance)}
+    behavioural = (e for e in netlist.elements if isinstance(e, Behavioural))
+    return found | {control.source for e in behavioural for control in e.controls if isinstance(control, Current)}
 
 
-def _newton_step(f: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest component of J⁻¹F, NaN where J is singular, and whether J is positive definite; per sample."""
+def _linear(equations: Equations) -> "csr_array":
+    """A, with a row and a column for each place; rows of pinned nodes and of ground mean nothing."""
+    from scipy.sparse import coo_array
+
+    place, branches = equations.place, set(equations.branches)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    single: list[tuple[int, int, float]] = []
+
+    def transfer(to: Sequence[str], by: Sequence[str], siemens: float) -> None:
+        """A current of `siemens` times the voltage between the nodes `by`, from the first node of `to` to the second."""
+        for row, sign in zip(to, (1.0, -1.0), strict=True):
+            single.extend((place(row), place(column), sign * other * siemens) for column, other in zip(by, (1.0, -1.0), strict=True))
+
+    for element in equations.netlist.elements:
+        if isinstance(element, ConductanceMatrix):
+            i, j = np.nonzero(element.siemens)  # a node without conductances is in no circuit
+            rows = np.array([equations.find(node) for node in element.rows])[i]
+            columns = np.array([equations.find(node) for node in element.columns])[j]
+            g = element.siemens[i, j]
+            parts += [(rows, rows, g), (columns, columns, g), (rows, columns, -g), (columns, rows, -g)]
+        elif isinstance(element, Resistor):
+            transfer(element.nodes, element.nodes, element.siemens)
+        elif isinstance(element, Transconductance):
+            transfer(element.nodes[:2], element.nodes[2:], element.siemens)
+        elif isinstance(element, CurrentGain):
+            column = place(current_of(element.source))
+            single += [(place(element.plus), column, element.gain), (place(element.minus), column, -element.gain)]
+        if (name := element.letter + element.name) in branches and isinstance(element, TwoTerminal | VoltageGain):
+            row = place(current_of(name))
+            for node, sign in ((element.plus, 1.0), (element.minus, -1.0)):
+                single += [(place(node), row, sign), (row, place(node), sign)]
+            if isinstance(element, VoltageGain):
+                single += [(row, place(element.control_plus), -element.gain), (row, place(element.control_minus), element.gain)]
+            elif isinstance(element, Transresistance):
+                single.append((row, place(current_of(element.source)), -element.ohms))
+    if single:
+        rows, columns, values = zip(*single, strict=True)
+        parts.append((np.array(rows), np.array(columns), np.array(values)))
+    rows, columns, values = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return coo_array((values, (rows, columns)), shape=(equations.size, equations.size)).tocsr()
+
+
+def current_of(branch: str) -> str:
+    """The name among the places of the current of a branch."""
+    return f"i({branch})"
+
+
+def _junctions(equations: Equations) -> list[Group]:
+    """The diodes, those of one model together."""
+    groups = []
+    for model in equations.netlist.junctions:
+        diodes = [e for e in equations.netlist.elements if isinstance(e, Diode) and e.model == model]
+        anodes, cathodes = (
+            np.array([equations.place(node) for node in nodes]) for nodes in zip(*(d.nodes for d in diodes), strict=True)
+        )
+        groups.append(_two_terminal(anodes, cathodes, model, np.array([diode.area for diode in diodes])))
+    return groups
+
+
+def _two_terminal(first: np.ndarray, second: np.ndarray, model: Any, area: np.ndarray) -> Group:
+    def law(v):
+        across = v[:, first] - v[:, second]
+        g = model.conductance(across, area)
+        return model.current(across, area), [(first, g), (second, -g)]
+
+    return Group((first, second), (1.0, -1.0), law)
+
+
+def _behavioural(equations: Equations) -> list[Group]:
+    return [_one_behavioural(equations, e) for e in equations.netlist.elements if isinstance(e, Behavioural)]
+
+
+def _one_behavioural(equations: Equations, element: Behavioural) -> Group:
+    def place(name):
+        return np.array([equations.place(name)])
+
+    def law(v):
+        values = {
+            control: v[:, place(control.plus)] - v[:, place(control.minus)]
+            if isinstance(control, Voltage)
+            else v[:, place(current_of(control.source))]
+            for control in element.controls
+        }
+        value, slopes = evaluate(element.expression, values)
+        found = []
+        for control, slope in slopes.items():
+            if isinstance(control, Voltage):
+                found += [(place(control.plus), slope), (place(control.minus), -slope)]
+            else:
+                found.append((place(current_of(control.source)), slope))
+        return value, found
+
+    if element.output == "v":
+        return Group((place(current_of(f"B{element.name}")),), (-1.0,), law)
+    return Group((place(element.plus), place(element.minus)), (1.0, -1.0), law)
+
+
+def _driven(source: IndependentSource, drives: Drives, samples: int) -> np.ndarray:
+    return np.broadcast_to(np.asarray(drives.get(source.key, source.value), float), samples)
+
+
+def _newton_step(f: np.ndarray, j: np.ndarray, nodes: int) -> np.ndarray:
+    """The largest of the first `nodes` components of J⁻¹F, NaN where J is singular; per sample."""
     try:
-        steps = np.max(np.abs(np.linalg.solve(j, f[..., None])), axis=(1, 2), initial=0.0)
+        return np.max(np.abs(np.linalg.solve(j, f[..., None])[:, :nodes]), axis=(1, 2), initial=0.0)
     except np.linalg.LinAlgError:
         if len(f) == 1:
-            return np.full(1, np.nan), np.zeros(1, bool)
-        parts = [_newton_step(f[i : i + 1], j[i : i + 1]) for i in range(len(f))]  # to say which is singular
-        return np.concatenate([step for step, _ in parts]), np.concatenate([stable for _, stable in parts])
-    return steps, np.array([_positive_definite(one) for one in j], bool)
+            return np.full(1, np.nan)
+        return np.concatenate([_newton_step(f[i : i + 1], j[i : i + 1], nodes) for i in range(len(f))])  # to say which is singular
 
 
 def _positive_definite(j: np.ndarray) -> bool:

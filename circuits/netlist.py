@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from .analyses import Analysis
+from .analyses import Analysis, analysis_lines
 from .devices import Diode, Junction
-from .elements import GROUND, ConductanceMatrix, Element, Resistor, VoltageSource
+from .elements import GROUND, Element
 from .files import write_text
+from .lint import lint
 from .units import ROOM
 
 OPTIONS = "gmin=1e-12 reltol=1e-11 vntol=1e-12 abstol=1e-18"
@@ -23,9 +22,11 @@ class NetlistError(ValueError):
     """A netlist that no simulator should see."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Netlist:
     """`elements` between nodes, ground being "0", and what it is: a `title` and the lines of a `header`.
+
+    Netlists are equal where their decks are: matrices of conductances are then equal to the resistors that they stand for.
 
     **Raises** `NetlistError` for two elements of one SPICE name, two junctions of one name, and text that ngspice would take for a
     command or a continued line: a title or header line with a line break, a backtick, a leading `#` or a trailing backslash.
@@ -34,7 +35,7 @@ class Netlist:
     title: str
     elements: tuple[Element, ...]
     header: tuple[str, ...] = ()
-    analysis: Analysis | None = None
+    analyses: tuple[Analysis, ...] = ()
     options: str = OPTIONS
 
     def __post_init__(self):
@@ -56,8 +57,8 @@ class Netlist:
             raise NetlistError(f"element names must differ, but these stand twice: {twice}")
         if len({junction.name.lower() for junction in self.junctions}) < len(self.junctions):
             raise NetlistError(f"junctions that differ must have different names, but are {[j.name for j in self.junctions]}")
-        if self.analysis is not None:
-            self.require_nodes(self.analysis.nodes)
+        for analysis in self.analyses:
+            self.require_nodes(analysis.nodes)
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:
@@ -79,25 +80,10 @@ class Netlist:
                 raise NetlistError(f"`{argument}` must name nodes of the netlist, but {node!r} is none{hint}")
 
     def check(self) -> None:
-        """Raises `NetlistError` where a node has no path of conducting elements to ground: ngspice would invent its voltage."""
-        parent = {node: node for node in (*self.nodes, GROUND)}
-
-        def root(node):
-            while parent[node] != node:
-                parent[node] = parent[parent[node]]
-                node = parent[node]
-            return node
-
-        for element in self.elements:
-            if isinstance(element, ConductanceMatrix):
-                for i, j in np.argwhere(element.siemens > 0):
-                    parent[root(element.rows[i])] = root(element.columns[j])
-            elif isinstance(element, Resistor | VoltageSource | Diode):
-                first, second = element.nodes
-                parent[root(first)] = root(second)
-        floating = [node for node in self.nodes if root(node) != root(GROUND)]
-        if floating:
-            raise NetlistError(f"every node must have a path to ground, but these float: {floating[:10]}")
+        """Raises `NetlistError` with the serious findings of `lint`, as nodes that float: ngspice would invent their voltage."""
+        serious = [finding.message for finding in lint(self) if finding.serious]
+        if serious:
+            raise NetlistError("; ".join(serious))
 
     def with_elements(self, *elements: Element) -> "Netlist":
         """A copy in which each of `elements` takes the place of the one of its kind and name; `NetlistError` where there is none."""
@@ -117,10 +103,14 @@ class Netlist:
         for element in self.elements:
             lines += element.lines()
         lines += [junction.card() for junction in self.junctions]
-        lines += [f".temp {ROOM - 273.15:g}", f".options {self.options}"]
-        if self.analysis is not None:
-            lines += self.analysis.lines()
+        lines += [f".temp {ROOM - 273.15:g}", f".options {self.options}", *analysis_lines(self.analyses)]
         return "\n".join([*lines, ".end", ""])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Netlist) and self.spice() == other.spice()
+
+    def __hash__(self) -> int:
+        return hash(self.spice())
 
     def __str__(self) -> str:
         return self.spice()

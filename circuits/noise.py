@@ -39,10 +39,9 @@ def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None)
 
 def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray:
     """S: the two-sided density in A²/Hz of the noise currents into the free nodes, at voltages `v` (1, nodes)."""
-    whole = dict(zip((*equations.free, *equations.pinned), equations.voltages(v, drives)[0], strict=False))
-    whole["0"] = 0.0
+    whole = equations.voltages(v, drives)[0]
     place = {node: i for i, node in enumerate(equations.free)}
-    n = len(place)
+    n = equations.unknowns
     s = np.zeros((n + 1, n + 1))
 
     def add(first: Any, second: Any, density: np.ndarray) -> None:
@@ -58,7 +57,9 @@ def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray
             first, second = ([place.get(node, n)] for node in element.nodes)
             add(first, second, np.array([2 * BOLTZMANN * ROOM * element.siemens]))
         elif isinstance(element, Diode):
-            current = element.model.current(whole[element.anode] - whole[element.cathode], element.area)
+            current = element.model.current(
+                whole[equations.place(element.anode)] - whole[equations.place(element.cathode)], element.area
+            )
             first, second = ([place.get(node, n)] for node in element.nodes)
             add(first, second, np.array([CHARGE * abs(current)]))
     return s[:n, :n]

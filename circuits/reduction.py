@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .elements import GROUND, Capacitor, ConductanceMatrix, CurrentSource, Element, Resistor, VoltageSource
+from .elements import GROUND, Capacitor, ConductanceMatrix, Element, Resistor
 from .equations import Drives, Equations, values_of
 from .netlist import Netlist
+from .sources import CurrentSource, IndependentSource, VoltageSource
 
 
 def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dict[str, np.ndarray]]:
@@ -66,7 +67,7 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     for node, siemens in load.items():
         norton.append(Resistor(f"norton_{node}", node, GROUND, siemens))
         norton.append(CurrentSource(f"norton_{node}", node, GROUND, -float(push[node][0])))
-    left = {f"V{e.name}" for e in kept if isinstance(e, VoltageSource)} | {f"I{e.name}" for e in kept if isinstance(e, CurrentSource)}
+    left = {element.key for element in kept if isinstance(element, IndependentSource)}
     fresh = {name: values for name, values in drives.items() if name in left}
     if drives:
         fresh |= {f"Inorton_{node}": -push[node] for node in load}

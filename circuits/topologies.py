@@ -7,8 +7,9 @@ import numpy as np
 
 from .analyses import OperatingPoint
 from .devices import Device
-from .elements import GROUND, Capacitor, ConductanceMatrix, CurrentSource, Element, Transconductance, VoltageSource
+from .elements import GROUND, Capacitor, ConductanceMatrix, Element
 from .netlist import Netlist
+from .sources import CurrentSource, Transconductance, VoltageSource
 from .units import number
 
 
@@ -106,7 +107,7 @@ def layered(
             "Nudge: " + (f"Gnudge_*, {number(nudge.siemens)} S from each output to its target." if nudge is not None else "none."),
             f"Capacitance: {number(capacitance)} F from each hidden and output node to ground.",
         ),
-        OperatingPoint(layers[-1]),
+        (OperatingPoint(layers[-1]),),
     )
 
 

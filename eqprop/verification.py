@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -143,4 +144,5 @@ def verify(report: Callable[[str], Any]) -> bool:
             passed &= good
             measured = f"{'exact':>10}" if np.isinf(slope) else f"{slope:>10.3f}"
             report(f"{name:<26}{kind:<22}{order:>6}{measured}   {'pass' if good else 'FAIL'}")
+        jax.clear_caches()  # a process may hold some 65,000 memory maps, and compiled programs take many
     return passed

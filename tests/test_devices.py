@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import circuits
+from circuits.curves import curve_source
 from circuits.units import THERMAL_VOLTAGE
 
 JUNCTIONS = [circuits.Junction(1e-9), circuits.Junction(3e-12, emission=1.7), circuits.Junction(1e-6, gmin=0.0)]
@@ -175,9 +176,9 @@ def test_another_curve_is_seen(simulator):
 
 
 def test_the_spice_lines_of_a_curve_say_what_is_beyond_its_points():
-    source = circuits.CurveSource("hd", "h", circuits.Curve([-0.5, 0.0, 1.0], [-1e-6, 0.0, 4e-6]))
-    table = "pwl(min(max(v(h),-0.5),1.0),-0.5,-1e-06,0.0,0.0,1.0,4e-06)"
-    assert source.lines() == [f"Bhd h 0 i={table}+2e-06*min(v(h)-(-0.5),0)+4e-06*max(v(h)-(1.0),0)"]
+    source = curve_source("hd", "h", circuits.Curve([-0.5, 0.0, 1.0], [-1e-6, 0.0, 4e-6]))
+    table = "pwl(min(max(v(h),(-0.5)),1.0),(-0.5),(-1e-06),0.0,0.0,1.0,4e-06)"
+    assert source.lines() == [f"Bhd h 0 i=(({table}+(2e-06*min((v(h)-(-0.5)),0.0)))+(4e-06*max((v(h)-1.0),0.0)))"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import circuits
+from circuits.devices import clamp
 from circuits.files import output_folder, write
 
 JUNCTION = circuits.Junction(1e-9)
@@ -24,7 +25,20 @@ JUNCTION = circuits.Junction(1e-9)
         (circuits.Transconductance("a", "0", "o", "t", "o", 1e-5), ["Ga 0 o t o 1e-05"]),
         (circuits.Diode("a", "x", "y", JUNCTION), ["Da x y junction"]),
         (circuits.Diode("a", "x", "y", JUNCTION, area=1.25), ["Da x y junction area=1.25"]),
-        (circuits.Clamp("a", "x", -0.1, 0.2, 1e4), ["Ba x 0 i=10000.0*(max(v(x)-(0.2),0)+min(v(x)-(-0.1),0))"]),
+        (clamp("a", "x", -0.1, 0.2, 1e4), ["Ba x 0 i=(10000.0*(max((v(x)-0.2),0.0)+min((v(x)-(-0.1)),0.0)))"]),
+        (circuits.Inductor("a", "x", "0", 1e-3), ["La x 0 0.001"]),
+        (circuits.VoltageGain("a", "o", "0", "x", "y", 4.0), ["Ea o 0 x y 4.0"]),
+        (circuits.CurrentGain("a", "o", "0", "Vin", 0.25), ["Fa o 0 Vin 0.25"]),
+        (circuits.Transresistance("a", "o", "0", "Vin", 50.0), ["Ha o 0 Vin 50.0"]),
+        (
+            circuits.VoltageSource("a", "x", "0", 0.0, 1.0, circuits.Pulse(0.0, 1.0, 0.0, 1e-9, 1e-9, 1e-6, 2e-6)),
+            ["Va x 0 0.0 ac 1.0 pulse(0.0 1.0 0.0 1e-09 1e-09 1e-06 2e-06)"],
+        ),
+        (circuits.CurrentSource("a", "x", "0", 0.5, waveform=circuits.Sin(0.5, 1.0, 50.0)), ["Ia x 0 0.5 sin(0.5 1.0 50.0 0.0 0.0)"]),
+        (
+            circuits.CurrentSource("a", "x", "0", 0.5, waveform=circuits.Pwl((0.0, 1.0), (0.5, 2.0))),
+            ["Ia x 0 0.5 pwl(0.0 0.5 1.0 2.0)"],
+        ),
     ],
 )
 def test_the_text_of_every_element(element, text):
@@ -36,7 +50,7 @@ def test_the_whole_deck():
         "A diode",
         (circuits.CurrentSource("in", "0", "a", 1e-6), circuits.Diode("one", "a", "0", JUNCTION)),
         ("What it is.",),
-        circuits.OperatingPoint(("a",)),
+        (circuits.OperatingPoint(("a",)),),
     )
     assert str(deck).splitlines() == [
         "A diode",
@@ -69,12 +83,12 @@ def test_text_that_ngspice_would_run_is_refused(text):
             divider(header=(text,))
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\n.control", "1", "#a", "a;b", "a`b`", "ä"])
+@pytest.mark.parametrize("name", ["", "a b", "a\n.control", "-a", "#a", "a;b", "a`b`", "ä"])
 def test_names_that_are_no_names_are_refused(name):
     with pytest.raises(ValueError, match="`name` must be letters, digits and _"):
         circuits.Resistor(name, "a", "0", 1.0)
     with pytest.raises(ValueError, match=r"a node of a must be lower-case"):
-        circuits.Resistor("a", name if name != "1" else "A", "0", 1.0)
+        circuits.Resistor("a", name if name != "-a" else "A", "0", 1.0)
 
 
 @pytest.mark.parametrize("siemens", [0.0, -1e-6, np.nan, np.inf])
@@ -113,7 +127,7 @@ def test_an_unknown_node_is_named_with_the_nearest():
     with pytest.raises(circuits.NetlistError, match="`nodes` must name nodes of the netlist, but 'mdi' is none; did you mean 'mid'"):
         divider().require_nodes(["mid", "mdi"])
     with pytest.raises(circuits.NetlistError, match="'nowhere' is none"):
-        circuits.Netlist("Deck", divider().elements, (), circuits.OperatingPoint(("nowhere",)))
+        circuits.Netlist("Deck", divider().elements, (), (circuits.OperatingPoint(("nowhere",)),))
 
 
 def test_a_replacement_must_replace():
@@ -145,8 +159,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_names_differ_by_their_letter_too():
-    clamp = circuits.Clamp("top", "mid", -1.0, 1.0, 1.0)
-    assert len(divider(clamp, circuits.CurrentSource("top", "mid", "0", 0.0)).elements) == 5
+    assert len(divider(clamp("top", "mid", -1.0, 1.0, 1.0), circuits.CurrentSource("top", "mid", "0", 0.0)).elements) == 5
 
 
 def test_a_file_needs_a_folder(tmp_path):

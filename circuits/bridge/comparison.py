@@ -11,10 +11,10 @@ import xarray as xr
 
 import eqprop as ep
 
-from ..elements import Transconductance
 from ..netlist import Netlist, NetlistError
 from ..reduction import reduce
 from ..simulators import Ngspice, Simulator
+from ..sources import Transconductance
 from .emission import drives, emit, node_names, require_linear_minimum, states, voltages
 
 METHOD = ep.BlockNewton(tolerance=1e-13)

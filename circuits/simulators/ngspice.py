@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from ..analyses import Noise, OperatingPoint, Sweep, Transient
-from ..elements import GROUND, CurrentSource, Element, VoltageSource
+from ..elements import GROUND, Element
 from ..equations import Drives, Equations, values_of
+from ..expressions import Constant, Operation, Voltage
 from ..netlist import Netlist, NetlistError
 from ..results import deviations, operating_points, voltages
+from ..sources import Behavioural, CurrentSource, IndependentSource, VoltageSource
 from .base import SimulationError, Simulator
 from .raw import Plot, RawError, read
 
@@ -30,25 +32,6 @@ _ERROR = re.compile(
 _UNSOLVED = re.compile(r"timestep too small|iteration limit|op failed|solution failed|no convergence|singular matrix", re.IGNORECASE)
 _UNSOLVED_AT = re.compile(rf"v{COUNTER}\s*=\s*(\d+)", re.IGNORECASE)
 _STEPPED = re.compile(r"(gmin|source) stepping", re.I)
-
-
-@dataclass(frozen=True)
-class Driven(Element):
-    """A source whose value is `values[k]` when the sweep's counter is at k volts: a B source with a piecewise-linear function."""
-
-    letter = "B"
-    name: str
-    source: VoltageSource | CurrentSource
-    values: tuple[float, ...]
-
-    @property
-    def nodes(self):
-        return self.source.nodes
-
-    def lines(self):
-        kind = "v" if isinstance(self.source, VoltageSource) else "i"
-        table = ",".join([f"{k},{value!r}" for k, value in enumerate(self.values)])
-        return [f"B{self.name} {' '.join(self.nodes)} {kind}=pwl(v({COUNTER}),{table})"]
 
 
 @dataclass(frozen=True)
@@ -84,38 +67,41 @@ class Ngspice(Simulator):
         equations = Equations(netlist)
         netlist.check()
         arrays, samples = values_of(drives, netlist)
-        answer = np.full((samples, len(equations.free)), np.nan)
+        answer = np.full((samples, equations.unknowns), np.nan)
         stepped = False
         pending = [(0, samples)]
         while pending:
             first, last = pending.pop()
-            points, log = self._points(
-                netlist, equations.free, {name: values[first:last] for name, values in arrays.items()}, last - first
-            )
+            chosen = {name: values[first:last] for name, values in arrays.items()}
+            points, log = self._points(equations, chosen, last - first)
             answer[first : first + len(points)] = points
             stepped |= bool(_STEPPED.search(log))
             pending += _still_to_do(first, last, len(points), log)
         certificate = equations.certificate(answer, arrays)
-        return operating_points(equations.free, answer, certificate, self.tolerance, self._attributes(netlist, stepped=int(stepped)))
+        voltages = answer[:, : len(equations.free)]
+        return operating_points(equations.free, voltages, certificate, self.tolerance, self._attributes(netlist, stepped=int(stepped)))
 
-    def _points(self, netlist: Netlist, nodes: tuple[str, ...], drives: Drives, samples: int) -> tuple[np.ndarray, str]:
+    def _points(self, equations: Equations, drives: Drives, samples: int) -> tuple[np.ndarray, str]:
+        netlist, asked = equations.netlist, (equations.free, equations.branches)
         if COUNTER in netlist.nodes:
             raise NetlistError(f"no node may be called {COUNTER!r}, which counts the samples of a sweep")
         if samples == 1:
-            deck = replace(_at_sample(netlist, drives), analysis=OperatingPoint(nodes))
+            deck = replace(_at_sample(netlist, drives), analyses=(OperatingPoint(*asked),))
         else:
-            counter = VoltageSource(COUNTER, COUNTER, GROUND, 0.0)
-            elements = [
-                Driven(_key(e), e, tuple(drives[_key(e)].tolist()))
-                if isinstance(e, VoltageSource | CurrentSource) and _key(e) in drives
-                else e
-                for e in netlist.elements
-            ]
-            deck = replace(netlist, elements=(counter, *elements), analysis=Sweep(nodes, COUNTER, samples))
+            elements: list[Element] = [VoltageSource(COUNTER, COUNTER, GROUND, 0.0)]
+            for element in netlist.elements:
+                if isinstance(element, IndependentSource) and element.key in drives:
+                    elements += _driven(element, drives[element.key], element.key in equations.branches)
+                else:
+                    elements.append(element)
+            sweep = Sweep(equations.free, f"V{COUNTER}", 0.0, float(samples - 1), 1.0, equations.branches)
+            deck = replace(netlist, elements=tuple(elements), analyses=(sweep,))
+        if not equations.unknowns:
+            return np.empty((samples, 0)), ""
         plots, log = self._run(deck, "", partial=True)
         if not plots:
-            return np.empty((0, len(nodes))), log
-        return _table(plots[0], nodes)[:samples], log
+            return np.empty((0, equations.unknowns)), log
+        return _table(plots[0], *asked)[:samples], log
 
     def transient(self, netlist, *, stop, step, start=None):
         equations = Equations(netlist)
@@ -124,23 +110,23 @@ class Ngspice(Simulator):
         if pinned := sorted(set(start or {}).intersection(equations.pinned)):
             raise NetlistError(f"`start` must name free nodes, but {pinned} have voltage sources")
         analysis = Transient(equations.free, step, stop, tuple((start or {}).items()))
-        netlist = replace(netlist, options=TRANSIENT_OPTIONS, analysis=analysis)
+        netlist = replace(netlist, options=TRANSIENT_OPTIONS, analyses=(analysis,))
         plots, _ = self._run(netlist, "Transient")
         end = float(plots[0].values["time"][-1])
         if end < stop * (1 - 1e-9):
             raise SimulationError(f"{self.command} must simulate {netlist.title!r} to {stop} s, but ended at {end} s")
-        return voltages(equations.free, _table(plots[0], equations.free), plots[0].values["time"], self._attributes(netlist))
+        return voltages(equations.free, _table(plots[0], equations.free, ()), plots[0].values["time"], self._attributes(netlist))
 
     def noise(self, netlist, nodes, *, lowest, highest):
         netlist.check()
         netlist.require_nodes(nodes)
-        source = next((e for e in netlist.elements if isinstance(e, VoltageSource | CurrentSource)), None)
+        source = next((e for e in netlist.elements if isinstance(e, IndependentSource)), None)
         if source is None:
             raise NetlistError(f"{netlist.title!r} must have a source for its noise to be referred to, but has none")
         netlist = netlist.with_elements(replace(source, ac=1.0))
         totals = []
         for node in nodes:
-            plots, _ = self._run(replace(netlist, analysis=Noise((node,), _key(source), lowest, highest)), "Integrated Noise")
+            plots, _ = self._run(replace(netlist, analyses=(Noise((node,), source.key, lowest, highest),)), "Integrated Noise")
             totals += [float(values[0]) for name, values in plots[0].values.items() if "onoise_total" in name]
         if len(totals) != len(nodes) or not np.all(np.isfinite(totals)):
             raise SimulationError(f"{self.command} must give one total for each of {list(nodes)}, but gave {totals}")
@@ -238,27 +224,34 @@ def _version(program: str) -> str:
     return found.group()
 
 
-def _key(source: VoltageSource | CurrentSource) -> str:
-    """The SPICE name by which a source is driven."""
-    return ("V" if isinstance(source, VoltageSource) else "I") + source.name
+def _driven(source: IndependentSource, values: np.ndarray, sensed: bool) -> list[Element]:
+    """A source whose value is `values[k]` when the sweep's counter is at k volts.
+
+    A voltage source of which the current is asked for stays, at 0 V, in series with it.
+    """
+    points = [Constant(number) for point in enumerate(values.tolist()) for number in (float(point[0]), point[1])]
+    expression = Operation("pwl", (Voltage(COUNTER), *points))
+    name, plus = source.key, source.plus
+    if isinstance(source, CurrentSource):
+        return [Behavioural(name, plus, source.minus, "i", expression)]
+    if not sensed:
+        return [Behavioural(name, plus, source.minus, "v", expression)]
+    inner = f"{COUNTER}_{name.lower()}"
+    return [VoltageSource(source.name, plus, inner, 0.0), Behavioural(name, inner, source.minus, "v", expression)]
 
 
 def _at_sample(netlist: Netlist, drives: Drives) -> Netlist:
     """The netlist with its driven sources at the one value that each has."""
-    fresh = []
-    for element in netlist.elements:
-        if isinstance(element, VoltageSource) and _key(element) in drives:
-            fresh.append(replace(element, volts=float(drives[_key(element)][0])))
-        elif isinstance(element, CurrentSource) and _key(element) in drives:
-            fresh.append(replace(element, amperes=float(drives[_key(element)][0])))
-    return netlist.with_elements(*fresh)
+    driven = [e for e in netlist.elements if isinstance(e, IndependentSource) and e.key in drives]
+    return netlist.with_elements(*(replace(e, **{e.unit: float(drives[e.key][0])}) for e in driven))
 
 
-def _table(plot: Plot, nodes: tuple[str, ...]) -> np.ndarray:
-    """The voltages (points, nodes) of just the nodes that were asked for."""
-    found = {name[2:-1]: values for name, values in plot.values.items() if name.startswith("v(") and name != "v(v-sweep)"}
-    if set(found) != set(nodes):
+def _table(plot: Plot, nodes: tuple[str, ...], branches: tuple[str, ...]) -> np.ndarray:
+    """The voltages and currents (points, nodes and branches) of just those that were asked for."""
+    asked = [*(f"v({node})" for node in nodes), *(f"i({branch.lower()})" for branch in branches)]
+    found = {name: values for name, values in plot.values.items() if name[:2] in ("v(", "i(") and name != "v(v-sweep)"}
+    if set(found) != set(asked):
         raise SimulationError(
-            f"ngspice must return the voltages of the netlist's nodes, but returned others: {sorted(set(found) ^ set(nodes))[:10]}"
+            f"ngspice must return the voltages of the netlist's nodes, but returned others: {sorted(set(found) ^ set(asked))[:10]}"
         )
-    return np.stack([found[node] for node in nodes], axis=1)
+    return np.stack([found[name] for name in asked], axis=1)

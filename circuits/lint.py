@@ -1,0 +1,154 @@
+"""What is wrong with a circuit before it is simulated: ngspice would answer some of it with a voltage of its own making."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .devices import Diode
+from .elements import GROUND, ConductanceMatrix, Element, Inductor, Resistor
+from .sources import Behavioural, Transresistance, VoltageGain, VoltageSource
+
+if TYPE_CHECKING:
+    from .netlist import Netlist
+
+IGNORED = {"klu": 42, "sparse": 42}
+"""Options that ngspice takes without a word and ignores below some version."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a circuit: the `rule` it breaks, the `elements` (SPICE names) it is about, and a `message` that names them.
+
+    `serious`: whether no simulation would mean anything.
+    """
+
+    rule: str
+    elements: tuple[str, ...]
+    message: str
+    serious: bool
+
+
+def lint(netlist: "Netlist", version: int | None = None) -> list[Finding]:
+    """The findings about a netlist, those that are serious first.
+
+    - "floating": nodes without a path of conducting elements to ground (serious).
+    - "voltage loop": a voltage source, or what is one at an operating point, across nodes whose voltage others fix (serious).
+    - "seen once": nodes that a single element touches.
+    - "ignored option": options that ngspice of `version`, as 39, takes and ignores.
+
+    Names that stand twice and resistances that are not above 0 are errors when elements and netlists are made, or decks are read.
+    """
+    return [*_floating(netlist), *_loops(netlist), *_seen_once(netlist), *_ignored(netlist, version)]
+
+
+class _Groups:
+    """Disjoint sets of nodes."""
+
+    def __init__(self):
+        self.parent: dict[str, str] = {}
+
+    def root(self, node: str) -> str:
+        parent = self.parent
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    def join(self, one: str, other: str) -> bool:
+        """Whether they were apart."""
+        one, other = self.root(one), self.root(other)
+        self.parent[one] = other
+        return one != other
+
+
+def fixes_voltage(element: Element) -> bool:
+    """Whether an element fixes the voltage between its first two nodes at an operating point."""
+    if isinstance(element, Behavioural):
+        return element.output == "v"
+    return isinstance(element, VoltageSource | VoltageGain | Transresistance | Inductor)
+
+
+def _conducting(netlist: "Netlist") -> Iterator[tuple[str, str]]:
+    for element in netlist.elements:
+        if isinstance(element, ConductanceMatrix):
+            yield from _spanning(element)
+        elif isinstance(element, Resistor | Diode) or fixes_voltage(element):
+            yield element.nodes[0], element.nodes[1]
+
+
+def _spanning(matrix: ConductanceMatrix) -> Iterator[tuple[str, str]]:
+    """Pairs that join the nodes of a matrix as all of its conductances do."""
+    from scipy.sparse import block_array, csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    joined = csr_array(matrix.siemens > 0)
+    _, labels = connected_components(block_array([[None, joined], [joined.T, None]]), directed=False)
+    used = np.concatenate([(matrix.siemens > 0).any(1), (matrix.siemens > 0).any(0)])
+    first: dict[int, str] = {}
+    for node, label, is_used in zip((*matrix.rows, *matrix.columns), labels.tolist(), used, strict=True):
+        if is_used:
+            yield first.setdefault(label, node), node
+
+
+def _floating(netlist: "Netlist") -> list[Finding]:
+    groups = _Groups()
+    for one, other in _conducting(netlist):
+        groups.join(one, other)
+    ground = groups.root(GROUND)
+    lost = {node for node in netlist.nodes if groups.root(node) != ground}
+    if not lost:
+        return []
+    named = tuple(_name(e) for e in netlist.elements if lost.intersection(e.nodes))
+    nodes = [node for node in netlist.nodes if node in lost]
+    return [
+        Finding("floating", named, f"every node must have a path to ground, but these float: {nodes[:10]}, at {_some(named)}", True)
+    ]
+
+
+def _loops(netlist: "Netlist") -> list[Finding]:
+    groups, found = _Groups(), []
+    for element in netlist.elements:
+        if fixes_voltage(element) and not groups.join(element.nodes[0], element.nodes[1]):
+            one, other = element.nodes[:2]
+            message = f"{_name(element)} fixes the voltage between {one!r} and {other!r}, which other sources fix"
+            found.append(Finding("voltage loop", (_name(element),), message, True))
+    return found
+
+
+def _seen_once(netlist: "Netlist") -> list[Finding]:
+    counts: Counter[str] = Counter()
+    for element in netlist.elements:
+        if isinstance(element, ConductanceMatrix):
+            used = element.siemens > 0
+            counts.update(dict(zip(element.rows, used.sum(1).tolist(), strict=True)))
+            counts.update(dict(zip(element.columns, used.sum(0).tolist(), strict=True)))
+        else:
+            counts.update(set(element.nodes))
+    alone = {node for node, count in counts.items() if count == 1 and node != GROUND}
+    return [
+        Finding("seen once", (_name(e),), f"node {node!r} is touched by {_name(e)} alone", False)
+        for e in netlist.elements
+        for node in dict.fromkeys(e.nodes)
+        if node in alone
+    ]
+
+
+def _ignored(netlist: "Netlist", version: int | None) -> list[Finding]:
+    words = {word.split("=")[0].lower() for word in netlist.options.split()}
+    return [
+        Finding("ignored option", (), f"option {word!r} is ignored by ngspice below version {since}", False)
+        for word, since in IGNORED.items()
+        if word in words and version is not None and version < since
+    ]
+
+
+def _name(element: Element) -> str:
+    return element.letter + element.name
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
