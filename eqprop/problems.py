@@ -158,6 +158,6 @@ def _rested(net: models.Resistive) -> models.Resistive:
 
 
 def _biased(net: models.Hopfield) -> models.Hopfield:
-    """With biases that keep hard nodes off their bounds."""
-    random = np.random.default_rng(0)
-    return eqx.tree_at(lambda n: n.biases, net, tuple(jnp.asarray(random.uniform(0.2, 0.6, b.shape), b.dtype) for b in net.biases))
+    """With biases that keep hard outputs off their bounds."""
+    random = np.random.default_rng(3)
+    return eqx.tree_at(lambda n: n.biases, net, tuple(jnp.asarray(random.uniform(0.0, 0.6, b.shape), b.dtype) for b in net.biases))

@@ -110,14 +110,18 @@ class _Weighted(Cost):
 def coupled_reference(energy: Energy, cost: SquaredError, xs: Array, ys: Array, method: Method | None = None) -> Energy:
     """The exact gradient of what `CoupledLearning` descends: ½ (o − t)ᵀK(o − t), K the Schur complement on the outputs held fixed.
 
-    K = ((∂²E/∂s²)⁻¹_oo)⁻¹ at each example's free state. Dense, O(n³) per example.
+    K = ((∂²E/∂s²)⁻¹_oo)⁻¹ at each example's free state. Dense, O(n³) per example. Raises `ValueError` where a bound holds an output:
+    clamping moves it against a force, and what the contrast descends is no such cost.
     """
     weighted = []
     method = tightened(default_method(energy, jnp.asarray(xs)[0])) if method is None else method
     for x, y in zip(jnp.asarray(xs), jnp.asarray(ys), strict=True):
         state = settle(energy, x, method).state
         nodes = output_nodes(energy, state)
-        inverse = np.linalg.inv(np.asarray(free_hessian(energy, x, state)[0]))[np.ix_(nodes, nodes)]
+        hessian, _, free = free_hessian(energy, x, state)
+        if not np.asarray(free)[nodes].all():
+            raise ValueError("no output may be held by a bound, but some are")
+        inverse = np.linalg.inv(np.asarray(hessian))[np.ix_(nodes, nodes)]
         weighted.append(np.concatenate([np.asarray(cost.targets(y, len(nodes))), np.linalg.inv(inverse).ravel()]))
     return Implicit(method)(energy, _Weighted(), xs, jnp.asarray(np.stack(weighted))).grad
 

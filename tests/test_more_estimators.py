@@ -1,5 +1,8 @@
 """Estimators beside equilibrium propagation, and what they are: coupled, holomorphic, thermal, unrolled, and traces in time."""
 
+import contextlib
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +26,14 @@ def test_coupled_learning_descends_a_cost_of_its_own(net):
     assert ep.relative_error(found, own) < 1e-6
     assert 0.9 < ep.cosine(own, squared) < 0.98  # 0.96, 0.97 and 0.93
     assert ep.relative_error(found, squared) > 0.2
+
+
+def test_a_clamped_output_must_be_off_its_bounds():
+    net = ep.models.Hopfield.init(jax.random.key(0), (3, 4, 2))
+    for biases, held in ((0.5, False), (3.0, True)):
+        biased = eqx.tree_at(lambda n: n.biases, net, tuple(0.1 * w + biases for w in net.biases))
+        with pytest.raises(ValueError, match="no output may be held by a bound") if held else contextlib.nullcontext():
+            coupled_reference(biased, COST, np.zeros((1, 3)), np.zeros((1, 2)))
 
 
 def test_contrastive_learning_clamps_at_the_target():
