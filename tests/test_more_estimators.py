@@ -29,7 +29,7 @@ def test_coupled_learning_descends_a_cost_of_its_own(net):
 
 
 def test_a_clamped_output_must_be_off_its_bounds():
-    net = ep.models.Hopfield.init(jax.random.key(0), (3, 4, 2))
+    net = ep.models.Hopfield.init(jax.random.key(5), (3, 4, 2))
     for biases, held in ((0.5, False), (3.0, True)):
         biased = eqx.tree_at(lambda n: n.biases, net, tuple(0.1 * w + biases for w in net.biases))
         with pytest.raises(ValueError, match="no output may be held by a bound") if held else contextlib.nullcontext():
