@@ -18,6 +18,7 @@ import eqprop.plotting
 import eqprop.training.loop
 import eqprop.training.seeds
 from eqprop.data import Data, Split
+from eqprop.training.runs import Run, State
 
 COST = ep.SquaredError(on=0.2)
 BETA = 0.1
@@ -348,6 +349,31 @@ def test_evaluation_takes_no_more_memory_for_more_examples():
     few, more = used(64, 32), 512 * 3 * 8  # a loss, a decision and an error for each example
     assert used(512, 32) < few + more
     assert used(512, 512) > few + more  # the control
+
+
+def test_training_takes_no_more_memory_for_more_examples_or_weights_times_examples():
+    """Never an array (batch, n, m), which one gradient an example would be."""
+    batch, n, m = 64, 2 * 48, 40
+
+    def used(examples):
+        random = np.random.default_rng(0)
+        split = Split(random.uniform(-1, 1, (examples, n // 2)), random.integers(0, 2, examples))
+        net = ep.Resistive.init(jax.random.key(0), (n // 2, m, 2))
+        order = {"epochs": 1, "key": jax.random.key(0), "batch": batch, "decay": 1.0, "chunk": 2}
+        data, estimator = eqprop.training.loop.on_device(Data(split, split)), ep.EqProp.centred(0.1, ep.Sweeps(n=4))
+        run = Run(net, COST, data, estimator, rates={"*": 0.1}, transform=eqprop.training.loop.PLAIN, **order)
+        arguments = next(eqprop.training.loop._Steps(run, None).chunks(State.begin(run)))
+        return size(eqprop.training.loop._train.lower(*arguments))
+
+    def size(lowered):
+        return lowered.compile().compiled.memory_analysis().temp_size_in_bytes
+
+    few, whole = used(256), batch * n * m * 8
+    assert used(4096) <= few + 4096
+    assert few < whole / 2
+    each = jax.jit(lambda u, v: jnp.sort((u[:, :, None] - v[:, None, :]) ** 2, axis=0)[0])
+    control = each.lower(jnp.zeros((batch, n)), jnp.zeros((batch, m))).compile().memory_analysis()
+    assert control.temp_size_in_bytes >= whole
 
 
 SEEDS = {"rates": {"conductances*": 0.5}, "epochs": 3}
