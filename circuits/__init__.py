@@ -1,6 +1,6 @@
 """Resistive networks as circuits: netlists, ngspice, variation and noise, and how far a circuit is from its model.
 
-What joins circuits and models (`emit`, `compare`) is loaded, and JAX with it, when it is first asked for.
+What joins circuits and models (`emit`, `compare`) and the simulator `Nodal` are loaded, and JAX with them, when first asked for.
 """
 
 import importlib
@@ -58,15 +58,16 @@ if TYPE_CHECKING:
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import states as states
+    from .simulators.nodal import Nodal as Nodal
 
-_BRIDGE = ("Comparison", "compare", "drives", "emit", "states")
+_LATER = dict.fromkeys(("Comparison", "compare", "drives", "emit", "states"), ".bridge") | {"Nodal": ".simulators.nodal"}
 
 
 def __getattr__(name: str):
-    if name in _BRIDGE:
-        return getattr(importlib.import_module(".bridge", __name__), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_BRIDGE})
+    return sorted({*globals(), *_LATER})

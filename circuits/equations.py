@@ -16,7 +16,7 @@ import numpy as np
 
 from .devices import Diode
 from .elements import GROUND, Capacitor, ConductanceMatrix, Inductor, Resistor, TwoTerminal
-from .expressions import Current, Voltage, evaluate
+from .expressions import Current, Expression, Voltage, evaluate
 from .lint import fixes_voltage
 from .netlist import Netlist, NetlistError
 from .sources import (
@@ -67,6 +67,34 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A `Behavioural` element in numbers: its expression, the rows it enters with their signs, and the places of what it depends on."""
+
+    expression: Expression
+    rows: tuple[int, ...]
+    signs: tuple[float, ...]
+    controls: tuple[tuple[Voltage | Current, tuple[int, ...]], ...]
+
+    def law(self, v: Array) -> tuple[Array, list[tuple[np.ndarray, Array]]]:
+        """Its term (samples, 1) at all voltages and currents `v`, and its slopes with their places, as a `Group` has them."""
+        values = {c: v[:, p[:1]] - v[:, p[1:]] if len(p) == 2 else v[:, p] for c, p in ((c, np.array(p)) for c, p in self.controls)}
+        value, slopes = evaluate(self.expression, values)
+        places = dict(self.controls)
+        found = [(np.array([place]), sign * slopes[c]) for c in slopes for place, sign in zip(places[c], (1.0, -1.0), strict=False)]
+        return value, found
+
+    @classmethod
+    def of(cls, element: Behavioural, place: Callable[[str], int]) -> "Told":
+        """An element in the numbers of `place`."""
+        controls = tuple(
+            (c, (place(c.plus), place(c.minus)) if isinstance(c, Voltage) else (place(current_of(c.source)),)) for c in element.controls
+        )
+        if element.output == "v":
+            return cls(element.expression, (place(current_of(f"B{element.name}")),), (-1.0,), controls)
+        return cls(element.expression, (place(element.plus), place(element.minus)), (1.0, -1.0), controls)
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What speaks for operating points, per sample.
 
@@ -95,6 +123,7 @@ class Equations:
     branches: tuple[str, ...] = field(init=False)
     pinned: tuple[str, ...] = field(init=False)
     linear: "csr_array" = field(init=False, repr=False)
+    told: tuple[Told, ...] = field(init=False, repr=False)
     groups: list[Group] = field(init=False, repr=False)
     _places: dict[str, int] = field(init=False, repr=False)
     _pins: dict[str, VoltageSource] = field(init=False, repr=False)
@@ -128,7 +157,14 @@ class Equations:
         ):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "linear", _linear(self))
-        object.__setattr__(self, "groups", [*_junctions(self), *_behavioural(self)])
+        told = tuple(Told.of(element, self.place) for element in self._of(Behavioural))
+        object.__setattr__(self, "told", told)
+        by_expression = [Group(tuple(np.array([row]) for row in one.rows), one.signs, one.law) for one in told]
+        object.__setattr__(self, "groups", [*_junctions(self), *by_expression])
+
+    def diodes(self) -> list[Diode]:
+        """Its diodes, in the order of the netlist."""
+        return self._of(Diode)
 
     def _of(self, kind: type) -> list[Any]:
         return [element for element in self.netlist.elements if isinstance(element, kind)]
@@ -317,35 +353,6 @@ def _two_terminal(first: np.ndarray, second: np.ndarray, model: Any, area: np.nd
         return model.current(across, area), [(first, g), (second, -g)]
 
     return Group((first, second), (1.0, -1.0), law)
-
-
-def _behavioural(equations: Equations) -> list[Group]:
-    return [_one_behavioural(equations, e) for e in equations.netlist.elements if isinstance(e, Behavioural)]
-
-
-def _one_behavioural(equations: Equations, element: Behavioural) -> Group:
-    def place(name):
-        return np.array([equations.place(name)])
-
-    def law(v):
-        values = {
-            control: v[:, place(control.plus)] - v[:, place(control.minus)]
-            if isinstance(control, Voltage)
-            else v[:, place(current_of(control.source))]
-            for control in element.controls
-        }
-        value, slopes = evaluate(element.expression, values)
-        found = []
-        for control, slope in slopes.items():
-            if isinstance(control, Voltage):
-                found += [(place(control.plus), slope), (place(control.minus), -slope)]
-            else:
-                found.append((place(current_of(control.source)), slope))
-        return value, found
-
-    if element.output == "v":
-        return Group((place(current_of(f"B{element.name}")),), (-1.0,), law)
-    return Group((place(element.plus), place(element.minus)), (1.0, -1.0), law)
 
 
 def _driven(source: IndependentSource, drives: Drives, samples: int) -> np.ndarray:

@@ -37,6 +37,22 @@ def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None)
     return solve_continuous_lyapunov(drift, kicks)
 
 
+def band_variance(equations: Equations, unknowns: np.ndarray, lowest: float, highest: float, points: int = 40) -> np.ndarray:
+    """The variance (unknowns,) in V² of the noise within `lowest` to `highest` Hz, around the operating point `unknowns` (1, unknowns).
+
+    ∫ 2 diag[(J + 2πif C)⁻¹ S (J + 2πif C)⁻ᴴ] df by Simpson's rule over log f with `points` or more a decade; S is two-sided.
+    """
+    from scipy.integrate import simpson
+
+    s, j, c = densities(equations, unknowns, {}), equations.jacobian(unknowns, {})[0], equations.capacitances()
+    f = np.geomspace(lowest, highest, 2 * int(np.ceil(np.log10(highest / lowest) * points / 2)) + 3)
+    spectrum = []
+    for one in f:
+        transfer = np.linalg.inv(j + 2j * np.pi * one * c)
+        spectrum.append(2 * np.real(np.einsum("ij,jk,ik->i", transfer, s, transfer.conj())))
+    return np.asarray(simpson(np.array(spectrum) * f[:, None], x=np.log(f), axis=0))
+
+
 def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray:
     """S: the two-sided density in A²/Hz of the noise currents into the free nodes, at voltages `v` (1, nodes)."""
     whole = equations.voltages(v, drives)[0]

@@ -42,7 +42,7 @@ def relative_error(gradient: Any, reference: Any) -> float:
     return float(np.linalg.norm(_flat(gradient) - reference) / np.linalg.norm(reference))
 
 
-WINDOW = (1e-11, 1e-2)
+WINDOW = (1e-11, 1e-4)
 """Between which relative errors an order is fitted: below it rounding shows, above it higher orders do."""
 
 

@@ -4,8 +4,8 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..equations import Drives
-from ..netlist import Netlist
+from ..equations import Drives, Equations
+from ..netlist import Netlist, NetlistError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,3 +45,11 @@ class Simulator(abc.ABC):
 
         Around the operating point; raises as `operating_points`.
         """
+
+
+def check_start(equations: Equations, start: Mapping[str, float] | None) -> None:
+    """Raises `NetlistError` for a netlist that floats and for a `start` of nodes that are not free."""
+    equations.netlist.check()
+    equations.netlist.require_nodes(tuple(start or {}), "start")
+    if pinned := sorted(set(start or {}).intersection(equations.pinned)):
+        raise NetlistError(f"`start` must name free nodes, but {pinned} have voltage sources")

@@ -19,7 +19,7 @@ from ..expressions import Constant, Operation, Voltage
 from ..netlist import Netlist, NetlistError
 from ..results import deviations, operating_points, voltages
 from ..sources import Behavioural, CurrentSource, IndependentSource, VoltageSource
-from .base import SimulationError, Simulator
+from .base import SimulationError, Simulator, check_start
 from .raw import Plot, RawError, read
 
 TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22 trtol=1"
@@ -64,8 +64,8 @@ class Ngspice(Simulator):
                 raise ValueError(f"`{field}` must be above 0, but is {getattr(self, field)}")
 
     def operating_points(self, netlist, drives=None):
-        equations = Equations(netlist)
         netlist.check()
+        equations = Equations(netlist)
         arrays, samples = values_of(drives, netlist)
         answer = np.full((samples, equations.unknowns), np.nan)
         stepped = False
@@ -105,10 +105,7 @@ class Ngspice(Simulator):
 
     def transient(self, netlist, *, stop, step, start=None):
         equations = Equations(netlist)
-        netlist.check()
-        netlist.require_nodes(tuple(start or {}), "start")
-        if pinned := sorted(set(start or {}).intersection(equations.pinned)):
-            raise NetlistError(f"`start` must name free nodes, but {pinned} have voltage sources")
+        check_start(equations, start)
         analysis = Transient(equations.free, step, stop, tuple((start or {}).items()))
         netlist = replace(netlist, options=TRANSIENT_OPTIONS, analyses=(analysis,))
         plots, _ = self._run(netlist, "Transient")
