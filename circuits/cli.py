@@ -12,8 +12,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo = commands.add_parser("demo", help="train a network, emit its netlist, and hold ngspice against the model")
     demo.add_argument("--out", default="demo", help="folder for netlists, figures and numbers (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="of the split, the networks, the order and the chips (default: %(default)s)")
+    deck = commands.add_parser("run", help="simulate a SPICE deck, and compare ngspice with our own simulator")
+    deck.add_argument("deck", help="the file")
+    deck.add_argument("--simulator", choices=("ngspice", "nodal"), default="ngspice", help="(default: %(default)s)")
+    deck.add_argument("--compare", action="store_true", help="ask both, and print the largest difference")
+    deck.add_argument("--trusted", action="store_true", help="follow .include and .lib within the deck's folder")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "run":
+            from .running import run as run_deck
+
+            run_deck(options.deck, options.simulator, print, compare=options.compare, trusted=options.trusted)
+            return 0
         import jax
         import matplotlib  # noqa: F401 - so that it is not missed after the training
 

@@ -1,5 +1,7 @@
 """Netlists: their text, their check, and what they refuse."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -166,3 +168,20 @@ def test_a_file_needs_a_folder(tmp_path):
     for path in (tmp_path / "nowhere" / "net.cir", tmp_path):
         with pytest.raises(ValueError, match="`path` must be a file in a folder that exists, but is"):
             divider().save(path)
+
+
+def rules(netlist, version=None):
+    return [(finding.rule, finding.elements, finding.serious) for finding in circuits.lint(netlist, version)]
+
+
+def test_each_finding_of_the_lint_names_its_elements():
+    assert rules(divider()) == []
+    assert rules(divider(circuits.Capacitor("c", "p", "mid", 1e-12))) == [("floating", ("Cc",), True), ("seen once", ("Cc",), False)]
+    loop = divider(circuits.VoltageSource("b", "in", "mid", 1.0), circuits.VoltageGain("a", "mid", "0", "in", "0", 2.0))
+    assert rules(loop) == [("voltage loop", ("Ea",), True)]
+    assert rules(divider(circuits.Resistor("end", "mid", "open", 1.0))) == [("seen once", ("Rend",), False)]
+    matrix = circuits.ConductanceMatrix("m", ("mid", "far"), ("a", "b"), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    assert rules(divider(matrix))[0] == ("floating", ("Rm",), True)
+    klu = dataclasses.replace(divider(), options="klu")
+    assert rules(klu, 39) == [("ignored option", (), False)]
+    assert rules(klu, 42) == []

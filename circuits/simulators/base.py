@@ -19,6 +19,10 @@ class Simulator(abc.ABC):
     """Finds voltages of a netlist. Results are `xarray.Dataset`s in SI units with the simulator and its version in the attributes."""
 
     @abc.abstractmethod
+    def version(self) -> str:
+        """What it is and which version, e.g. `ngspice-39`. Raises `SimulationError` where it is missing."""
+
+    @abc.abstractmethod
     def operating_points(self, netlist: Netlist, drives: Drives | None = None) -> "xr.Dataset":
         """The operating point of every sample.
 

@@ -54,8 +54,7 @@ class Ngspice(Simulator):
     timeout: float = 120.0
     tolerance: float = 1e-9
 
-    def version(self) -> str:
-        """What the program calls itself, e.g. `ngspice-39`. Raises `SimulationError` where it is missing or is something else."""
+    def version(self):
         return _version(_program(self.command))
 
     def __post_init__(self):

@@ -42,8 +42,7 @@ class Nodal(Simulator):
             if not getattr(self, field) > 0:
                 raise ValueError(f"`{field}` must be above 0, but is {getattr(self, field)}")
 
-    def version(self) -> str:
-        """What it runs on."""
+    def version(self):
         return f"nodal, jax-{jax.__version__}"
 
     def operating_points(self, netlist, drives=None):

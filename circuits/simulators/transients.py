@@ -18,13 +18,15 @@ from .base import SimulationError
 def transient(equations: Equations, start: Mapping[str, float], stop: float, step: float) -> tuple[np.ndarray, np.ndarray]:
     """The times 0, `step`, … `stop` in s, and the unknowns (times, unknowns) at them, from the voltages `start`, 0 V where not given.
 
-    By Kvaerno's implicit method of order 5 in steps exact to a relative 1e-6. Raises `NetlistError` where C is singular: every free node needs a
-    capacitance, and no branch but an inductor may be unknown; and `SimulationError` where the solver gives up.
+    By Kvaerno's implicit method of order 5, in steps exact to a relative 1e-6. Raises `NetlistError` where C is singular: every free
+    node needs a capacitance, and no branch but an inductor may be unknown; and `SimulationError` where the solver gives up.
     """
     c = equations.capacitances()
     if np.linalg.matrix_rank(c) < len(c):
         bare = [*(n for n, own in zip(equations.free, np.diag(c), strict=False) if own == 0), *equations.branches]
-        raise NetlistError(f"every free node must have a capacitance for a transient of its own, but these have none: {bare[:10]}")
+        raise NetlistError(
+            f"every free node must have a capacitance, and only inductors unknown currents, but these do not: {bare[:10]}"
+        )
     times = np.append(np.arange(0.0, stop, step), stop)
     first = np.array([start.get(node, 0.0) for node in equations.free] + [0.0] * len(equations.branches))
     with jax.enable_x64(True):
@@ -41,9 +43,10 @@ def transient(equations: Equations, start: Mapping[str, float], stop: float, ste
                     f = f.at[np.where(rows < n, rows, n)].add(sign * term, mode="drop")
             return -(inverse @ f)
 
+        chord = diffrax.with_stepsize_controller_tols(optimistix.Chord)
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(flow),
-            diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optimistix.Chord)(cauchy_termination=False)),
+            diffrax.Kvaerno5(root_finder=chord(cauchy_termination=False)),
             0.0,
             stop,
             step / 1000,

@@ -1,0 +1,97 @@
+"""What `circuits run` does: reads a deck, says what is wrong with it, simulates it, and compares two simulators' answers."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .analyses import Analysis, Noise, OperatingPoint, Sweep, Transient
+from .decks import read
+from .lint import lint
+from .netlist import Netlist
+from .simulators import Ngspice, SimulationError, Simulator
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SIMULATORS = ("ngspice", "nodal")
+
+
+def simulator(name: str) -> Simulator:
+    """A simulator by its name, one of `SIMULATORS`."""
+    if name == "ngspice":
+        return Ngspice()
+    from .simulators.nodal import Nodal
+
+    return Nodal()
+
+
+def simulate(chosen: Simulator, netlist: Netlist) -> Iterator[tuple[Analysis, "xr.Dataset"]]:
+    """Every analysis of a netlist with its dataset; the operating point where it has none. Raises as the simulator does."""
+    for analysis in netlist.analyses or (OperatingPoint(netlist.nodes),):
+        if isinstance(analysis, OperatingPoint):
+            yield analysis, chosen.operating_points(netlist)
+        elif isinstance(analysis, Sweep):
+            yield analysis, chosen.operating_points(netlist, {analysis.source: analysis.values})
+        elif isinstance(analysis, Transient):
+            if not analysis.from_start:
+                raise SimulationError(f"a transient must start from given voltages (uic), but {analysis.line()!r} does not")
+            yield analysis, chosen.transient(netlist, stop=analysis.stop, step=analysis.step, start=dict(analysis.start))
+        elif isinstance(analysis, Noise):
+            yield analysis, chosen.noise(netlist, analysis.nodes, lowest=analysis.lowest, highest=analysis.highest)
+        else:
+            raise SimulationError(f"no simulator does {analysis.line()!r}")
+
+
+def run(deck: str | Path, name: str, say: Callable[[str], None], *, compare: bool = False, trusted: bool = False) -> float:
+    """Simulates the deck at a path and says what was found; with `compare`, by both simulators.
+
+    Returns the largest difference between their answers in V, 0 without `compare`. Raises `DeckError`, `NetlistError`,
+    `SimulationError` and `OSError`.
+    """
+    netlist = read(deck, trusted=trusted)
+    used = [simulator(one) for one in (SIMULATORS if compare else (name,))]
+    versions = [one.version() for one in used]
+    major = next((int(found.group(1)) for version in versions if (found := re.match(r"ngspice-(\d+)", version))), None)
+    say(f"{netlist.title}: {len(netlist.elements)} elements, {len(netlist.nodes)} nodes; {', '.join(versions)}")
+    for finding in lint(netlist, major):
+        say(f"{'error' if finding.serious else 'note'}: {finding.message}")
+    largest = 0.0
+    for answers in zip(*(simulate(one, netlist) for one in used), strict=True):
+        analysis = answers[0][0]
+        say("")
+        say(analysis.line().splitlines()[-1] if not isinstance(analysis, OperatingPoint) else ".op")
+        largest = max(largest, _show(analysis, [dataset for _, dataset in answers], versions, say))
+    if compare:
+        say(f"\nlargest difference: {largest:.3g} V")
+    return largest
+
+
+def _show(analysis: Analysis, answers: "list[xr.Dataset]", versions: list[str], say: Callable[[str], None]) -> float:
+    """Says the answers to one analysis side by side, at its last point, and returns the largest difference over all."""
+    quantity = "deviation" if isinstance(analysis, Noise) else "voltage"
+    nodes = [node for node in analysis.nodes if node in answers[0].node.values]
+    values = [_table(answer, quantity, nodes, answers[0]) for answer in answers]
+    for answer in answers:
+        wrong = [status for status in answer.status.values.tolist() if status != "ok"] if "status" in answer else []
+        if wrong:
+            say(f"{answer.attrs['simulator']}: {len(wrong)} points are not certified: {', '.join(sorted(set(wrong)))}")
+    heading = "".join(f"{version[:22]:>24}" for version in versions)
+    say(f"{'node':<16}{heading}" + (f"{'difference':>14}" if len(values) > 1 else ""))
+    for k, node in enumerate(nodes):
+        row = "".join(f"{value[-1, k]:>24.15g}" for value in values)
+        say(f"{node:<16}{row}" + (f"{abs(values[0][-1, k] - values[1][-1, k]):>14.3g}" if len(values) > 1 else ""))
+    if len(values) == 1 or not nodes:
+        return 0.0
+    return float(np.max(np.abs(values[0] - values[1])))
+
+
+def _table(answer: "xr.Dataset", quantity: str, nodes: list[str], like: "xr.Dataset") -> np.ndarray:
+    """The values (points, nodes), at the times of `like`."""
+    found = answer[quantity].sel(node=nodes)
+    if "time" in found.dims:
+        times = like.time.values
+        return np.stack([np.interp(times, answer.time.values, found.sel(node=node).values) for node in nodes], axis=1)
+    return np.atleast_2d(found.values)
