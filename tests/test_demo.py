@@ -118,13 +118,16 @@ def test_the_code_of_the_page_on_extending_runs(capsys):
     assert "beta = " in capsys.readouterr().out
 
 
-def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, simulator):
+def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, simulator, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     scope = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)
     assert set(scope["points"].status.values) == {"ok"}
     assert scope["seen"].agrees
     assert {path.name for path in tmp_path.iterdir()} == {"net.cir", "agreement.png"}
+    theirs, ours = (float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()[-2:])
+    assert abs(theirs - ours) < 1e-12
+    assert 0.4 < ours < 0.6
