@@ -14,7 +14,7 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     """A netlist with the same voltages at the same free nodes, and the drives that go with it.
 
     Conductances g_ij from sources u_i to node j become Rnorton_j of Σ_i g_ij to ground and Inorton_j of −Σ_i g_ij u_i out of the node.
-    Sources that then touch nothing are dropped. Noise is the same too, as 4kT Σ g is. Raises `ValueError` for drives of sources that
+    Sources that then touch nothing are dropped, and analyses of them. Noise is the same too, as 4kT Σ g is. Raises `ValueError` for drives of sources that
     the netlist does not have, of different lengths or not finite.
     """
     drives, samples = values_of(drives, netlist)
@@ -72,4 +72,11 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     if drives:
         fresh |= {f"Inorton_{node}": -push[node] for node in load}
     header = (*netlist.header, "Conductances to ideal sources are collapsed into Rnorton_* and Inorton_* (Norton's theorem).")
-    return replace(netlist, elements=(*kept, *norton), header=header), fresh
+    names = {element.letter + element.name for element in (*kept, *norton)}
+    nodes = {node for element in (*kept, *norton) for node in element.nodes}
+    analyses = tuple(
+        replace(analysis, nodes=left)
+        for analysis in netlist.analyses
+        if (left := tuple(node for node in analysis.nodes if node in nodes)) and getattr(analysis, "source", None) in {None, *names}
+    )
+    return replace(netlist, elements=(*kept, *norton), header=header, analyses=analyses), fresh

@@ -56,6 +56,16 @@ def test_reduction_changes_no_equation(netlist, seed):
     np.testing.assert_allclose(j, whole.jacobian(np.stack([v[n] for n in whole.free], 1), drives), rtol=1e-12, atol=1e-18)
 
 
+def test_a_reduction_keeps_the_analyses_of_what_is_left():
+    asked = (
+        circuits.OperatingPoint(("in", "mid")),
+        circuits.Sweep(("mid",), "Vin", 0.0, 1.0, 0.5),
+        circuits.Noise(("in",), "Vin", 1.0, 2.0),
+    )
+    small, _ = circuits.reduce(dataclasses.replace(divider(), analyses=asked))
+    assert small.analyses == (circuits.OperatingPoint(("mid",)),)
+
+
 def test_a_reduction_that_lost_a_conductance_is_seen():
     netlist = divider()
     small, _ = circuits.reduce(netlist)
