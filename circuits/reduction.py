@@ -14,8 +14,8 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     """A netlist with the same voltages at the same free nodes, and the drives that go with it.
 
     Conductances g_ij from sources u_i to node j become Rnorton_j of Σ_i g_ij to ground and Inorton_j of −Σ_i g_ij u_i out of the node.
-    Sources that then touch nothing are dropped, and analyses of them. Noise is the same too, as 4kT Σ g is. Raises `ValueError` for drives of sources that
-    the netlist does not have, of different lengths or not finite.
+    Sources that then touch nothing are dropped, and analyses of them. Noise is the same too, as 4kT Σ g is. Raises `ValueError` for
+    drives of sources that the netlist does not have, of different lengths or not finite.
     """
     drives, samples = values_of(drives, netlist)
     pinned = Equations(netlist).pinned_voltages(drives, samples)
@@ -75,7 +75,7 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     names = {element.letter + element.name for element in (*kept, *norton)}
     nodes = {node for element in (*kept, *norton) for node in element.nodes}
     analyses = tuple(
-        replace(analysis, nodes=left)
+        replace(analysis, nodes=left)  # pyright: ignore[reportArgumentType]  # each is a dataclass
         for analysis in netlist.analyses
         if (left := tuple(node for node in analysis.nodes if node in nodes)) and getattr(analysis, "source", None) in {None, *names}
     )
