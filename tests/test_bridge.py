@@ -300,6 +300,9 @@ def test_a_failed_sample_decides_nothing(simulator):
     """The first sample's answer is missing: it is no decision, and no agreement."""
 
     class Loses(circuits.Simulator):
+        def version(self):
+            raise AssertionError
+
         def operating_points(self, netlist, drives=None):
             seen = simulator.operating_points(netlist, drives)
             seen["voltage"][0] = np.nan
