@@ -32,11 +32,11 @@ def landscape(
     paths: Mapping[str, Trajectory] | None = None,
     ax: Any = None,
 ) -> Any:
-    """The energy of any model over two nodes, closer levels near its lowest, the others as in `state`, marked by a cross.
-
     """The energy of any model over two nodes, with more levels near its lowest, the others as in `state`, marked by a cross.
-    units. `paths`: phases in time, drawn over the landscape by name, each ending in a dot. **Raises** `ValueError` for nodes that the
-    state does not have.
+
+    **Arguments:** `nodes`: indices into the flattened state. `span`: how far to either side of `state` the plane reaches, in the
+    state's units. `paths`: phases in time, drawn over the landscape by name, each ending in a dot. **Raises** `ValueError` for nodes
+    that the state does not have.
     """
     from matplotlib.colors import BoundaryNorm
 
