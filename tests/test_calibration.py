@@ -12,11 +12,9 @@ from eqprop.calibration import large_intermediates
 COST = ep.SquaredError()
 
 
-@pytest.mark.parametrize(
-    ("estimator", "net"), [(ep.EqProp.one_sided, network()), (ep.EqProp.centred, network()), (ep.EqProp.centred, coupled())]
-)
-def test_the_error_of_a_finite_nudge_is_estimated(estimator, net):
-    xs, ys = examples()
+@pytest.mark.parametrize("estimator", [ep.EqProp.one_sided, ep.EqProp.centred])
+def test_the_error_of_a_finite_nudge_is_estimated(estimator):
+    net, (xs, ys) = network(), examples()
     exact = ep.Implicit()(net, COST, xs, ys).grad
     true = ep.relative_error(estimator(0.01)(net, COST, xs, ys).grad, exact)
     found = ep.gradient_error(estimator(0.01), net, COST, xs, ys)

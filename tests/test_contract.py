@@ -26,7 +26,7 @@ METHODS = {
     "flow, then newton": ep.Then(ep.GradientFlow(tolerance=1e-2), ep.Newton(tolerance=1e-12)),
 }
 IN_FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
-SOME = list(PROBLEMS) if IN_FULL else ["a function: quartic", "resistive, ideal diodes", "Hopfield, tanh"]
+SOME = list(PROBLEMS) if IN_FULL else ["resistive, ideal diodes", "Hopfield, tanh"]
 each_problem = pytest.mark.parametrize("name", PROBLEMS)
 some_problems = pytest.mark.parametrize("name", SOME)
 
@@ -97,10 +97,7 @@ def test_centred_nudges_find_the_exact_gradient(name, flows):
     assert ep.cosine(estimate.grad, reverse) < 0.9  # the control: targets mirrored at the outputs
 
 
-IN_BRIEF = [("a function: quartic", kind) for kind in ORDERS] + [
-    ("resistive, ideal diodes", "centred"),
-    ("Hopfield, tanh", "coupled, centred"),
-]
+IN_BRIEF = [("Hopfield, tanh", kind) for kind in ORDERS] + [("a function: quartic", "centred")]
 
 
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in SOME for kind in ORDERS] if IN_FULL else IN_BRIEF)
@@ -115,7 +112,7 @@ def test_errors_fall_at_the_order_of_the_formula(name, kind):
 
 def test_an_estimator_of_another_order_fails():
     """The negative control: weights that are a little off have an error that does not fall."""
-    problem = PROBLEMS["a function: quartic"]
+    problem = PROBLEMS["Hopfield, tanh"]
 
     def off(beta):
         estimator = ep.EqProp.centred(beta)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import examples, network
-from test_relaxation import coupled
 
 import circuits
 import eqprop as ep
@@ -17,14 +16,14 @@ from eqprop.verification import coupled_reference
 COST = ep.SquaredError()
 
 
-@pytest.mark.parametrize("net", [network(), network(None), coupled()], ids=["pair", "linear", "quartic"])
+@pytest.mark.parametrize("net", [network(), network(None)], ids=["pair", "linear"])
 def test_coupled_learning_descends_a_cost_of_its_own(net):
     """Weighted by the Schur complement: its gradient is that one's, and only roughly that of the squared error."""
     xs, ys = examples()
     own, squared = coupled_reference(net, COST, xs, ys), ep.Implicit()(net, COST, xs, ys).grad
     found = ep.CoupledLearning.centred(1e-3)(net, COST, xs, ys).grad
     assert ep.relative_error(found, own) < 1e-6
-    assert 0.9 < ep.cosine(own, squared) < 0.98  # 0.96, 0.97 and 0.93
+    assert 0.9 < ep.cosine(own, squared) < 0.98  # 0.96 and 0.97
     assert ep.relative_error(found, squared) > 0.2
 
 
