@@ -85,7 +85,7 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
 
     Of several seeds, the mean and a band of one standard deviation to either side.
     """
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     ax = _new_axes() if ax is None else ax
     for (name, fit), colour in zip(fits.items(), COLOURS, strict=False):
@@ -97,6 +97,7 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
                 low = np.where(spread < 100 - right, 100 - right - spread, (100 - right) / 100)  # a logarithmic axis has no 0
                 ax.fill_between(epochs, low, 100 - right + spread, color=colour, alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("images decided wrongly (%)")
     ax.set_title("Training by equilibrium propagation")
     ax.yaxis.set_major_formatter("{x:g}")

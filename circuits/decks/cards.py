@@ -147,9 +147,7 @@ def _resistor(card, name, models, sources):
     ohms = card.value("a resistance")
     if not ohms > 0:
         raise card.error(f"the resistance of R{name} must be above 0, but is {ohms}", card.tokens[at])
-    siemens = 1 / ohms
-    near = [g for g in (siemens, np.nextafter(siemens, 0), np.nextafter(siemens, np.inf)) if 1 / g == ohms]
-    return Resistor(name, nodes[0], nodes[1], float(near[0] if near else siemens))  # one that reads back the same, where there is one
+    return Resistor(name, nodes[0], nodes[1], 1 / ohms)
 
 
 def _capacitor(card, name, models, sources):

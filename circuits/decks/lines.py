@@ -44,7 +44,7 @@ class Token:
 
 _TOKEN = re.compile(r"\{[^{}]*\}|'[^']*'|\"[^\"]*\"|[=(),]|[^\s=(),{}'\"]+|\S")
 _COMMENT = re.compile(r";|(?:^|(?<=[\s,]))\$(?=\s|$)|//")
-_COMMANDS = re.compile(r"\*(?:#|ng_script)|\.cont?r?o?l?\b|\.control|\.endc", re.IGNORECASE)
+_COMMANDS = re.compile(r"\*(?:#|ng_script)|\.control|\.endc", re.IGNORECASE)
 LONGEST = 100_000
 
 
