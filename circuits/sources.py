@@ -26,18 +26,19 @@ class Waveform(abc.ABC):
         """As SPICE writes it."""
 
 
+@dataclass(frozen=True)
 class _Numbers(Waveform):
     """A waveform of some numbers, written in their order."""
 
     def __post_init__(self):
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in fields(self):
             value = getattr(self, field.name)
             if not np.isfinite(value) or (field.name in _NOT_NEGATIVE and value < 0):
                 what = "finite and at least 0" if field.name in _NOT_NEGATIVE else "finite"
                 raise ValueError(f"`{field.name}` of a waveform must be {what}, but is {value}")
 
     def __str__(self):
-        return f"{type(self).__name__.lower()}({' '.join(number(getattr(self, f.name)) for f in fields(self))})"  # type: ignore[arg-type]
+        return f"{type(self).__name__.lower()}({' '.join(number(getattr(self, f.name)) for f in fields(self))})"
 
 
 _NOT_NEGATIVE = ("delay", "rise", "fall", "width", "frequency", "damping")

@@ -1,7 +1,6 @@
 """From a deck's text to a `Netlist`: parameters, models, subcircuits, trusted files, options and analyses."""
 
 import re
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +205,7 @@ class _Deck:
 
     def expand(self, lines: list[Line], scope: _Scope, depth: int) -> None:
         """Appends the elements of `lines`, as they are named in `scope`."""
-        scope.models = ChainMap(self._models(lines, scope), dict(scope.models))  # type: ignore[arg-type]
+        scope.models = {**scope.models, **self._models(lines, scope)}
         sources = self._sources(lines, scope)
         for line in lines:
             letter = line.text[0].lower()
