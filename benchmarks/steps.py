@@ -29,39 +29,42 @@ def images(count: int) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(x, jnp.float32), jnp.asarray(random.integers(0, 10, count), jnp.int32)
 
 
-def training(step: Callable[[Any, jax.Array, jax.Array], Any], params: Any, batch: int) -> Callable[[], Any]:
-    """STEPS steps of `step(params, x, y)` → gradient, each with the same update: θ ← θ − rate · gradient, conductances ≥ 0."""
+def training(step: Callable[[Any, Any, jax.Array, jax.Array], Any], params: Any, fixed: Any, batch: int) -> Callable[[], Any]:
+    """STEPS steps of `step(params, fixed, x, y)` → gradient, each with the same update: θ ← θ − rate · gradient, conductances ≥ 0."""
     xs, ys = images(1024)
     order = jax.random.randint(jax.random.key(0), (STEPS, batch), 0, len(ys))
 
-    @jax.jit
-    def run(params, xs, ys, order):
+    @eqx.filter_jit
+    def run(params, fixed, xs, ys, order):
         def update(params, chosen):
-            gradient = step(params, xs[chosen], ys[chosen])
+            gradient = step(params, fixed, xs[chosen], ys[chosen])
             return jax.tree.map(lambda p, g: jnp.maximum(p - 0.006 * g, 0.0) if p.ndim > 1 else p - 0.006 * g, params, gradient), None
 
         return jax.lax.scan(update, params, order)[0]
 
-    return lambda: run(params, xs, ys, order)
+    return lambda: run(params, fixed, xs, ys, order)
 
 
 def by_equilibrium_propagation(net: ep.Energy, method: ep.Method, batch: int) -> Callable[[], Any]:
     """Centred nudges, β = 1."""
     params, rest = eqx.partition(net, eqx.is_inexact_array)
-    estimator = ep.EqProp.centred(1.0, method)
-    return training(lambda p, x, y: estimator.estimate(eqx.combine(p, rest), COST, x, y).grad, params, batch)
+
+    def step(params, estimator, x, y):
+        return estimator.estimate(eqx.combine(params, rest), COST, x, y).grad
+
+    return training(step, params, ep.EqProp.centred(1.0, method), batch)
 
 
 def by_back_propagation(net: ep.Resistive, batch: int) -> Callable[[], Any]:
     """A ReLU network of the same shape, its inputs doubled as the resistive network's are."""
 
-    def loss(params, x, y):
+    def loss(params, _, x, y):
         w1, b1, w2, b2 = params
         hidden = jax.nn.relu(jnp.concatenate([x, -x], 1) @ w1 + b1)
         return jnp.mean(jnp.sum((hidden @ w2 + b2 - jax.nn.one_hot(y, 10)) ** 2, 1)) / 2
 
     params = [net.conductances[0], net.biases[0], net.conductances[1], net.biases[1]]
-    return training(jax.grad(loss), params, batch)
+    return training(jax.grad(loss), params, None, batch)
 
 
 def ideal(hidden: int) -> ep.Resistive:

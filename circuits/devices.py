@@ -167,10 +167,10 @@ class IdealDevice(Device):
         """The lowest and the highest voltage of each of n nodes."""
 
     def current(self, v):
-        return 0.0 * v
+        return np.zeros(v.shape, v.dtype)
 
     def cocontent(self, v):
-        return 0.0 * v
+        return np.zeros(v.shape, v.dtype)
 
     def rails(self):
         return []

@@ -97,8 +97,8 @@ class BlockNewton(Method):
         low, high = box
 
         def newton(slope, curvature):
-            step = -slope / curvature
-            return jnp.where((curvature > 0) & jnp.isfinite(step), step, -jnp.clip(slope, -1.0, 1.0))
+            step = -slope * jnp.where(curvature > 0, 1 / curvature, jnp.nan)  # in a loop the quotient is taken once
+            return jnp.where(jnp.isfinite(step), step, -jnp.clip(slope, -1.0, 1.0))
 
         if not _depends(lambda leaf: slope_and_curvature(leaf)[1], leaf):
             target = jnp.clip(leaf + newton(*slope_and_curvature(leaf)), low, high)

@@ -1,12 +1,12 @@
 """Energies: what a network minimises, and the words to write one with."""
 
 import abc
+import functools
 from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 State = PyTree[Float[Array, "..."]]
@@ -54,7 +54,12 @@ class Energy(eqx.Module):
 
     def scale(self, state: State) -> State:
         """What a method's tolerance is a multiple of: a number, or a pytree like the state, in its units; max(1, largest |state|)."""
-        return jnp.maximum(1.0, jnp.max(jnp.abs(ravel_pytree(state)[0]), initial=0.0))
+        return jnp.maximum(1.0, largest(state))
+
+
+def largest(tree: PyTree[Array]) -> Float[Array, ""]:
+    """The largest magnitude in any array of `tree`; NaN where one holds a NaN, 0 where there is none."""
+    return functools.reduce(jnp.maximum, [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)])
 
 
 class FunctionEnergy(Energy):
@@ -96,7 +101,7 @@ def conductances(g: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, 
     Written as ½ (u²·g1 + v²·gᵀ1) − u·g v, so that no array of shape (batch, n, m) appears and the gradient with respect to g is two
     row means and one matrix product.
     """
-    return (u**2 @ jnp.sum(g, 1) + v**2 @ jnp.sum(g, 0)) / 2 - (u @ g) @ v
+    return (u**2 @ (g @ jnp.ones_like(v)) + v**2 @ (jnp.ones_like(u) @ g)) / 2 - (u @ g) @ v
 
 
 def bilinear(w: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]) -> Float[Array, ""]:

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .blocks import leaf_slope, leaves_are_blocks
-from .energy import Energy, State
+from .energy import Energy, State, largest
 from .phases import held
 
 
@@ -100,7 +100,7 @@ def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | Array | Non
     else:
         curvature = ravel_pytree(state)[1](jnp.diagonal(free_hessian(energy, x, state)[0]))
     errors = jax.tree.map(lambda r, h: jnp.abs(r) / jnp.where(r == 0, 1.0, jnp.abs(h)), residual, curvature)
-    error = jnp.max(ravel_pytree(errors)[0], initial=0.0)
+    error = largest(errors)
     settled = jnp.isfinite(error) if tolerance is None else excess(energy, state, errors, tolerance) <= 1
     return Equilibrium(state, residual, error, settled, stop.steps, stop.time, stop.variance)
 
@@ -112,7 +112,7 @@ def excess(energy: Energy, state: State, moves: State, tolerance: float | Array 
     ratios = jax.tree.map(
         lambda m, size: jnp.where(m == 0, 0.0, m / (allowed.astype(m.dtype) * size)), moves, for_every_node(energy.scale(state), state)
     )
-    return jnp.max(ravel_pytree(ratios)[0], initial=0.0)
+    return largest(ratios)
 
 
 def for_every_node(value: State, state: State) -> State:

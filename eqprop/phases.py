@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Num
 
 from .costs import Cost
-from .energy import Energy, State
+from .energy import Energy, State, largest
 from .increments import increment
 
 
@@ -66,7 +66,7 @@ class Nudged(Phase):
 
     def strength(self, state):
         """The largest |β ∂C/∂s|."""
-        return jnp.max(jnp.abs(ravel_pytree(jax.grad(self.pull)(state))[0]), initial=0.0)
+        return largest(jax.grad(self.pull)(state))
 
     def bounds(self, x):
         return self.energy.bounds(x)
@@ -87,7 +87,7 @@ class Clamped(Phase):
     def strength(self, state):
         """The largest distance of an output from where it is held."""
         outputs = self.energy.outputs(state)
-        return jnp.max(jnp.abs(self.values.astype(outputs.dtype) - outputs), initial=0.0)
+        return largest(self.values.astype(outputs.dtype) - outputs)
 
     def bounds(self, x):
         state = self.energy.init_state(x)
@@ -172,7 +172,7 @@ class Displaced(Energy):
         """The largest |u| of each leaf, so that a tolerance is relative; that of the energy where an increment is a difference."""
         if not self.exact:
             return jax.tree.map(lambda size: size / self.unit, self.phase.scale(self.here(state)))
-        return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.max(jnp.abs(leaf), initial=0.0)), state)
+        return jax.tree.map(lambda leaf: jnp.full(leaf.shape, largest(leaf)), state)
 
 
 def displaced(phase: Phase, x: Array, origin: State) -> Displaced:
