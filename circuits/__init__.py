@@ -23,6 +23,7 @@ from .devices import IdealPair as IdealPair
 from .devices import Junction as Junction
 from .diodes import DiodePair as DiodePair
 from .diodes import SingleDiode as SingleDiode
+from .elements import GROUND as GROUND
 from .elements import Capacitor as Capacitor
 from .elements import ConductanceMatrix as ConductanceMatrix
 from .elements import Element as Element
@@ -34,6 +35,7 @@ from .lint import lint as lint
 from .netlist import Netlist as Netlist
 from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance
+from .reciprocity import nonreciprocity as nonreciprocity
 from .reduction import reduce as reduce
 from .simulators import Ngspice as Ngspice
 from .simulators import SimulationError as SimulationError
@@ -53,14 +55,18 @@ from .variation import Saturation as Saturation
 from .variation import Variation as Variation
 
 if TYPE_CHECKING:
+    from .bridge import CircuitEnergy as CircuitEnergy
     from .bridge import Comparison as Comparison
+    from .bridge import SpiceRelaxer as SpiceRelaxer
     from .bridge import compare as compare
     from .bridge import drives as drives
     from .bridge import emit as emit
+    from .bridge import energy as energy
     from .bridge import states as states
     from .simulators.nodal import Nodal as Nodal
 
-_LATER = dict.fromkeys(("Comparison", "compare", "drives", "emit", "states"), ".bridge") | {"Nodal": ".simulators.nodal"}
+_BRIDGE = ("CircuitEnergy", "Comparison", "SpiceRelaxer", "compare", "drives", "emit", "energy", "states")
+_LATER = dict.fromkeys(_BRIDGE, ".bridge") | {"Nodal": ".simulators.nodal"}
 
 
 def __getattr__(name: str):

@@ -3,6 +3,7 @@
 import abc
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -302,12 +303,12 @@ class Behavioural(TwoTerminal):
         if self.output not in ("i", "v"):
             raise ValueError(f"`output` of {self.name} must be 'i' or 'v', but is {self.output!r}")
 
-    @property
+    @cached_property
     def controls(self) -> tuple[Voltage | Current, ...]:
         """The voltages and currents that its expression holds, each once."""
         return tuple(dict.fromkeys(variables(self.expression)))
 
-    @property
+    @cached_property
     def nodes(self):
         controls = (node for v in self.controls if isinstance(v, Voltage) for node in (v.plus, v.minus))
         return tuple(dict.fromkeys((self.plus, self.minus, *controls)))

@@ -1,6 +1,7 @@
 """Blocks: whether the leaves of a state hold nodes that do not interact, and the slope and curvature of one leaf."""
 
 import functools
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,15 +101,18 @@ class _Drawn:
 
 
 def _draws(key: tuple, treedef: Any) -> Iterator[tuple[Energy, Array, State, np.random.Generator]]:
-    """Energies, inputs and states of the structure `key`, with random values; parameters of both signs or positive."""
+    """Energies, inputs and states of the structure `key`, with random values; parameters of both signs or positive.
+
+    States of order 1 and 0.01: at the former an exponential, as a diode has, can hide what else there is between nodes.
+    """
     drawn = {i: leaf for i, leaf in enumerate(key) if isinstance(leaf, _Drawn)}
     states = range(len(key) - treedef.children()[2].num_leaves, len(key))
     below = max(2, *(math.prod(drawn[i].shape) for i in states))
     random = np.random.default_rng(0)
     for sign in (0, 1):
         values = {i: leaf.draw(random, sign, below) for i, leaf in drawn.items()}
-        for state_sign in (0, 1, -1):
-            values |= {i: drawn[i].draw(random, state_sign, below) for i in states}
+        for state_sign, size in itertools.product((0, 1, -1), (1, 0.01)):
+            values |= {i: (size * drawn[i].draw(random, state_sign, below)).astype(drawn[i].dtype) for i in states}
             yield *jax.tree.unflatten(treedef, [values.get(i, leaf) for i, leaf in enumerate(key)]), random
 
 

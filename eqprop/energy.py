@@ -36,6 +36,10 @@ class Energy(eqx.Module):
         del x
         return None
 
+    def is_convex(self) -> bool:
+        """Whether E is convex in the state, so that it has one minimum and any descent finds it; asked while tracing."""
+        return False
+
     def parameter_bounds(self) -> dict[str, tuple[float, float]]:
         """Bounds of the parameters by glob pattern of their path, e.g. `{"conductances*": (0, inf)}`; `fit` projects on them."""
         return {}

@@ -19,11 +19,14 @@ from .phases import Displaced
 def default_method(energy: Energy, x: Array) -> BlockNewton | Newton | Then:
     """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else a flow and then Newton's method.
 
-    The flow takes a free phase to the minimum that the network itself would fall into; a displacement from there needs only the latter.
+    The flow takes a free phase to the minimum that the network itself would fall into; a convex energy, and a displacement from there,
+    needs only the latter.
     """
     if leaves_are_blocks(energy, x, energy.init_state(x)):
         return BlockNewton()
-    return Newton() if isinstance(energy, Displaced) else Then(first=GradientFlow(tolerance=1e-3), second=Newton())
+    return (
+        Newton() if energy.is_convex() or isinstance(energy, Displaced) else Then(first=GradientFlow(tolerance=1e-3), second=Newton())
+    )
 
 
 def settle(

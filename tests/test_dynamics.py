@@ -63,7 +63,7 @@ def test_a_trajectory_knows_its_energy_and_when_it_has_settled():
 
 
 def test_a_batch_as_one_system_is_its_examples():
-    net, (xs, ys) = network(), examples()
+    net, (xs, ys) = network(sizes=(2, 4, 1)), examples(3, inputs=2, outputs=1)
     alone, together = (
         ep.EqProp.centred(0.1, ep.GradientFlow(tolerance=1e-9, together=both))(net, ep.SquaredError(), xs, ys) for both in (False, True)
     )

@@ -1,5 +1,9 @@
 """Our own simulator against ngspice, the energy and closed forms."""
 
+import gc
+import os
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -175,3 +179,20 @@ def test_settings_of_jax_stay_as_they_are():
     before = jax.config.jax_enable_x64
     NODAL.operating_points(divider())
     assert jax.config.jax_enable_x64 == before
+
+
+STATM = Path("/proc/self/statm")
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="reads Linux's account of the process's memory")
+@pytest.mark.parametrize("chosen", ["ngspice", "nodal"])
+def test_many_simulations_keep_memory_flat(chosen, simulator):
+    """What a process holds after hundreds of simulations of changing values is what it held after the first hundred, 4 MB aside."""
+    used, held = simulator if chosen == "ngspice" else NODAL, []
+    for k in range(2000 if os.environ.get("EQPROP_TEST_FULL") == "1" else 300):
+        netlist = divider(circuits.Resistor("more", "mid", "0", 1e-5 * (1 + k)))
+        assert used.operating_points(netlist).status.values == ["ok"]
+        if k % 100 == 99:
+            gc.collect()
+            held.append(int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    assert held[-1] - held[0] < 4 << 20, held

@@ -6,3 +6,6 @@ from .emission import drives as drives
 from .emission import emit as emit
 from .emission import node_names as node_names
 from .emission import states as states
+from .energies import CircuitEnergy as CircuitEnergy
+from .energies import energy as energy
+from .relaxer import SpiceRelaxer as SpiceRelaxer

@@ -15,7 +15,7 @@ from ..netlist import Netlist, NetlistError
 from ..reduction import reduce
 from ..simulators import Ngspice, Simulator
 from ..sources import Transconductance
-from .emission import drives, emit, node_names, require_linear_minimum, states, voltages
+from .emission import drives, emit, node_names, nudge_siemens, require_linear_minimum, states, voltages
 
 METHOD = ep.BlockNewton(tolerance=1e-13)
 
@@ -127,7 +127,7 @@ def compare(
     given; it sees the exactly reduced netlist. `tolerance`: in V.
 
     **Raises** `RuntimeError` where JAX's x64 mode is off, as volts are compared to 1e-9; `ValueError` for nodes that the model does not
-    have, shapes that do not fit and a model with amplifiers; `NudgeError` for a beta without a minimum at −beta; and what the simulator
+    have and shapes that do not fit; `NudgeError` for a beta without a minimum at −beta; and what the simulator
     raises.
     """
     ep.require_float64("a comparison in volts")
@@ -140,16 +140,16 @@ def compare(
         require_linear_minimum(model, cost, -abs(beta))
     simulator = Ngspice() if simulator is None else simulator
     netlist = emit(model, xs[0], y=None if ys is None else ys[0], cost=cost) if circuit is None else circuit
-    nodes = voltages(model, tuple(np.array(layer) for layer in node_names(model))).tolist()
+    nodes = voltages(tuple(np.array(layer) for layer in node_names(model))).tolist()
     betas = {"free": 0.0, "+beta": beta, "-beta": -beta} if nudged else {"free": 0.0}
 
     seen = []
     for strength in betas.values():
-        phase, values = reduce(_with_nudge(netlist, model.unit * strength), sources)
+        phase, values = reduce(_with_nudge(netlist, nudge_siemens(model, strength)), sources)
         answer = simulator.operating_points(phase, values)
-        odd = sorted(set(answer.node.values.tolist()) ^ set(nodes))
-        if odd:
-            raise NetlistError(f"`circuit` must have the free nodes of the model, but differs in {odd[:10]}")
+        missing = sorted(set(nodes) - set(answer.node.values.tolist()))
+        if missing:
+            raise NetlistError(f"`circuit` must have the nodes of the model as free nodes, but {missing[:10]} are none")
         seen.append(answer)
     answers = xr.concat(seen, xr.DataArray(list(betas), dims="phase", name="phase"), combine_attrs="override").sel(node=nodes)
     settled = [_fixed_points(model, xs, None, None, 0.0)]
@@ -159,7 +159,7 @@ def compare(
     data = xr.Dataset(
         {
             "circuit": answers.voltage,
-            "model": (("phase", "sample", "node"), np.stack([voltages(model, state) for state in settled]), {"units": "V"}),
+            "model": (("phase", "sample", "node"), np.stack([voltages(state) for state in settled]), {"units": "V"}),
             "status": answers.status,
             "correction": answers.correction,
         },
@@ -171,7 +171,7 @@ def compare(
         data["label"] = ("sample", np.asarray(ys))
     if hasattr(model.device, "ideal"):
         ideal = replace(model, device=model.device.ideal())
-        data["ideal"] = (("sample", "node"), voltages(model, _fixed_points(ideal, xs, None, None, 0.0)), {"units": "V"})
+        data["ideal"] = (("sample", "node"), voltages(_fixed_points(ideal, xs, None, None, 0.0)), {"units": "V"})
         data["ideal_decision"] = ("sample", _decisions(ideal, data.ideal))
     if nudged and ys is not None and cost is not None:
         data.attrs.update(_gradients(model, cost, xs, ys, beta, states(model, data.circuit), states(model, data.model)))

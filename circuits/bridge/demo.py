@@ -190,9 +190,9 @@ def settle_three_ways(demo: Demo, net: ep.Resistive) -> None:
     for phase in phases:
         if not all(bool(jnp.all(one.settled)) for one in phase):
             raise ep.NotSettledError("a phase of the demo's trained network did not settle")
-        ends = [voltages(net, one.state) for one in phase]
+        ends = [voltages(one.state) for one in phase]
         gap = max(gap, *(float(np.max(np.abs(a - b))) for a in ends for b in ends))
-        residual = max(residual, *(net.unit * float(np.max(np.abs(voltages(net, one.residual)))) for one in phase))
+        residual = max(residual, *(net.unit * float(np.max(np.abs(voltages(one.residual)))) for one in phase))
     demo.report(
         f"2. RC flow, blocks and Newton: one fixed point ({FEW} images, free and nudged)",
         {
@@ -356,11 +356,11 @@ def transient(demo: Demo, net: ep.Resistive) -> None:
         flow = ep.trajectory(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, jnp.asarray(times), start=start).states
         parts.append(
             xr.Dataset(
-                {"circuit": seen.voltage.sel(node=names), "flow": (("time", "node"), voltages(net, flow))},
+                {"circuit": seen.voltage.sel(node=names), "flow": (("time", "node"), voltages(flow))},
             ).assign_coords(time=zero + times)
         )
         start = tuple(layer[-1] for layer in flow)
-        rest = dict(zip(names, voltages(net, start).tolist(), strict=True))
+        rest = dict(zip(names, voltages(start).tolist(), strict=True))
         zero += float(times[-1])
     data = xr.concat(parts, "time").assign_attrs(nudged_at=float(parts[0].time[-1]))
     gap = np.max(np.abs(data.flow.values - data.circuit.values)) / np.max(np.abs(data.flow.values))

@@ -31,10 +31,9 @@ def emit(
     **Arguments:** `y`, `cost`: the example's target, and the squared error that says what it means in volts; with them the nudge
     sources are part of the circuit. `beta`: of the nudge, in units of `net.unit`; 0 for a free phase.
 
-    **Raises** `ValueError` where the shapes do not fit, where `y` and `cost` are not given together, or a `beta` without them, and for
-    a network with amplifiers; and `NudgeError` for a `beta` so negative that the circuit with all its diodes off has no minimum.
+    **Raises** `ValueError` where the shapes do not fit, where `y` and `cost` are not given together, or a `beta` without them; and
+    `NudgeError` for a `beta` so negative that the circuit with all its diodes off has no minimum.
     """
-    require_no_amplifiers(net)
     if (y is None) != (cost is None) or (y is None and beta != 0):
         raise ValueError("`y` and `cost` must be given together, and with any `beta` other than 0")
     if net.device is not None and not isinstance(net.device, Device):
@@ -42,18 +41,21 @@ def emit(
     conductances = [net.unit * np.asarray(g, float) for g in net.conductances]
     biases = [net.unit * np.asarray(b, float) for b in net.biases]
     inputs = conductances[0].shape[0] // 2
-    x = np.zeros(inputs) if x is None else np.asarray(x)
+    x = np.zeros(inputs) if x is None else np.asarray(x, float)
+    if x.shape != (inputs,):
+        raise ValueError(f"`x` must have shape {(inputs,)}, but has {x.shape}")
     nudge = None
     if cost is not None:
-        nudge = Nudge(net.unit * beta, targets(cost, np.asarray(y)[None], outputs_of(net))[0])
+        nudge = Nudge(nudge_siemens(net, beta), targets(cost, np.asarray(y)[None], outputs_of(net))[0])
         if beta < 0:
             require_linear_minimum(net, cost, beta)
     return layered(
         conductances,
         biases,
-        np.asarray(net.rails(jnp.asarray(x)), float),
+        net.input_gain * np.concatenate([x, -x]),
         device=_plain(net.device),
         capacitance=net.capacitance,
+        amplification=net.amplification,
         nudge=nudge,
         doubled_outputs=net.doubled_outputs,
         title=f"Resistive network {'-'.join(str(n) for n in (inputs, *(b.size for b in biases[:-1]), outputs_of(net)))}",
@@ -79,10 +81,9 @@ def _plain(device: Any) -> Any:
     return replace(device, **fresh)
 
 
-def require_no_amplifiers(net: ep.Resistive) -> None:
-    """Raises `ValueError` for a network with amplifiers, which no netlist has."""
-    if net.amplification != 1:
-        raise ValueError(f"`net.amplification` must be 1, as netlists have no amplifiers, but is {net.amplification}")
+def nudge_siemens(net: ep.Resistive, beta: float) -> float:
+    """The conductance in S that nudges an output by `beta`: unit · β · A^{2l} behind l amplifiers of gain A."""
+    return net.unit * beta * net.amplification ** (2 * (len(net.conductances) - 1))
 
 
 def outputs_of(net: ep.Resistive) -> int:
@@ -109,9 +110,8 @@ def drives(
 ) -> dict[str, np.ndarray]:
     """The values of the input sources, and of the target sources where `ys` and `cost` are given, over examples.
 
-    Raises `ValueError` for shapes that do not fit the network, and for one with amplifiers.
+    Raises `ValueError` for shapes that do not fit the network.
     """
-    require_no_amplifiers(net)
     xs = np.asarray(xs, float)
     inputs = net.conductances[0].shape[0] // 2
     if xs.ndim != 2 or len(xs) == 0 or xs.shape[1] != inputs:
@@ -127,11 +127,7 @@ def drives(
 
 
 def node_names(net: ep.Resistive) -> list[tuple[str, ...]]:
-    """The netlist's names of the model's nodes, in the form of its state: layer by layer, doubled outputs in two parts.
-
-    Raises `ValueError` for a network with amplifiers, as do `states` and `voltages`.
-    """
-    require_no_amplifiers(net)
+    """The netlist's names of the model's nodes, in the form of its state: layer by layer, doubled outputs in two parts."""
     *hidden, outputs = layer_names([b.size for b in net.biases], doubled_outputs=net.doubled_outputs)
     half = outputs_of(net)
     return [*hidden, outputs[:half], outputs[half:]] if net.doubled_outputs else [*hidden, outputs]
@@ -142,7 +138,6 @@ def states(net: ep.Resistive, voltage: xr.DataArray) -> tuple[np.ndarray, ...]:
     return tuple(voltage.sel(node=list(layer)).values for layer in node_names(net))
 
 
-def voltages(net: ep.Resistive, state: tuple[np.ndarray, ...]) -> np.ndarray:
+def voltages(state: tuple[np.ndarray, ...]) -> np.ndarray:
     """States of the model as voltages (…, nodes), in the order of `node_names`."""
-    require_no_amplifiers(net)
     return np.concatenate([np.asarray(layer) for layer in state], axis=-1)

@@ -1,16 +1,16 @@
-"""Netlists of networks from their conductances."""
+"""Layered networks from their conductances: rails, devices, amplifiers, biases and nudges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .analyses import OperatingPoint
-from .devices import Device
-from .elements import GROUND, Capacitor, ConductanceMatrix, Element
-from .netlist import Netlist
-from .sources import CurrentSource, Transconductance, VoltageSource
-from .units import number
+from ..analyses import OperatingPoint
+from ..devices import Device
+from ..elements import GROUND, Capacitor, ConductanceMatrix, Element
+from ..netlist import Netlist
+from ..sources import CurrentGain, CurrentSource, Transconductance, VoltageGain, VoltageSource
+from ..units import number
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def layered(
     capacitance: float,
     nudge: Nudge | None = None,
     doubled_outputs: bool = False,
+    amplification: float = 1.0,
     title: str = "Layered resistive network",
     header: Sequence[str] = (),
 ) -> Netlist:
@@ -61,6 +62,7 @@ def layered(
     0 is left out. `biases`: currents in A into the nodes. `rails`: the inputs' voltages, +x then −x. `capacitance` in F. `nudge`: a
     voltage-controlled current source per output that pushes siemens · (target − v) into it. `doubled_outputs`: the last layer has two
     nodes per output, all + then all −, and a nudge pushes siemens · (target − (v₊ − v₋)) out of the − node into the + node.
+    `amplification`: A; other than 1, an `amplifier` stands behind every hidden node, before the conductances to the next layer.
 
     **Raises** `ValueError` for arrays that do not fit, negative or non-finite conductances, and non-finite numbers.
     """
@@ -80,6 +82,10 @@ def layered(
         elements.append(ConductanceMatrix(f"g{index + 1}", before, layer, np.asarray(g, float)))
         loads.append(g.sum(0) + (conductances[index + 1].sum(1) if index + 1 < len(layers) else 0.0))
         before = layer
+        if amplification != 1 and index + 1 < len(layers):
+            before = tuple(f"{node}a" for node in layer)
+            for node, after in zip(layer, before, strict=True):
+                elements += amplifier(node, node, after, amplification)
     for currents, layer in zip(biases, layers, strict=True):
         elements += [CurrentSource(f"b{n}", GROUND, n, float(i)) for n, i in zip(layer, currents, strict=True) if i != 0]
     if device is not None:
@@ -103,12 +109,27 @@ def layered(
             f"Inputs: {len(rails) // 2}, doubled: in0p = +gain x0, in0n = -gain x0, ideal sources. Sizes: {sizes}.",
             f"Hidden nodes: {device.describe() if device is not None else 'linear'}.",
             f"Outputs: {outputs}, {read} decides.",
+            *([f"Amplifiers: E*, F*; h*a is {number(amplification)} times the hidden node h*."] if amplification != 1 else []),
             f"Biases: {sum(np.count_nonzero(b) for b in biases)} current sources into nodes (Ib*).",
             "Nudge: " + (f"Gnudge_*, {number(nudge.siemens)} S from each output to its target." if nudge is not None else "none."),
             f"Capacitance: {number(capacitance)} F from each hidden and output node to ground.",
         ),
         (OperatingPoint(layers[-1]),),
     )
+
+
+def amplifier(name: str, before: str, after: str, gain: float) -> list[Element]:
+    """A bidirectional amplifier: `after` is held at `gain` times the voltage of `before`, from which it draws its current over `gain`.
+
+    A voltage-controlled voltage source forward, and backward a current-controlled current source, which reads the current into
+    `after` off a source of 0 V (Kendall et al. 2020, arXiv:2006.01981). What lies behind it counts 1/gain² in the co-content.
+    """
+    inner = f"{after}i"
+    return [
+        VoltageGain(name, inner, GROUND, before, GROUND, gain),
+        VoltageSource(f"sense_{name}", inner, after, 0.0),
+        CurrentGain(name, before, GROUND, f"Vsense_{name}", 1 / gain),
+    ]
 
 
 def _nudge(nudge: Nudge, outputs: tuple[str, ...]) -> list[Element]:

@@ -1,0 +1,66 @@
+"""Crossbars whose lines have resistance."""
+
+import numpy as np
+
+from ..analyses import OperatingPoint
+from ..elements import GROUND, Element, Resistor
+from ..netlist import Netlist
+from ..sources import VoltageSource
+from ..units import number
+
+
+def crossbar(
+    siemens: np.ndarray,
+    volts: np.ndarray,
+    *,
+    wire_ohms: float,
+    driver_ohms: float = 0.0,
+    sense_ohms: float = 0.0,
+    title: str = "Crossbar",
+) -> Netlist:
+    """A crossbar: devices between word lines, which sources drive at their left ends, and bit lines, grounded at their lower ends.
+
+    A source (`Vin3`), the driver's resistance and a piece of wire lead to the word line's first crossing `w3_0`, another piece to
+    `w3_1`, and so on; the device `Rg3_5` stands between `w3_5` and `b3_5` on bit line 5, which runs down through `b4_5`, … and, after
+    the last crossing and a piece of wire, `sense5`, through the sense resistance to ground. Without a sense resistance the wire itself
+    ends at ground. The current of bit line j is that of `Rsense_j` (`Rb{last}_j` without one).
+
+    **Arguments:** `siemens`: conductances (words, bits) in S, 0 for a device that is absent. `volts`: of the sources (words,).
+    `wire_ohms`: of a piece of wire between two crossings, above 0. `driver_ohms`, `sense_ohms`: in Ω.
+
+    **Raises** `ValueError` for shapes that do not fit, and conductances and resistances that are negative or not finite.
+    """
+    siemens, volts = np.asarray(siemens, float), np.asarray(volts, float)
+    if siemens.ndim != 2 or not siemens.size or volts.shape != siemens.shape[:1]:
+        raise ValueError(f"`siemens` must be (words, bits) and `volts` (words,), but have shapes {siemens.shape} and {volts.shape}")
+    if not (np.isfinite(siemens) & (siemens >= 0)).all():
+        raise ValueError(f"`siemens` must be finite and at least 0, but is {siemens[~(np.isfinite(siemens) & (siemens >= 0))][0]}")
+    if not (np.isfinite(wire_ohms) and wire_ohms > 0):
+        raise ValueError(f"`wire_ohms` must be finite and above 0, but is {wire_ohms}")
+    for name, ohms in (("driver_ohms", driver_ohms), ("sense_ohms", sense_ohms)):
+        if not (np.isfinite(ohms) and ohms >= 0):
+            raise ValueError(f"`{name}` must be finite and at least 0, but is {ohms}")
+    words, bits = siemens.shape
+    wire = 1 / wire_ohms
+    elements: list[Element] = [VoltageSource(f"in{i}", f"in{i}", GROUND, float(v)) for i, v in enumerate(volts)]
+    for i in range(words):
+        before = f"in{i}"
+        if driver_ohms:
+            elements.append(Resistor(f"driver_{i}", before, f"d{i}", 1 / driver_ohms))
+            before = f"d{i}"
+        for j in range(bits):
+            elements.append(Resistor(f"w{i}_{j}", before, f"w{i}_{j}", wire))
+            before = f"w{i}_{j}"
+    for j in range(bits):
+        for i in range(words):
+            last = f"sense{j}" if sense_ohms else GROUND
+            elements.append(Resistor(f"b{i}_{j}", f"b{i}_{j}", f"b{i + 1}_{j}" if i + 1 < words else last, wire))
+        if sense_ohms:
+            elements.append(Resistor(f"sense_{j}", f"sense{j}", GROUND, 1 / sense_ohms))
+    elements += [Resistor(f"g{i}_{j}", f"w{i}_{j}", f"b{i}_{j}", float(siemens[i, j])) for i, j in np.argwhere(siemens > 0).tolist()]
+    read = tuple(f"sense{j}" if sense_ohms else f"b{words - 1}_{j}" for j in range(bits))
+    header = (
+        f"{words} word lines w*, {bits} bit lines b*, devices Rg*; wire {number(wire_ohms)} ohm a piece, "
+        f"driver {number(driver_ohms)} ohm, sense {number(sense_ohms)} ohm.",
+    )
+    return Netlist(title, tuple(elements), header, (OperatingPoint(read),))

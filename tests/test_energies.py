@@ -1,0 +1,220 @@
+"""Energies of circuits: what the three simulators say, gradients, training, and circuits that have none."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import circuits
+import eqprop as ep
+from circuits import GROUND, ConductanceMatrix, CurrentSource, Diode, Junction, Netlist, Resistor, Transconductance, VoltageSource
+from circuits.topologies import amplifier
+from eqprop.blocks import leaves_are_blocks
+
+NEWTON = ep.Newton(tolerance=1e-13)
+COST = ep.SquaredError()
+UNIT = 1e-5
+
+
+def random_circuit(seed: int, nodes: int = 5) -> Netlist:
+    """Inputs, a tree and some more resistors, diodes of two models, a floating source, a current source, a matrix, a mirrored pair."""
+    random = np.random.default_rng(seed)
+    names = [f"n{i}" for i in range(nodes)]
+
+    def siemens() -> float:
+        return float(10 ** random.uniform(-5.5, -4))
+
+    elements = [VoltageSource("a", "a", GROUND, 1.0), VoltageSource("b", GROUND, "b", 0.5)]
+    elements += [Resistor(f"t{i}", names[i], ["a", "b", GROUND, *names[:i]][random.integers(i + 3)], siemens()) for i in range(nodes)]
+    elements += [Resistor(f"m{i}", *random.choice([*names, "a"], 2, replace=False).tolist(), siemens()) for i in range(3)]
+    models = [Junction(1e-9, name="one"), Junction(1e-7, 1.4, name="two")]
+    for i in range(3):
+        first, second = random.choice([*names, GROUND], 2, replace=False).tolist()
+        elements.append(Diode(f"d{i}", first, second, models[i % 2], float(random.uniform(0.5, 2))))
+    elements += [VoltageSource("f", "up", names[0], 0.3), Resistor("up", "up", names[-1], siemens())]
+    elements.append(CurrentSource("i", GROUND, names[1], float(random.normal()) * 1e-5))
+    elements.append(ConductanceMatrix("x", ("a", "b"), (names[2], names[3]), np.array([[siemens(), 0.0], [siemens(), siemens()]])))
+    elements.append(Transconductance("pull", GROUND, names[0], "b", names[0], siemens()))
+    return Netlist("Random circuit", tuple(elements))
+
+
+def amplified(*gains: float, diode: bool = True) -> Netlist:
+    """Two stages of two bidirectional amplifiers with `gains`, resistors between them, a diode at the first node."""
+    random = np.random.default_rng(1)
+    elements = [VoltageSource("a", "a", GROUND, 1.0), VoltageSource("b", "b", GROUND, -0.4)]
+    before, count = ["a", "b"], 0
+    for stage, layer in enumerate((["h0", "h1"], ["k0", "k1"], ["o0", "o1"])):
+        for first in before:
+            for second in layer:
+                elements.append(Resistor(f"w{count}", first, second, float(random.uniform(1, 5)) * UNIT))
+                count += 1
+        elements += [Resistor(f"l{node}", node, GROUND, UNIT) for node in layer]
+        before = [f"{node}a" for node in layer]
+        if stage < 2:
+            for node, after, gain in zip(layer, before, gains[2 * stage : 2 * stage + 2], strict=True):
+                elements += amplifier(node, node, after, gain)
+    if diode:
+        elements.append(Diode("d", "h0", GROUND, Junction(1e-9)))
+    return Netlist("Amplified", tuple(elements))
+
+
+def energy_of(circuit, **changes):
+    return circuits.energy(circuit, **({"inputs": ("Va", "Vb"), "outputs": (circuit.nodes[-1],), "unit": UNIT} | changes))
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 10**6))
+def test_three_answers_are_one(seed):
+    """The energy's minimum, `Nodal`'s point and ngspice's are within 1e-9 V, for the circuit and with its inputs driven."""
+    net = energy_of(random_circuit(seed), outputs=("n0",))
+    x = jnp.asarray(np.random.default_rng(seed).normal(size=2))
+    settled = ep.relax(net, x, method=NEWTON)
+    named = dict(zip(net.plan.names, net.voltages(settled.state, x).tolist(), strict=True))
+    for simulator in (circuits.Nodal(), circuits.Ngspice()):
+        found = simulator.operating_points(net.circuit(x))
+        assert found.status.values == ["ok"]
+        for node in found.node.values.tolist():
+            assert abs(float(found.voltage.sel(node=node)[0]) - named[node]) <= 1e-9, (node, simulator)
+    wrong = dataclasses.replace(net, siemens={name: 1.01 * g for name, g in net.siemens.items()})
+    assert abs(float(ep.relax(wrong, x, method=NEWTON).state[0] - settled.state[0])) > 1e-9  # the control
+
+
+def test_the_slope_is_kirchhoffs_law_behind_amplifiers():
+    """unit · D ∂E/∂z is what `Equations` says flows out of a node, at any state, once branch currents are those of their nodes."""
+    circuit = amplified(3.0, 3.0, 2.0, 2.0)
+    net = energy_of(circuit, outputs=("o0", ("o1", "o0")))
+    assert net.nodes == ("h0", "h1", "k0", "k1", "o0", "o1")
+    np.testing.assert_allclose(net.plan.balance_weights, [1, 1, 9, 9, 36, 36])
+    x, state = jnp.array([0.7, -0.2]), jnp.asarray(np.random.default_rng(0).normal(size=6))
+    equations = circuits.Equations(net.circuit(x))
+    named = dict(zip(net.plan.names, net.voltages(state, x), strict=True))
+    unknowns = np.zeros((1, equations.unknowns))
+    unknowns[0, : len(equations.free)] = [named[node] for node in equations.free]
+    into = equations.linear[: len(equations.free), len(equations.free) : equations.unknowns].toarray()
+    residual = equations.residual(unknowns, {})[0][0, : len(equations.free)]
+    kept = [equations.free.index(node) for node in net.nodes]
+    tied = [i for i in range(len(residual)) if i not in kept]
+    currents = np.linalg.solve(into[tied], -residual[tied])
+    expected = (residual + into @ currents)[kept]
+    np.testing.assert_allclose(net.unit * net.plan.balance_weights * jax.grad(net)(state, x), expected, rtol=1e-11)
+    np.testing.assert_allclose(net.outputs(state), [state[4], state[5] - state[4]])
+
+
+@pytest.mark.parametrize("circuit", [random_circuit(3), amplified(3.0, 3.0, 2.0, 2.0)], ids=["random", "amplified"])
+def test_the_gradient_is_that_of_the_circuits_own_cost(circuit):
+    """EP and the exact gradient against finite differences of a cost read from `Nodal`."""
+    net = energy_of(circuit, outputs=("n0",) if "n0" in circuit.nodes else ("o1",))
+    random = np.random.default_rng(0)
+    xs, ys = jnp.asarray(random.normal(size=(3, 2))), jnp.asarray(random.normal(size=(3, 1)) * 0.3)
+
+    def cost(net):
+        points = [circuits.Nodal().operating_points(net.circuit(x)).voltage.sel(node=list(net.nodes)).values[0] for x in xs]
+        return np.mean([float(COST(net.outputs(jnp.asarray(z)), y)) for z, y in zip(points, ys, strict=True)])
+
+    exact = ep.Implicit(NEWTON)(net, COST, xs, ys).grad
+    assert ep.relative_error(ep.EqProp.centred(1e-4, NEWTON)(net, COST, xs, ys).grad, exact) < 1e-4
+    largest = max(float(jnp.max(jnp.abs(g))) for g in exact.siemens.values())
+    for name, g in net.siemens.items():
+        for at in [np.unravel_index(i, g.shape) for i in random.choice(g.size, min(3, g.size), replace=False)]:
+            step = 1e-5 * max(float(g[at]), 0.1)
+            ends = [g.at[at].add(sign * step) for sign in ((1, -1) if g[at] else (1, 0))]
+            up, down = (cost(dataclasses.replace(net, siemens=net.siemens | {name: end})) for end in ends)
+            expected = (up - down) / (step * (2 if g[at] else 1))
+            assert abs(float(exact.siemens[name][at]) - expected) <= 1e-4 * largest, (name, at)
+
+
+def test_circuits_without_an_energy_are_told_by_how_much():
+    """Equal gains in each stage have an energy, as have any in a last stage; in an earlier one a spread has none, nor has a gyrator."""
+    assert circuits.nonreciprocity(amplified(3.0, 3.0, 2.0, 2.0)) < 1e-15
+    assert circuits.nonreciprocity(amplified(3.0, 3.0, 2.0, 2.5)) > 1e-3
+    spread = [circuits.nonreciprocity(amplified(3.0, 3.0 * (1 + s), 2.0, 2.0 * (1 + s))) for s in (0.01, 0.1)]
+    assert 5 < spread[1] / spread[0] < 15
+    with pytest.raises(circuits.NetlistError, match=r"must have an energy, but .*break.* asymmetry of its .* is 0\.0"):
+        energy_of(amplified(3.0, 3.0, 2.0, 2.5))
+    found = circuits.Nodal().operating_points(amplified(3.0, 3.0, 2.0, 2.5))
+    assert found.status.values == ["ok"]  # it is solved as Kirchhoff's laws all the same
+    gyrator = Netlist(
+        "Gyrator",
+        (
+            VoltageSource("a", "a", GROUND, 1.0),
+            Resistor("a", "a", "p", 1e-9),
+            Resistor("q", "q", GROUND, 1e-9),
+            Transconductance("pq", "p", GROUND, "q", GROUND, 1e-3),
+            Transconductance("qp", "q", GROUND, "p", GROUND, -1e-3),
+        ),
+    )
+    assert circuits.nonreciprocity(gyrator) == pytest.approx(1.0, abs=1e-5)
+    with pytest.raises(circuits.NetlistError, match=r"\['Gpq', 'Gqp'\] break its reciprocity"):
+        energy_of(gyrator, inputs=("Va",), outputs=("q",))
+    with pytest.raises(circuits.NetlistError, match="`voltages` must name free nodes, but 'a' is none"):
+        circuits.nonreciprocity(gyrator, {"a": 1.0})
+
+
+def test_what_learns_and_what_goes_back_into_the_netlist():
+    circuit = random_circuit(0)
+    net = energy_of(circuit, trainable=("Rm*", "Rx"), outputs=("n0",), conductance_bounds=(0.0, 50.0))
+    assert sorted(net.siemens) == ["resistors", "x"]
+    assert net.siemens["resistors"].shape == (3,)
+    back = net.circuit()
+    for was, one in zip(circuit.elements, back.elements, strict=True):
+        assert was == one or np.allclose(was.siemens, one.siemens, rtol=1e-15)
+    other = {"resistors": jnp.array([1.0, 0.0, 2.0]), "x": jnp.ones((2, 2))}
+    grown = dataclasses.replace(net, siemens=other).circuit(jnp.array([0.25, -0.5]))
+    by_name = {e.letter + e.name: e for e in grown.elements}
+    assert by_name["Rm0"].siemens == pytest.approx(UNIT)
+    assert "Rm1" not in by_name
+    assert np.all(by_name["Rx"].siemens == UNIT)
+    assert by_name["Va"].volts == 0.25
+    assert by_name["Vb"].volts == -0.5
+    assert net.parameter_bounds() == {"siemens*": (0.0, 50.0)}
+    capacitors = (circuits.Capacitor("c", "n1", GROUND, 3e-12),)
+    timed = energy_of(dataclasses.replace(circuit, elements=circuit.elements + capacitors), outputs=("n0",), capacitance=2e-12)
+    tau = dict(zip(timed.nodes, timed.time_constants(jnp.zeros(2)).tolist(), strict=True))
+    assert tau["n1"] == pytest.approx(3e-12 / UNIT)
+    assert tau["n2"] == pytest.approx(2e-12 / UNIT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": ("Vz",)}, r"`inputs` must name sources of the circuit, but \['Vz'\] are none of \['Ii', 'Va', 'Vb', 'Vf'\]"),
+        ({"outputs": ("a",)}, "`outputs` must be nodes of the circuit without a source, but 'a' is none"),
+        ({"outputs": ("zz",)}, "`outputs` must be nodes of the circuit without a source, but 'zz' is none"),
+        ({"outputs": ()}, "`outputs` must be one node or more, but are none"),
+        ({"trainable": "Rq*"}, r"`trainable` must match resistors of the circuit, but 'Rq\*' matches none"),
+        ({"unit": 0.0}, "`unit` must be finite and above 0, but is 0.0"),
+    ],
+)
+def test_bad_arguments_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        energy_of(random_circuit(0), **({"outputs": ("n0",)} | changes))
+
+
+def test_elements_without_a_co_content_are_named():
+    clamped = random_circuit(0)
+    clamped = dataclasses.replace(clamped, elements=(*clamped.elements, circuits.devices.clamp("c", "n0", 0.0, np.inf, 1.0)))
+    with pytest.raises(circuits.NetlistError, match=r"of elements that state a co-content, but \['Bc'\] are told by expressions"):
+        energy_of(clamped, outputs=("n0",))
+    net = energy_of(random_circuit(0), outputs=("n0",))
+    with pytest.raises(ValueError, match=r"`x` must give 2 values, one for each of `inputs`, but gave \(3,\)"):
+        net.drives(jnp.zeros(3))
+
+
+def test_an_exponential_does_not_hide_what_there_is_between_nodes():
+    """At volts a diode's conductance is 10¹⁰ times a resistor's: nodes of one leaf that interact were once taken for a block."""
+    net = energy_of(random_circuit(0), outputs=("n0",))
+    x = jnp.zeros(2)
+    assert not leaves_are_blocks(net, x, net.init_state(x))
+    assert net.is_convex()
+    settled = ep.relax(net, x)
+    for method in (ep.BlockNewton(blocks=ep.colour(net, x)), ep.GradientFlow(tolerance=1e-7)):
+        np.testing.assert_allclose(ep.relax(net, x, method=method).state, settled.state, atol=1e-5)
+    pushed = dataclasses.replace(random_circuit(0), elements=(*random_circuit(0).elements, NEGATIVE))
+    assert not energy_of(pushed, outputs=("n0",)).is_convex()
+
+
+NEGATIVE = Transconductance("push", GROUND, "n0", "n0", GROUND, 1e-2)
