@@ -10,12 +10,13 @@ a row for each unknown: Kirchhoff's current law at a node (A out of the node), t
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .devices import Diode
-from .elements import GROUND, Capacitor, ConductanceMatrix, Inductor, Resistor, TwoTerminal
+from .elements import GROUND, Capacitor, ConductanceMatrix, Inductor, Resistor
 from .expressions import Current, Expression, Voltage, evaluate
 from .lint import fixes_voltage
 from .netlist import Netlist, NetlistError
@@ -31,7 +32,7 @@ from .sources import (
 )
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array, csr_array
 
 Array = Any  # a NumPy or a JAX array
 Drives = Mapping[str, np.ndarray]
@@ -40,16 +41,16 @@ Drives = Mapping[str, np.ndarray]
 
 def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.ndarray], int]:
     """`drives` as arrays of one length, and that length. Raises `ValueError` for names, lengths and values that do not fit."""
-    sources = {e.key for e in netlist.elements if isinstance(e, IndependentSource)}
+    sources = {e.key for e in (*netlist.of(VoltageSource), *netlist.of(CurrentSource))}
     arrays = {name: np.atleast_1d(np.asarray(values, float)) for name, values in (drives or {}).items()}
     lengths = {values.shape for values in arrays.values()}
     if len(lengths) > 1 or any(len(shape) != 1 or shape[0] == 0 for shape in lengths):
         raise ValueError(f"`drives` must hold one value for each sample and source, but have shapes {sorted(lengths)}")
-    for name, values in arrays.items():
-        if name not in sources:
-            raise ValueError(f"`drives` must name sources of the netlist by their SPICE names, but {name!r} is none")
-        if not np.isfinite(values).all():
-            raise ValueError(f"`drives` must be finite, but {name!r} is {values[~np.isfinite(values)][0]}")
+    if unknown := sorted(arrays.keys() - sources):
+        raise ValueError(f"`drives` must name sources of the netlist by their SPICE names, but {unknown[0]!r} is none")
+    if arrays and not np.isfinite(np.stack(list(arrays.values()))).all():
+        name, values = next((name, values) for name, values in arrays.items() if not np.isfinite(values).all())
+        raise ValueError(f"`drives` must be finite, but {name!r} is {values[~np.isfinite(values)][0]}")
     return arrays, next(iter(lengths))[0] if lengths else 1
 
 
@@ -83,6 +84,11 @@ class Told:
         found = [(np.array([place]), sign * slopes[c]) for c in slopes for place, sign in zip(places[c], (1.0, -1.0), strict=False)]
         return value, found
 
+    def renumbered(self, index: np.ndarray) -> "Told":
+        """The same with place k called `index[k]`."""
+        controls = tuple((control, tuple(int(index[place]) for place in places)) for control, places in self.controls)
+        return Told(self.expression, tuple(int(index[row]) for row in self.rows), self.signs, controls)
+
     @classmethod
     def of(cls, element: Behavioural, place: Callable[[str], int]) -> "Told":
         """An element in the numbers of `place`."""
@@ -92,21 +98,6 @@ class Told:
         if element.output == "v":
             return cls(element.expression, (place(current_of(f"B{element.name}")),), (-1.0,), controls)
         return cls(element.expression, (place(element.plus), place(element.minus)), (1.0, -1.0), controls)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What speaks for operating points, per sample.
-
-    - `correction`: the largest voltage in the Newton step J⁻¹F, in V: the distance to the fixed point.
-    - `kcl`: the largest |F| of a row over the sum of the sizes of its terms.
-    - `stable`: whether the circuit stays there with a capacitance at each node: J's symmetric part is positive definite, or, with
-      branches, no perturbation grows.
-    """
-
-    correction: np.ndarray
-    kcl: np.ndarray
-    stable: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -144,7 +135,7 @@ class Equations:
                 pins[node] = element
             elif fixes_voltage(element):
                 branches.append(element.letter + element.name)
-        if unknown := sorted(sensed - {e.key for e in self._of(VoltageSource)}):
+        if unknown := sorted(sensed - {e.key for e in self.netlist.of(VoltageSource)}):
             raise NetlistError(f"currents must be those of voltage sources of the netlist, but {unknown} are none")
         free = tuple(node for node in self.netlist.nodes if node not in pins)
         places = {place: i for i, place in enumerate((*free, *(current_of(b) for b in branches), *pins, GROUND))}
@@ -157,17 +148,16 @@ class Equations:
         ):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "linear", _linear(self))
-        told = tuple(Told.of(element, self.place) for element in self._of(Behavioural))
+        told = tuple(Told.of(element, self.place) for element in self.netlist.of(Behavioural))
         object.__setattr__(self, "told", told)
         by_expression = [Group(tuple(np.array([row]) for row in one.rows), one.signs, one.law) for one in told]
         object.__setattr__(self, "groups", [*_junctions(self), *by_expression])
 
-    def diodes(self) -> list[Diode]:
-        """Its diodes, in the order of the netlist."""
-        return self._of(Diode)
-
-    def _of(self, kind: type) -> list[Any]:
-        return [element for element in self.netlist.elements if isinstance(element, kind)]
+    @cached_property
+    def passive(self) -> bool:
+        """Whether all its elements are conductances, capacitances, inductances, diodes and independent sources: one stable point."""
+        kinds = {Resistor, ConductanceMatrix, Capacitor, Inductor, Diode, VoltageSource, CurrentSource}
+        return kinds.issuperset(map(type, self.netlist.elements))
 
     @property
     def unknowns(self) -> int:
@@ -203,11 +193,11 @@ class Equations:
     def sources(self, drives: Drives, samples: int) -> np.ndarray:
         """What the independent sources push into each row (samples, unknowns): A into nodes, V of branches."""
         pushed = np.zeros((samples, self.size))
-        for source in self._of(CurrentSource):
+        for source in self.netlist.of(CurrentSource):
             value = _driven(source, drives, samples)
             pushed[:, self.place(source.plus)] -= value
             pushed[:, self.place(source.minus)] += value
-        for source in self._of(VoltageSource):
+        for source in self.netlist.of(VoltageSource):
             if (place := self._places.get(current_of(source.key))) is not None:
                 pushed[:, place] += _driven(source, drives, samples)
         return pushed[:, : self.unknowns]
@@ -236,6 +226,19 @@ class Equations:
                     found.append((rows[inside], places[inside], value[:, inside]))
         return found
 
+    def sparse_jacobian(self, unknowns: np.ndarray, drives: Drives) -> "list[csc_array]":
+        """J of every sample (unknowns,), sparse; one for all where the circuit is linear."""
+        from scipy.sparse import coo_array
+
+        n = self.unknowns
+        linear = self.linear[:n, :n]
+        if not self.groups:
+            return [linear.tocsc()]
+        parts = self.slopes(self.voltages(unknowns, drives))
+        rows, columns = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+        values = np.concatenate([part[2] for part in parts], axis=1)
+        return [(linear + coo_array((own, (rows, columns)), shape=(n, n))).tocsc() for own in values]
+
     def jacobian(self, unknowns: np.ndarray, drives: Drives) -> np.ndarray:
         """J (samples, unknowns, unknowns), dense."""
         n = self.unknowns
@@ -247,44 +250,19 @@ class Equations:
     def capacitances(self) -> np.ndarray:
         """C, what multiplies dz/dt: the capacitance matrix of the free nodes in F, and −L in H for inductors."""
         c = np.zeros((self.size, self.size))
-        for capacitor in self._of(Capacitor):
+        for capacitor in self.netlist.of(Capacitor):
             a, b = self.place(capacitor.plus), self.place(capacitor.minus)
             np.add.at(c, ([a, b, a, b], [a, b, b, a]), np.array([1, 1, -1, -1]) * capacitor.farads)
-        for inductor in self._of(Inductor):
+        for inductor in self.netlist.of(Inductor):
             place = self.place(current_of(f"L{inductor.name}"))
             c[place, place] = -inductor.henries
         return c[: self.unknowns, : self.unknowns]
 
-    def certificate(self, unknowns: np.ndarray, drives: Drives) -> Certificate:
-        """The certificate of unknowns (samples, unknowns); NaN voltages have NaN and are not stable."""
-        known = np.atleast_1d(np.isfinite(unknowns).all(axis=1))
-        correction, kcl, stable = np.full(len(known), np.nan), np.full(len(known), np.nan), np.zeros(len(known), bool)
-        chosen = {name: np.broadcast_to(values, len(known))[known] for name, values in drives.items()}
-        f, sizes = self.residual(unknowns[known], chosen)
-        j = self.jacobian(unknowns[known], chosen)
-        kcl[known] = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
-        correction[known] = _newton_step(f, j, len(self.free))
-        stable[known] = [np.isfinite(step) and self._is_stable(one) for step, one in zip(correction[known], j, strict=True)]
-        return Certificate(correction, kcl, stable)
-
-    def _is_stable(self, j: np.ndarray) -> bool:
-        if not self.branches:
-            return _positive_definite(j)
-        from scipy.linalg import eigvals
-
-        masses = np.zeros(len(j))
-        masses[: len(self.free)] = 1.0
-        for inductor in self._of(Inductor):
-            masses[self.place(current_of(f"L{inductor.name}"))] = -1.0
-        rates = eigvals(j, np.diag(masses))
-        return bool(np.all(np.real(rates[np.isfinite(rates)]) > 0))
-
 
 def _sensed(netlist: Netlist) -> set[str]:
     """The names of the sources whose current controls something."""
-    found = {e.source for e in netlist.elements if isinstance(e, CurrentGain | Transresistance)}
-    behavioural = (e for e in netlist.elements if isinstance(e, Behavioural))
-    return found | {control.source for e in behavioural for control in e.controls if isinstance(control, Current)}
+    found = {e.source for e in (*netlist.of(CurrentGain), *netlist.of(Transresistance))}
+    return found | {control.source for e in netlist.of(Behavioural) for control in e.controls if isinstance(control, Current)}
 
 
 def _linear(equations: Equations) -> "csr_array":
@@ -300,21 +278,28 @@ def _linear(equations: Equations) -> "csr_array":
         for row, sign in zip(to, (1.0, -1.0), strict=True):
             single.extend((place(row), place(column), sign * other * siemens) for column, other in zip(by, (1.0, -1.0), strict=True))
 
-    for element in equations.netlist.elements:
-        if isinstance(element, ConductanceMatrix):
-            i, j = np.nonzero(element.siemens)  # a node without conductances is in no circuit
-            rows = np.array([equations.find(node) for node in element.rows])[i]
-            columns = np.array([equations.find(node) for node in element.columns])[j]
-            g = element.siemens[i, j]
-            parts += [(rows, rows, g), (columns, columns, g), (rows, columns, -g), (columns, rows, -g)]
-        elif isinstance(element, Resistor):
-            transfer(element.nodes, element.nodes, element.siemens)
-        elif isinstance(element, Transconductance):
-            transfer(element.nodes[:2], element.nodes[2:], element.siemens)
-        elif isinstance(element, CurrentGain):
-            column = place(current_of(element.source))
-            single += [(place(element.plus), column, element.gain), (place(element.minus), column, -element.gain)]
-        if (name := element.letter + element.name) in branches and isinstance(element, TwoTerminal | VoltageGain):
+    def join(rows: np.ndarray, columns: np.ndarray, g: np.ndarray) -> None:
+        """Conductances between rows and columns."""
+        parts.extend([(rows, rows, g), (columns, columns, g), (rows, columns, -g), (columns, rows, -g)])
+
+    netlist = equations.netlist
+    resistors = netlist.of(Resistor)
+    ends = np.array([(place(resistor.plus), place(resistor.minus)) for resistor in resistors], int).reshape(-1, 2)
+    join(ends[:, 0], ends[:, 1], np.array([resistor.siemens for resistor in resistors], float))
+    for element in netlist.of(ConductanceMatrix):
+        i, j = np.nonzero(element.siemens)  # a node without conductances is in no circuit
+        rows = np.array([equations.find(node) for node in element.rows])[i]
+        columns = np.array([equations.find(node) for node in element.columns])[j]
+        join(rows, columns, element.siemens[i, j])
+    for element in netlist.of(Transconductance):
+        transfer(element.nodes[:2], element.nodes[2:], element.siemens)
+    for element in netlist.of(CurrentGain):
+        column = place(current_of(element.source))
+        single += [(place(element.plus), column, element.gain), (place(element.minus), column, -element.gain)]
+    for kind in (VoltageSource, VoltageGain, Transresistance, Inductor, Behavioural):
+        for element in netlist.of(kind):
+            if (name := element.letter + element.name) not in branches:
+                continue
             row = place(current_of(name))
             for node, sign in ((element.plus, 1.0), (element.minus, -1.0)):
                 single += [(place(node), row, sign), (row, place(node), sign)]
@@ -338,7 +323,7 @@ def _junctions(equations: Equations) -> list[Group]:
     """The diodes, those of one model together."""
     groups = []
     for model in equations.netlist.junctions:
-        diodes = [e for e in equations.netlist.elements if isinstance(e, Diode) and e.model == model]
+        diodes = [diode for diode in equations.netlist.of(Diode) if diode.model == model]
         anodes, cathodes = (
             np.array([equations.place(node) for node in nodes]) for nodes in zip(*(d.nodes for d in diodes), strict=True)
         )
@@ -356,27 +341,5 @@ def _two_terminal(first: np.ndarray, second: np.ndarray, model: Any, area: np.nd
 
 
 def _driven(source: IndependentSource, drives: Drives, samples: int) -> np.ndarray:
-    return np.broadcast_to(np.asarray(drives.get(source.key, source.value), float), samples)
-
-
-def _newton_step(f: np.ndarray, j: np.ndarray, nodes: int) -> np.ndarray:
-    """The largest of the first `nodes` components of J⁻¹F, NaN where J is singular; per sample."""
-    try:
-        return np.max(np.abs(np.linalg.solve(j, f[..., None])[:, :nodes]), axis=(1, 2), initial=0.0)
-    except np.linalg.LinAlgError:
-        if len(f) == 1:
-            return np.full(1, np.nan)
-        return np.concatenate([_newton_step(f[i : i + 1], j[i : i + 1], nodes) for i in range(len(f))])  # to say which is singular
-
-
-def _positive_definite(j: np.ndarray) -> bool:
-    """Whether the symmetric part of a nonsingular J is positive definite: at a glance where it dominates by its diagonal."""
-    diagonal = np.diagonal(j)
-    sizes = np.abs(j)
-    if np.all(2 * diagonal * (1 + 1e-12) >= (sizes.sum(0) + sizes.sum(1)) / 2) and np.all(diagonal > 0):
-        return True
-    try:
-        np.linalg.cholesky((j + j.T) / 2)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+    values = drives.get(source.key)
+    return np.full(samples, float(source.value)) if values is None else np.broadcast_to(values, samples)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar, cast
 
 from .analyses import Analysis, analysis_lines
 from .devices import Diode, Junction
@@ -20,6 +21,9 @@ OPTIONS = "gmin=1e-12 reltol=1e-11 vntol=1e-12 abstol=1e-18"
 
 class NetlistError(ValueError):
     """A netlist that no simulator should see."""
+
+
+Kind = TypeVar("Kind", bound=Element)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +70,20 @@ class Netlist:
         return tuple(node for node in dict.fromkeys(node for element in self.elements for node in element.nodes) if node != GROUND)
 
     @cached_property
+    def _by_kind(self) -> dict[type, list[Element]]:
+        kinds: dict[type, list[Element]] = {}
+        for element in self.elements:
+            kinds.setdefault(type(element), []).append(element)
+        return kinds
+
+    def of(self, kind: type[Kind]) -> Sequence[Kind]:
+        """Its elements of one class, in their order."""
+        return cast("Sequence[Kind]", self._by_kind.get(kind, ()))
+
+    @cached_property
     def junctions(self) -> tuple[Junction, ...]:
         """The models of its diodes, each once."""
-        return tuple(dict.fromkeys(element.model for element in self.elements if isinstance(element, Diode)))
+        return tuple(dict.fromkeys(diode.model for diode in self.of(Diode)))
 
     def require_nodes(self, nodes: Sequence[str], argument: str = "nodes") -> None:
         """Raises `NetlistError` for a node that the netlist does not have, naming the nearest that it has."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .equations import Certificate
+from .certificates import Certificate
 from .files import write
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import circuits
 import circuits.bridge.emission
 import eqprop as ep
+from circuits.certificates import certify
 from eqprop.training import paths
 
 COST = ep.SquaredError()
@@ -45,7 +46,7 @@ def test_energy_equations_and_ngspice_agree(seed, sizes, beta):
     assert seen.agrees, str(seen)
     assert seen.error < 1e-9
     deck, sources = circuits.emit(net), circuits.drives(net, xs)
-    certificate = circuits.Equations(deck).certificate(seen.dataset.model.sel(phase="free").values, sources)
+    certificate = certify(circuits.Equations(deck), seen.dataset.model.sel(phase="free").values, sources)
     assert certificate.correction.max() < 1e-9
     assert certificate.stable.all()
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from test_netlist import divider
 
 import circuits
+from circuits.certificates import certify
 from circuits.noise import corners
 from circuits.units import BOLTZMANN, CHARGE, ROOM, THERMAL_VOLTAGE
 
@@ -92,11 +93,11 @@ def test_jacobian_is_the_slope_of_the_residual(netlist):
 def test_the_divider():
     equations = circuits.Equations(divider())
     assert equations.free == ("mid",)
-    good = equations.certificate(np.array([[0.25]]), {})
+    good = certify(equations, np.array([[0.25]]), {})
     assert good.correction[0] < 1e-15
     assert good.kcl[0] < 1e-15
     assert good.stable[0]
-    off = equations.certificate(np.array([[0.25 + 1e-7], [np.nan]]), {})
+    off = certify(equations, np.array([[0.25 + 1e-7], [np.nan]]), {})
     np.testing.assert_allclose(off.correction[0], 1e-7, rtol=1e-6)
     np.testing.assert_allclose(off.kcl[0], 4e-3 * 1e-7 / (4e-3 * 0.25 + 1e-3 * 1.0), rtol=1e-6)  # relative to the currents there
     assert np.isnan(off.correction[1])
@@ -105,7 +106,7 @@ def test_the_divider():
 
 def test_a_saddle_is_not_stable():
     push = circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3)
-    seen = circuits.Equations(divider(push)).certificate(np.array([[-1.0]]), {})
+    seen = certify(circuits.Equations(divider(push)), np.array([[-1.0]]), {})
     assert seen.correction[0] < 1e-12
     assert not seen.stable[0]
 
@@ -128,7 +129,7 @@ def test_positive_definite_is_what_the_eigenvalues_say():
         root = random.standard_normal((4, 4)) * 10 ** random.uniform(-1, 1)
         j = (root + root.T) / 2 + np.diag(random.uniform(0, 6, 4))
         seen.append(bool(np.linalg.eigvalsh(j)[0] > 0))
-        assert circuits.equations._positive_definite(j) == seen[-1]
+        assert circuits.certificates._positive_definite(j) == seen[-1]
     assert 0.1 < np.mean(seen) < 0.9
 
 

@@ -1,8 +1,10 @@
 """Our own simulator against ngspice, the energy and closed forms."""
 
+import dataclasses
 import gc
 import os
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -94,15 +96,47 @@ def _settled(net, cost, x, y, beta):
 
 
 def test_a_layered_network_is_solved_by_elimination_and_densely_alike(monkeypatch):
-    from circuits.simulators import nodal
+    from circuits.simulators import newton, nodal
 
     net, (xs, _) = network(circuits.DiodePair(1e-9, 0.1), sizes=(3, 8, 2)), examples(4)
     netlist, drives = circuits.emit(net), circuits.drives(net, xs)
     small = circuits.Equations(circuits.reduce(netlist, drives)[0])
-    assert len(nodal._circuit(small).gone) == 8  # the hidden layer
+    assert len(nodal.Solver(small, 1)._circuit[0].gone) == 8  # the hidden layer
     apart = NODAL.operating_points(netlist, drives)
-    monkeypatch.setattr(nodal, "_independent", lambda linear: np.zeros(0, int))
+    monkeypatch.setattr(newton, "_independent", lambda linear: np.zeros(0, int))
     np.testing.assert_allclose(NODAL.operating_points(netlist, drives).voltage, apart.voltage, rtol=0, atol=1e-14)
+
+
+@settings(max_examples=10, deadline=None)
+@given(decks())
+def test_unknowns_that_only_linear_elements_touch_are_eliminated_exactly(netlist):
+    """A large circuit's way, taken with a small one: the same voltages, and a certificate from the whole circuit's equations."""
+    plain = NODAL.operating_points(netlist)
+    with mock.patch("circuits.simulators.nodal.DENSE", 0), mock.patch("circuits.certificates.DENSE", 0):
+        eliminated = NODAL.operating_points(netlist)
+    assert eliminated.status.values.tolist() == plain.status.values.tolist()
+    np.testing.assert_allclose(eliminated.voltage, plain.voltage, rtol=0, atol=1e-9)
+
+
+def test_a_crossbar_with_wires_and_diodes_is_that_of_ngspice(simulator):
+    """More unknowns than are solved densely: 16 × 16 crossings, a pair of diodes at each bit line; with drives, prepared once."""
+    random = np.random.default_rng(0)
+    plain = circuits.topologies.crossbar(random.uniform(1e-6, 4e-5, (16, 16)), np.zeros(16), wire_ohms=0.35, sense_ohms=2e4)
+    law = circuits.Junction(1e-9)
+    up = [circuits.Diode(f"p{j}", f"sense{j}", "0", law) for j in range(16)]
+    diodes = [*up, *(circuits.Diode(f"n{j}", "0", f"sense{j}", law) for j in range(16))]
+    netlist = dataclasses.replace(plain, elements=(*plain.elements, *diodes))
+    drives = {f"Vin{i}": random.uniform(-1, 1, 5) for i in range(16)}
+    prepared = NODAL.prepare(netlist)
+    found, expected = prepared.operating_points(drives), simulator.operating_points(netlist, drives)
+    assert len(found.node) == 2 * 16 * 16 + 16
+    assert set(found.status.values) == set(expected.status.values) == {"ok"}
+    np.testing.assert_allclose(found.voltage, expected.voltage.sel(node=found.node), rtol=0, atol=1e-9)
+    again = prepared.operating_points({name: values[2:3] for name, values in drives.items()})
+    np.testing.assert_allclose(again.voltage[0], found.voltage[2], rtol=0, atol=1e-12)
+    linear = NODAL.operating_points(plain, drives)
+    assert set(linear.status.values) == {"ok"}
+    assert float(abs(linear.voltage - found.voltage).max()) > 1e-3  # the diodes do something
 
 
 def test_a_diode_at_many_volts_settles_in_some_iterations():

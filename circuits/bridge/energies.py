@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 import eqprop as ep
 
-from ..devices import Junction
+from ..devices import Diode, Junction
 from ..elements import GROUND, Capacitor, ConductanceMatrix, Element, Resistor
 from ..equations import Equations, current_of
 from ..netlist import Netlist, NetlistError
@@ -244,7 +244,7 @@ class _Plan:
         ]
         self.junctions = []
         for model in equations.netlist.junctions:
-            diodes = [d for d in equations.diodes() if d.model == model]
+            diodes = [d for d in equations.netlist.of(Diode) if d.model == model]
             first, second = (np.array([places[d.nodes[k]] for d in diodes]) for k in (0, 1))
             weights = np.array([weight(*ends(d), f"D{d.name}")[0] for d in diodes])
             self.junctions.append((model, (first, second), np.array([d.area for d in diodes]), weights))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..analyses import Noise, OperatingPoint, Sweep, Transient
+from ..certificates import certify
 from ..elements import GROUND, Element
 from ..equations import Drives, Equations, values_of
 from ..expressions import Constant, Operation, Voltage
@@ -76,7 +77,7 @@ class Ngspice(Simulator):
             answer[first : first + len(points)] = points
             stepped |= bool(_STEPPED.search(log))
             pending += _still_to_do(first, last, len(points), log)
-        certificate = equations.certificate(answer, arrays)
+        certificate = certify(equations, answer, arrays)
         voltages = answer[:, : len(equations.free)]
         return operating_points(equations.free, voltages, certificate, self.tolerance, self._attributes(netlist, stepped=int(stepped)))
 

@@ -1,0 +1,138 @@
+"""How fast circuits are solved: `Nodal`, ngspice in batch decks, and crossbars with wires. `python -m benchmarks.circuits`.
+
+Every row is one run. `badcrossbar` 1.1.0 is compared with where it is installed: `pip install --no-deps badcrossbar==1.1.0
+pathvalidate`.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+import circuits
+import eqprop as ep
+
+from .report import save, table
+
+SAMPLES = 256
+NGSPICE = circuits.Ngspice(timeout=600.0)
+
+
+def timed(run: Callable[[], Any], rounds: int = 1) -> tuple[float, Any]:
+    """The shortest time of `rounds` in s, and the last result."""
+    best, result = float("inf"), None
+    for _ in range(rounds):
+        start = time.perf_counter()
+        result = run()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def shockley() -> tuple[circuits.Netlist, dict[str, np.ndarray]]:
+    """The unreduced circuit of a 1568-100-20 network, and the drives of random images that are zero in four of five pixels."""
+    device = circuits.DiodePair(saturation=1e-9, bias=0.1)
+    net = ep.Resistive.init(jax.random.key(0), (784, 100, 20), device=device, unit=1e-5, input_gain=8.0)
+    net = replace(net, conductances=tuple(g + 1e-3 for g in net.conductances))  # none is absent
+    random = np.random.default_rng(0)
+    xs = random.uniform(0, 1, (SAMPLES, 784)) * (random.uniform(size=(SAMPLES, 784)) < 0.2)
+    return circuits.emit(net), circuits.drives(net, xs)
+
+
+def chosen(drives: dict[str, np.ndarray], samples: int) -> dict[str, np.ndarray]:
+    """The drives of the first samples."""
+    return {name: values[:samples] for name, values in drives.items()}
+
+
+def operating_points(figures: dict[str, Any]) -> None:
+    """The layered network by five ways, from a process for each point of the whole deck on."""
+    netlist, drives = shockley()
+    alone, reference = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)))
+    small, fewer = circuits.reduce(netlist, chosen(drives, 1))
+    reduced, _ = timed(lambda: NGSPICE.operating_points(small, fewer), 3)
+    batch, together = timed(lambda: NGSPICE.operating_points(*circuits.reduce(netlist, drives)))
+    nodal = circuits.Nodal()
+    nodal.operating_points(netlist, drives)
+    whole, found = timed(lambda: nodal.operating_points(netlist, drives), 3)
+    prepared = nodal.prepare(netlist)
+    again, _ = timed(lambda: prepared.operating_points(drives), 5)
+    off = max(float(abs(one.voltage[0] - reference.voltage[0].sel(node=one.node)).max()) for one in (together, found))
+    ways = {
+        "ngspice, a process a point": alone,
+        "the same, conductances reduced": reduced,
+        f"ngspice, reduced, {SAMPLES} points a deck": batch / SAMPLES,
+        f"Nodal, {SAMPLES} points": whole / SAMPLES,
+        f"Nodal, {SAMPLES} points, prepared": again / SAMPLES,
+    }
+    figures["1568-100-20"] = {"milliseconds a point": {k: 1e3 * t for k, t in ways.items()}, "largest difference, V": off}
+    rows = [[name, f"{1e3 * t:.3f}", f"{alone / t:.0f}"] for name, t in ways.items()]
+    table(f"159,000 resistors and 200 diodes, the same point to {off:.1e} V", ["", "ms a point", "times as fast"], rows)
+
+
+def crossbars(figures: dict[str, Any]) -> None:
+    """A crossbar of 128 × 128 devices with wires of 0.35 Ω, 16 input vectors: every voltage and every branch's current of a chip."""
+    random = np.random.default_rng(0)
+    siemens, volts = random.uniform(1e-6, 40e-6, (128, 128)), random.uniform(0, 0.5, (128, 16))
+    drives = {f"Vin{i}": volts[i] for i in range(128)}
+
+    def ours():
+        return circuits.Nodal().operating_points(circuits.topologies.crossbar(siemens, volts[:, 0], wire_ohms=0.35), drives)
+
+    seconds, found = timed(ours, 3)
+    bottom = found.voltage.sel(node=[f"b127_{j}" for j in range(128)]).values / 0.35
+    figure: dict[str, Any] = {"seconds a chip": {"Nodal": seconds}}
+    rows = [["Nodal, netlist and certificate included", f"{seconds:.2f}", "1.0", ""]]
+    try:
+        import badcrossbar
+    except ImportError:
+        rows.append(["badcrossbar", "not installed", "", ""])
+    else:
+        theirs, solution = timed(lambda: badcrossbar.compute(volts, 1 / siemens, r_i=0.35), 2)
+        off = float(np.max(np.abs(np.asarray(solution.currents.output) / bottom - 1)))
+        figure |= {"largest relative difference of currents": off}
+        figure["seconds a chip"]["badcrossbar"] = theirs
+        rows.append(["badcrossbar 1.1.0", f"{theirs:.2f}", f"{seconds / theirs:.2f}", f"{off:.1e}"])
+    figures["crossbar 128 x 128"] = figure
+    table("A 128 × 128 crossbar with wires, 16 inputs", ["", "s a chip", "times as fast", "currents, relative"], rows)
+
+
+def sweeps(figures: dict[str, Any]) -> None:
+    """A crossbar of 64 × 64 devices without wires, a pair of diodes at each bit line: ngspice's batch deck, and processes."""
+    random = np.random.default_rng(0)
+    siemens = random.uniform(1e-6, 40e-6, (64, 64))
+    net = ep.Resistive.init(jax.random.key(0), (32, 64, 1), device=circuits.DiodePair(1e-9, 0.1), unit=1.0)
+    netlist = circuits.emit(replace(net, conductances=(jax.numpy.asarray(siemens), net.conductances[1] * 1e-5)))
+    drives = circuits.drives(net, random.uniform(-1, 1, (64, 32)))
+    batch, _ = timed(lambda: NGSPICE.operating_points(netlist, drives), 2)
+    alone, _ = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)), 3)
+    figures["crossbar 64 x 64, diodes"] = {"milliseconds a point": {"batch deck": 1e3 * batch / 64, "process": 1e3 * alone}}
+    rows = [["ngspice, 64 points a deck", f"{1e3 * batch / 64:.2f}", ""], ["ngspice, a process a point", f"{1e3 * alone:.0f}", ""]]
+    rows[0][2] = f"{64 * alone / batch:.0f}"
+    table("64 × 64 devices and 64 diode pairs, not reduced", ["", "ms a point", "times as fast"], rows)
+
+
+def emission(figures: dict[str, Any]) -> None:
+    """The text of the unreduced network."""
+    netlist, _ = shockley()
+    seconds, text = timed(netlist.spice, 3)
+    figures["emission"] = {"seconds": seconds, "lines": text.count("\n")}
+    table("The deck of 1568-100-20 as text", ["", "s"], [[f"{text.count(chr(10))} lines", f"{seconds:.2f}"]])
+
+
+def main() -> None:
+    """Runs all and prints the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.circuits", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    arguments = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    figures: dict[str, Any] = {}
+    for part in (emission, operating_points, sweeps, crossbars):
+        part(figures)
+    save(arguments.json, figures)
+
+
+if __name__ == "__main__":
+    main()
