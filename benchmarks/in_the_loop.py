@@ -36,7 +36,7 @@ def main() -> None:
             ep.data.digits(),
             estimator,
             rates={"conductances*": 0.3},
-            decay=0.9,
+            decay=0.92,
             epochs=arguments.epochs,
             key=jax.random.key(1),
         )
