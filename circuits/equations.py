@@ -104,12 +104,14 @@ class Told:
 class Equations:
     """The modified nodal equations of a netlist.
 
-    `free`: its nodes without a pinning source. `branches`: the elements whose current is an unknown. `pinned`: the other nodes.
+    `pinning`: whether sources to ground pin their node, or are branches as all others. `free`: its nodes without a pinning source.
+    `branches`: the elements whose current is an unknown. `pinned`: the other nodes.
 
     Raises `NetlistError` for two voltage sources from one node to ground, and for a current that is controlled by no source.
     """
 
     netlist: Netlist
+    pinning: bool = True
     free: tuple[str, ...] = field(init=False)
     branches: tuple[str, ...] = field(init=False)
     pinned: tuple[str, ...] = field(init=False)
@@ -125,7 +127,8 @@ class Equations:
         branches: list[str] = []
         for element in self.netlist.elements:
             if (
-                isinstance(element, VoltageSource)
+                self.pinning
+                and isinstance(element, VoltageSource)
                 and element.key not in sensed
                 and (element.plus == GROUND) != (element.minus == GROUND)
             ):

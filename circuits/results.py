@@ -46,6 +46,17 @@ def voltages(nodes: Sequence[str], values: np.ndarray, times: np.ndarray, attrib
     )
 
 
+def responses(nodes: Sequence[str], values: np.ndarray, frequencies: np.ndarray, attributes: Mapping[str, str | float]) -> "xr.Dataset":
+    """The dataset that `Simulator.small_signal` describes."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {"voltage": (("frequency", "node"), values, {"units": "V"})},
+        coords={"frequency": ("frequency", frequencies, {"units": "Hz"}), "node": list(nodes)},
+        attrs=dict(attributes),
+    )
+
+
 def deviations(nodes: Sequence[str], values: np.ndarray, attributes: Mapping[str, str | float]) -> "xr.Dataset":
     """The dataset that `Simulator.noise` describes."""
     import xarray as xr

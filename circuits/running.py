@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .analyses import Analysis, Noise, OperatingPoint, Sweep, Transient
+from .analyses import Analysis, Noise, OperatingPoint, SmallSignal, Sweep, Transient
 from .decks import read
+from .elements import Inductor
 from .lint import lint
 from .netlist import Netlist
 from .simulators import Ngspice, SimulationError, Simulator
+from .sources import CurrentSource, VoltageSource
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,13 +39,27 @@ def simulate(chosen: Simulator, netlist: Netlist) -> Iterator[tuple[Analysis, "x
         elif isinstance(analysis, Sweep):
             yield analysis, chosen.operating_points(netlist, {analysis.source: analysis.values})
         elif isinstance(analysis, Transient):
-            if not analysis.from_start:
-                raise SimulationError(f"a transient must start from given voltages (uic), but {analysis.line()!r} does not")
-            yield analysis, chosen.transient(netlist, stop=analysis.stop, step=analysis.step, start=dict(analysis.start))
+            start = dict(analysis.start) if analysis.from_start else _at_rest(chosen, netlist)
+            yield analysis, chosen.transient(netlist, stop=analysis.stop, step=analysis.step, start=start)
         elif isinstance(analysis, Noise):
             yield analysis, chosen.noise(netlist, analysis.nodes, lowest=analysis.lowest, highest=analysis.highest)
-        else:
-            raise SimulationError(f"no simulator does {analysis.line()!r}")
+        elif isinstance(analysis, SmallSignal):
+            yield analysis, chosen.small_signal(netlist, lowest=analysis.lowest, highest=analysis.highest, points=analysis.points)
+
+
+def _at_rest(chosen: Simulator, netlist: Netlist) -> dict[str, float]:
+    """The operating point that a transient starts from, its sources being what their waveforms are at time 0.
+
+    Raises `SimulationError` where it is not certified, and for inductors, whose currents a start does not tell.
+    """
+    if netlist.of(Inductor):
+        raise SimulationError("a transient of a circuit with inductors must start from given voltages (uic)")
+    moving = [e for e in (*netlist.of(VoltageSource), *netlist.of(CurrentSource)) if e.waveform is not None]
+    first = (replace(e, **{e.unit: float(e.waveform.at(0.0))}) for e in moving if e.waveform is not None)
+    found = chosen.operating_points(netlist.with_elements(*first))
+    if found.status.values != ["ok"]:
+        raise SimulationError(f"the operating point that a transient starts from must be certified, but is {found.status.item()}")
+    return dict(zip(found.node.values.tolist(), found.voltage.values[0].tolist(), strict=True))
 
 
 def run(deck: str | Path, name: str, say: Callable[[str], None], *, compare: bool = False, trusted: bool = False) -> float:

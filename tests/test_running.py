@@ -71,3 +71,36 @@ def test_notes_of_the_lint_are_said(deck, capsys):
     deck.write_text(DECK.replace("C1 out 0 1n", "C1 out 0 1n\nR9 out open 1k\nC9 open 0 1p\nR8 out end 1k").replace(".tran", "* .tran"))
     circuits.cli.main(["run", str(deck), "--simulator", "nodal"])
     assert "note: node 'end' is touched by R8 alone" in capsys.readouterr().out
+
+
+STEP = """A step and a response
+V1 in 0 0.5 ac 1 pwl(0 0.2 1u 1)
+R1 in out 1k
+C1 out 0 1n
+D1 out 0 d
+.model d d(is=1n)
+.ac dec 5 10k 100meg
+.tran 20n 2u
+.save v(out)
+.end
+"""
+
+
+def test_responses_and_transients_from_the_operating_point(tmp_path, capsys, simulator):
+    """The transient starts where the sources' waveforms hold it at time 0, at 0.2 V and not at the 0.5 V of the operating point."""
+    path = tmp_path / "step.cir"
+    path.write_text(STEP)
+    assert circuits.cli.main(["run", str(path), "--compare"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert ".ac dec 5 10000.0 100000000.0" in out
+    assert float(out[-1].split()[2]) < 1e-4
+    netlist = circuits.read(path)
+    for used in (simulator, circuits.Nodal()):
+        seen = dict(circuits.running.simulate(used, netlist))
+        response, transient = (seen[analysis] for analysis in netlist.analyses)
+        assert response.voltage.dtype == complex
+        assert 0.195 < float(transient.voltage.sel(node="out")[0]) < 0.2  # the diode takes 2 µA
+        assert float(transient.voltage.sel(node="out")[-1]) > 0.3
+    path.write_text(STEP.replace("R1 in out 1k", "R1 in x 1k\nL1 x out 1u"))
+    assert circuits.cli.main(["run", str(path), "--simulator", "nodal"]) == 1
+    assert "a transient of a circuit with inductors must start from given voltages (uic)" in capsys.readouterr().err

@@ -50,6 +50,13 @@ class Simulator(abc.ABC):
         Around the operating point; raises as `operating_points`.
         """
 
+    @abc.abstractmethod
+    def small_signal(self, netlist: Netlist, *, lowest: float, highest: float, points: int = 10) -> "xr.Dataset":
+        """`voltage` (frequency, node), complex: the response of the free nodes, in V, to the `ac` values of the sources.
+
+        Around the operating point, at `points` frequencies a decade from `lowest` to `highest` Hz; raises as `operating_points`.
+        """
+
 
 def check_start(equations: Equations, start: Mapping[str, float] | None) -> None:
     """Raises `NetlistError` for a netlist that floats and for a `start` of nodes that are not free."""

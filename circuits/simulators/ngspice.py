@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..analyses import Noise, OperatingPoint, Sweep, Transient
+from ..analyses import Noise, OperatingPoint, SmallSignal, Sweep, Transient
 from ..certificates import certify
 from ..elements import GROUND, Element
 from ..equations import Drives, Equations, values_of
 from ..expressions import Constant, Operation, Voltage
 from ..netlist import Netlist, NetlistError
-from ..results import deviations, operating_points, voltages
+from ..results import deviations, operating_points, responses, voltages
 from ..sources import Behavioural, CurrentSource, IndependentSource, VoltageSource
 from .base import SimulationError, Simulator, check_start
 from .raw import Plot, RawError, read
@@ -128,6 +128,13 @@ class Ngspice(Simulator):
         if len(totals) != len(nodes) or not np.all(np.isfinite(totals)):
             raise SimulationError(f"{self.command} must give one total for each of {list(nodes)}, but gave {totals}")
         return deviations(nodes, np.array(totals), self._attributes(netlist, lowest_hertz=lowest, highest_hertz=highest))
+
+    def small_signal(self, netlist, *, lowest, highest, points=10):
+        netlist.check()
+        nodes = Equations(netlist).free
+        plots, _ = self._run(replace(netlist, analyses=(SmallSignal(nodes, lowest, highest, points),)), "AC Analysis")
+        frequencies = np.real(plots[0].values["frequency"])
+        return responses(nodes, _table(plots[0], nodes, ()), frequencies, self._attributes(netlist))
 
     def _attributes(self, netlist: Netlist, **more: float) -> dict[str, str | float]:
         return {"simulator": self.version(), "netlist": netlist.title, "options": netlist.options, **more}

@@ -8,15 +8,16 @@ import jax
 import numpy as np
 import xarray as xr
 
-from ..analyses import Noise
+from ..analyses import Noise, SmallSignal
 from ..certificates import DENSE, certify
 from ..devices import Diode
 from ..equations import Drives, Equations, values_of
 from ..netlist import Netlist
 from ..noise import band_variance
 from ..reduction import Reduction
-from ..results import deviations, operating_points, voltages
-from .base import Simulator, check_start
+from ..response import decades, response
+from ..results import deviations, operating_points, responses, voltages
+from .base import SimulationError, Simulator, check_start
 from .newton import Circuit, circuit_of, correction, newton
 from .transients import transient
 
@@ -72,6 +73,19 @@ class Nodal(Simulator):
         values = np.sqrt(band_variance(equations, point, lowest, highest)[places])
         attributes = {"simulator": self.version(), "netlist": netlist.title, "lowest_hertz": lowest, "highest_hertz": highest}
         return deviations(nodes, values, attributes)
+
+    def small_signal(self, netlist, *, lowest, highest, points=10):
+        free = Equations(netlist).free
+        SmallSignal(free, lowest, highest, points)
+        point = self.operating_points(netlist)
+        if point.status.values != ["ok"]:
+            raise SimulationError(f"the operating point of {netlist.title!r} must be certified, but is {point.status.item()}")
+        fixed = Equations(netlist).pinned_voltages({}, 1)
+        rest = dict(zip(point.node.values.tolist(), point.voltage.values[0].tolist(), strict=True))
+        frequencies = decades(lowest, highest, points)
+        nodes, values = response(netlist, rest | {node: float(v[0]) for node, v in fixed.items()}, frequencies)
+        attributes = {"simulator": self.version(), "netlist": netlist.title}
+        return responses(free, values[:, [nodes.index(node) for node in free]], frequencies, attributes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ class RawError(ValueError):
 
 
 def read(data: bytes) -> list[Plot]:
-    """The plots of a binary raw file of real numbers, points counted by the length of the data: a run that fails leaves less."""
+    """The plots of a binary raw file, real or complex; points counted by the length of the data, as a run that fails leaves less."""
     plots = []
     while data.strip():
         head, found, data = data.partition(b"Binary:\n")
@@ -28,18 +28,19 @@ def read(data: bytes) -> list[Plot]:
                 break  # an analysis that found nothing leaves its header without values
             raise RawError("the raw file has a header without binary values")
         fields = dict(re.findall(r"^([A-Z][\w. ]*):[ \t]*(.*?)[ \t]*$", head.decode("utf-8", "replace"), re.MULTILINE))
-        if fields.get("Flags", "real") != "real":
-            raise RawError(f"the raw file must hold real numbers, but holds {fields['Flags']}")
+        kind = {"real": np.dtype(float), "complex": np.dtype(complex)}.get(fields.get("Flags", "real"))
+        if kind is None:
+            raise RawError(f"the raw file must hold real or complex numbers, but holds {fields['Flags']}")
         try:
             names = [line.split()[1] for line in head.decode().split("Variables:\n")[1].splitlines() if line.strip()]
             points = int(fields["No. Points"])
         except (IndexError, KeyError, ValueError) as error:
             raise RawError("the raw file's header is damaged") from error
-        whole = 8 * len(names)
+        whole = kind.itemsize * len(names)
         if not names:
             raise RawError("the raw file's header names no variables")
         points = min(points, len(data) // whole) if points else len(data) // whole
-        table = np.frombuffer(data[: points * whole]).reshape(points, len(names))
+        table = np.frombuffer(data[: points * whole], kind).reshape(points, len(names))
         plots.append(Plot(fields.get("Plotname", ""), dict(zip(names, table.T, strict=True))))
         data = data[points * whole :]
     return plots

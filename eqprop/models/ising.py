@@ -3,12 +3,12 @@
 import math
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..energy import Energy, bias, bilinear
+from .couplings import check_coupled, draw_coupled, require_inputs
 
 
 class Ising(Energy):
@@ -36,30 +36,19 @@ class Ising(Energy):
     gain: float = eqx.field(converter=float, default=1.0)
 
     def __check_init__(self):
-        n = self.couplings.shape[0]
-        if self.couplings.shape != (n, n):
-            raise ValueError(f"`couplings` must be square, but has shape {self.couplings.shape}")
-        if self.weights.shape[1:] != (n,):
-            raise ValueError(f"`weights` must have shape (inputs, {n}), but has {self.weights.shape}")
-        if self.biases.shape != (n,):
-            raise ValueError(f"`biases` must have shape {(n,)}, but has {self.biases.shape}")
-        if not 1 <= self.output_size <= n:
-            raise ValueError(f"`output_size` must be from 1 to the {n} spins, but is {self.output_size}")
+        check_coupled(self, (), "spins")
         if not np.isfinite(self.gain):
             raise ValueError(f"`gain` must be finite, but is {self.gain}")
 
     @classmethod
     def init(cls, key: PRNGKeyArray, inputs: int, spins: int, output_size: int, gain: float = 1.0) -> "Ising":
         """Weights U(±1/√inputs), couplings U(±1/√spins), biases 0."""
-        first, second = jax.random.split(key)
-        couplings = jax.random.uniform(first, (spins, spins), minval=-1.0, maxval=1.0) / math.sqrt(spins)
-        weights = jax.random.uniform(second, (inputs, spins), minval=-1.0, maxval=1.0) / math.sqrt(inputs)
-        return cls(jnp.triu(couplings, 1), weights, jnp.zeros(spins), output_size, gain)
+        couplings, weights = draw_coupled(key, inputs, spins, 1.0)
+        return cls(couplings, weights, jnp.zeros(spins), output_size, gain)
 
     def field(self, x: Float[Array, " inputs"]) -> Float[Array, " n"]:
         """The field x·W + b that inputs and biases make at each spin."""
-        if x.shape != self.weights.shape[:1]:
-            raise ValueError(f"`x` must have shape {self.weights.shape[:1]}, but has {x.shape}")
+        require_inputs(x, self.weights)
         return x.astype(self.weights.dtype) @ self.weights + self.biases
 
     def __call__(self, state, x):

@@ -1,14 +1,13 @@
 """Coupled phase oscillators: the XY model, whose gradient flow is the Kuramoto model."""
 
-import math
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..energy import Energy, bilinear
+from .couplings import check_coupled, draw_coupled, require_inputs
 
 
 class Oscillators(Energy):
@@ -37,15 +36,7 @@ class Oscillators(Energy):
     reading: Callable[[Array], Array] = eqx.field(static=True, default=jnp.sin)
 
     def __check_init__(self):
-        n = self.couplings.shape[0]
-        if self.couplings.shape != (n, n):
-            raise ValueError(f"`couplings` must be square, but has shape {self.couplings.shape}")
-        if self.weights.shape[1:] != (n,):
-            raise ValueError(f"`weights` must have shape (inputs, {n}), but has {self.weights.shape}")
-        if self.biases.shape != (2, n):
-            raise ValueError(f"`biases` must have shape {(2, n)}, but has {self.biases.shape}")
-        if not 1 <= self.output_size <= n:
-            raise ValueError(f"`output_size` must be from 1 to the {n} oscillators, but is {self.output_size}")
+        check_coupled(self, (2,), "oscillators")
 
     @classmethod
     def init(
@@ -55,16 +46,13 @@ class Oscillators(Energy):
 
         The field makes it likely that there is one minimum, towards which every oscillator can turn.
         """
-        first, second = jax.random.split(key)
-        couplings = jax.random.uniform(first, (oscillators, oscillators), minval=-0.5, maxval=0.5) / math.sqrt(oscillators)
-        weights = jax.random.uniform(second, (inputs, oscillators), minval=-0.5, maxval=0.5) / math.sqrt(inputs)
+        couplings, weights = draw_coupled(key, inputs, oscillators, 0.5)
         biases = jnp.stack([jnp.ones(oscillators), jnp.zeros(oscillators)])
-        return cls(jnp.triu(couplings, 1), weights, biases, output_size, reading)
+        return cls(couplings, weights, biases, output_size, reading)
 
     def fields(self, x: Float[Array, " inputs"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         """The cosine and sine components of the field that inputs and biases make at each oscillator."""
-        if x.shape != self.weights.shape[:1]:
-            raise ValueError(f"`x` must have shape {self.weights.shape[:1]}, but has {x.shape}")
+        require_inputs(x, self.weights)
         x = x.astype(self.weights.dtype)
         return jnp.cos(x) @ self.weights + self.biases[0], jnp.sin(x) @ self.weights + self.biases[1]
 
