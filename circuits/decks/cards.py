@@ -1,6 +1,8 @@
 """The cards of elements and models: one line of a deck and what it says."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -119,8 +121,8 @@ class Card:
             raise self.error(f"the line must end here, but {self.tokens[self.at].text!r} follows")
 
 
-def element(card: Card, models: Mapping[str, Any], sources: Callable[[str], str]) -> Element:
-    """The element of a card. `sources` gives the netlist's name of a voltage source, letter included."""
+def elements(card: Card, models: Mapping[str, Any], sources: Callable[[str], str]) -> list[Element]:
+    """The element of a card, or what it stands for. `sources` gives the netlist's name of a voltage source, letter included."""
     first = card.take("a name")
     letter = first.text[0].upper()
     if letter not in _READERS:
@@ -135,7 +137,7 @@ def element(card: Card, models: Mapping[str, Any], sources: Callable[[str], str]
         if hasattr(error, "column"):
             raise
         raise card.error(str(error), first) from error
-    return found
+    return found if isinstance(found, list) else [found]
 
 
 def _resistor(card, name, models, sources):
@@ -251,12 +253,16 @@ def _told(card: Card, name: str, nodes: Sequence[str], output: str, sources: Cal
 
 def _diode(card, name, models, sources):
     nodes = card.nodes(2)
-    model = _model_of(card, models, Junction, "a diode")
+    model = _model_of(card, models, DiodeModel, "a diode")
     area = card.value("an area") if number(card.peek()) is not None else None
     rest = card.assignments({"area": None})
     if area is not None and rest:
         raise card.error(f"the area of D{name} stands twice", card.tokens[0])
-    return Diode(name, nodes[0], nodes[1], model, rest.get("area", 1.0 if area is None else area))
+    area = rest.get("area", 1.0 if area is None else area)
+    if not model.ohms:
+        return Diode(name, nodes[0], nodes[1], model.junction, area)
+    inner = f"d{name}.rs".lower()
+    return [Resistor(f"d{name}.rs", nodes[0], inner, area / model.ohms), Diode(name, inner, nodes[1], model.junction, area)]
 
 
 def _model_of(card: Card, models: Mapping[str, Any], kind: type, what: str) -> Any:
@@ -267,7 +273,7 @@ def _model_of(card: Card, models: Mapping[str, Any], kind: type, what: str) -> A
     return found
 
 
-_READERS: dict[str, Callable[..., Element]] = {
+_READERS: dict[str, Callable[..., Element | list[Element]]] = {
     "R": _resistor,
     "C": _capacitor,
     "L": _inductor,
@@ -282,7 +288,15 @@ _READERS: dict[str, Callable[..., Element]] = {
 }
 
 
-def model(card: Card, gmin: float) -> tuple[str, Any]:
+@dataclass(frozen=True)
+class DiodeModel:
+    """A diode's junction, and the resistance in series with it, in Ω for an area of 1: a resistor of its own in the netlist."""
+
+    junction: Junction
+    ohms: float
+
+
+def model(card: Card, gmin: float) -> tuple[str, DiodeModel]:
     """The name, in lower case, and the model of a `.model` card."""
     card.take(".model")
     token, kind = card.take("a name"), card.take("a kind")
@@ -297,7 +311,20 @@ def model(card: Card, gmin: float) -> tuple[str, Any]:
         junction = Junction(values.get("is", 1e-14), values.get("n", 1.0), gmin, token.text)
     except ValueError as error:
         raise card.error(str(error), token) from error
-    return token.text.lower(), junction
+    ohms = values.get("rs", 0.0)
+    if not (math.isfinite(ohms) and ohms >= 0):
+        raise card.error(f"rs must be finite and at least 0, but is {ohms}", token)
+    return token.text.lower(), DiodeModel(junction, ohms)
 
 
-_DIODE: dict[str, float | None] = {"is": None, "n": None, "rs": 0.0, "cjo": 0.0, "cj0": 0.0, "tt": 0.0, "ikf": 0.0}
+_DIODE: dict[str, float | None] = {
+    "is": None,
+    "n": None,
+    "rs": None,
+    "eg": None,  # it and xti say what temperature does to a diode, and a deck is read at 27 degrees
+    "xti": None,
+    "cjo": 0.0,
+    "cj0": 0.0,
+    "tt": 0.0,
+    "ikf": 0.0,
+}

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..analyses import Analysis
+from ..devices import Junction
 from ..elements import GROUND, Element
 from ..netlist import OPTIONS, Netlist
 from ..units import GMIN
-from .cards import Card, element, model
+from .cards import Card, DiodeModel, elements, model
 from .dots import Analyses, settings
 from .lines import DeckError, Line, Token, logical_lines, refuse_commands, split
 from .parameters import Parameters, end_of, inside
@@ -217,7 +218,8 @@ class _Deck:
             if letter == "x":
                 self._instance(card, scope, depth)
             else:
-                self._add(element(card, scope.models, sources), line)
+                for fresh in elements(card, scope.models, sources):
+                    self._add(fresh, line)
 
     def card(self, line: Line, scope: _Scope) -> Card:
         """A line to be read in `scope`."""
@@ -237,19 +239,19 @@ class _Deck:
         for line in lines:
             if line.word != ".model":
                 continue
-            key, law = model(self.card(line, scope), float(self.settings.get("gmin", repr(GMIN))))
+            key, made = model(self.card(line, scope), float(self.settings.get("gmin", repr(GMIN))))
             if key in found:
                 raise line.error(f"model {key!r} is defined twice")
-            found[key] = self._unique(law)
+            found[key] = DiodeModel(self._unique(made.junction), made.ohms)
         return found
 
-    def _unique(self, law: Any) -> Any:
+    def _unique(self, law: Junction) -> Junction:
         """The model under a name that no other has: in several scopes one name may mean several."""
         base, count = law.name, 1
         while (other := self.models.setdefault(law.name.lower(), law)) != law:
             del other
             count += 1
-            law = type(law)(law.saturation, law.emission, law.gmin, f"{base}_{count}")
+            law = replace(law, name=f"{base}_{count}")
         return law
 
     def _sources(self, lines: list[Line], scope: _Scope) -> Callable[[str], str]:
