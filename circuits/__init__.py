@@ -63,10 +63,11 @@ if TYPE_CHECKING:
     from .bridge import emit as emit
     from .bridge import energy as energy
     from .bridge import states as states
+    from .simulators.crossbars import solve_crossbars as solve_crossbars
     from .simulators.nodal import Nodal as Nodal
 
 _BRIDGE = ("CircuitEnergy", "Comparison", "SpiceRelaxer", "compare", "drives", "emit", "energy", "states")
-_LATER = dict.fromkeys(_BRIDGE, ".bridge") | {"Nodal": ".simulators.nodal"}
+_LATER = dict.fromkeys(_BRIDGE, ".bridge") | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
 
 
 def __getattr__(name: str):

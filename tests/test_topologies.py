@@ -86,6 +86,32 @@ def test_a_crossbar_is_its_equations_in_numpy(simulator):
     assert circuits.parse(netlist.spice()) == netlist
 
 
+@pytest.mark.parametrize("ohms", [(0.35, 0.0, 0.0), (0.35, 200.0, 1000.0), (3e4, 0.0, 0.0)], ids=["thin", "sensed", "resistive"])
+def test_chips_solved_line_by_line_are_their_netlists(ohms):
+    """Every voltage and current of two chips against `Nodal` on their netlists; wires that resist more than the devices are its own."""
+    random = np.random.default_rng(1)
+    chips, volts = random.uniform(1e-6, 40e-6, (2, 6, 5)), random.uniform(-0.3, 0.3, (3, 6))
+    named = dict(zip(("wire_ohms", "driver_ohms", "sense_ohms"), ohms, strict=True))
+    found = circuits.solve_crossbars(chips, volts, **named)
+    assert np.all((found.turns > 0) == (ohms[0] < 1))
+    assert float(found.kcl.max()) < 1e-10
+    for chip, siemens in enumerate(chips):
+        for sample, u in enumerate(volts):
+            expected = solved(crossbar(siemens, u, **named))
+            for i in range(6):
+                for j in range(5):
+                    assert float(found.word[chip, sample, i, j]) == pytest.approx(expected[f"w{i}_{j}"], abs=1e-11)
+                    assert float(found.bit[chip, sample, i, j]) == pytest.approx(expected[f"b{i}_{j}"], abs=1e-11)
+            out = [expected[f"b5_{j}"] / (ohms[0] + ohms[2]) for j in range(5)]
+            np.testing.assert_allclose(found.output[chip, sample], out, rtol=1e-9, atol=1e-15)
+            np.testing.assert_allclose(found.device[chip, sample].sum("wordline"), out, rtol=1e-8, atol=1e-14)
+            np.testing.assert_allclose(
+                found.along_word[chip, sample, :, 0], found.device[chip, sample].sum("bitline"), rtol=1e-8, atol=1e-14
+            )
+    other = circuits.solve_crossbars(chips, volts, **(named | {"wire_ohms": 1.1 * ohms[0]}))
+    assert float(abs(other.bit - found.bit).max()) > 1e-8  # the control
+
+
 def test_twins_learn_what_coupled_learning_learns():
     """The difference of squared voltages in the two networks is the estimator's gradient, edge by edge."""
     network = random_graph(8, 3.0, np.linspace(1e-5, 3e-5, 12), {"n0": 1.0, "n1": -0.5, "n2": 0.0}, seed=1)
@@ -114,6 +140,8 @@ def test_twins_learn_what_coupled_learning_learns():
         (lambda: crossbar(-np.ones((2, 3)), np.ones(2), wire_ohms=1.0), "`siemens` must be finite and at least 0, but is -1.0"),
         (lambda: crossbar(np.ones((2, 3)), np.ones(2), wire_ohms=0.0), "`wire_ohms` must be finite and above 0, but is 0.0"),
         (lambda: crossbar(np.ones((2, 3)), np.ones(2), wire_ohms=1.0, sense_ohms=-1.0), "`sense_ohms` must be finite and at least 0"),
+        (lambda: circuits.solve_crossbars(np.ones((2, 3)), np.ones(2), wire_ohms=1.0), r"`volts` \(samples, words\), but have shapes"),
+        (lambda: circuits.solve_crossbars(np.ones((2, 3)), np.ones((4, 2)), wire_ohms=-1.0), "`wire_ohms` must be finite and above 0"),
         (lambda: lattice(1, 1, 1.0, {}), "`rows` and `columns` must make 2 nodes or more, but are 1 and 1"),
         (lambda: lattice(2, 2, np.ones(3), {}), r"`siemens` must be one number or one for each of the 4 edges, but has shape \(3,\)"),
         (lambda: graph([("a", "b")], 1.0, {"c": 1.0}), "`sources` must be at nodes of the graph, but 'c' is none"),

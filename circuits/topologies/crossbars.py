@@ -31,15 +31,7 @@ def crossbar(
     **Raises** `ValueError` for shapes that do not fit, and conductances and resistances that are negative or not finite.
     """
     siemens, volts = np.asarray(siemens, float), np.asarray(volts, float)
-    if siemens.ndim != 2 or not siemens.size or volts.shape != siemens.shape[:1]:
-        raise ValueError(f"`siemens` must be (words, bits) and `volts` (words,), but have shapes {siemens.shape} and {volts.shape}")
-    if not (np.isfinite(siemens) & (siemens >= 0)).all():
-        raise ValueError(f"`siemens` must be finite and at least 0, but is {siemens[~(np.isfinite(siemens) & (siemens >= 0))][0]}")
-    if not (np.isfinite(wire_ohms) and wire_ohms > 0):
-        raise ValueError(f"`wire_ohms` must be finite and above 0, but is {wire_ohms}")
-    for name, ohms in (("driver_ohms", driver_ohms), ("sense_ohms", sense_ohms)):
-        if not (np.isfinite(ohms) and ohms >= 0):
-            raise ValueError(f"`{name}` must be finite and at least 0, but is {ohms}")
+    check_crossbar(siemens, volts, wire_ohms, driver_ohms, sense_ohms)
     words, bits = siemens.shape
     wire = 1 / wire_ohms
     elements: list[Element] = [VoltageSource(f"in{i}", f"in{i}", GROUND, float(v)) for i, v in enumerate(volts)]
@@ -64,3 +56,16 @@ def crossbar(
         f"driver {number(driver_ohms)} ohm, sense {number(sense_ohms)} ohm.",
     )
     return Netlist(title, tuple(elements), header, (OperatingPoint(read),))
+
+
+def check_crossbar(siemens: np.ndarray, volts: np.ndarray, wire_ohms: float, driver_ohms: float, sense_ohms: float) -> None:
+    """Raises `ValueError` for arrays that do not fit, and for what is negative or not finite."""
+    if siemens.ndim != 2 or not siemens.size or volts.shape != siemens.shape[:1]:
+        raise ValueError(f"`siemens` must be (words, bits) and `volts` (words,), but have shapes {siemens.shape} and {volts.shape}")
+    if not (np.isfinite(siemens) & (siemens >= 0)).all():
+        raise ValueError(f"`siemens` must be finite and at least 0, but is {siemens[~(np.isfinite(siemens) & (siemens >= 0))][0]}")
+    if not (np.isfinite(wire_ohms) and wire_ohms > 0):
+        raise ValueError(f"`wire_ohms` must be finite and above 0, but is {wire_ohms}")
+    for name, ohms in (("driver_ohms", driver_ohms), ("sense_ohms", sense_ohms)):
+        if not (np.isfinite(ohms) and ohms >= 0):
+            raise ValueError(f"`{name}` must be finite and at least 0, but is {ohms}")
