@@ -121,7 +121,7 @@ def test_the_code_of_the_page_on_extending_runs(capsys):
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, simulator, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     scope = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)

@@ -73,7 +73,7 @@ def test_three_answers_are_one(seed):
     net = energy_of(random_circuit(seed), outputs=("n0",))
     x = jnp.asarray(np.random.default_rng(seed).normal(size=2))
     settled = ep.relax(net, x, method=NEWTON)
-    named = dict(zip(net.plan.names, net.voltages(settled.state, x).tolist(), strict=True))
+    named = dict(zip(net.all_nodes, net.voltages(settled.state, x).tolist(), strict=True))
     for simulator in (circuits.Nodal(), circuits.Ngspice()):
         found = simulator.operating_points(net.circuit(x))
         assert found.status.values == ["ok"]
@@ -91,7 +91,7 @@ def test_the_slope_is_kirchhoffs_law_behind_amplifiers():
     np.testing.assert_allclose(net.plan.balance_weights, [1, 1, 9, 9, 36, 36])
     x, state = jnp.array([0.7, -0.2]), jnp.asarray(np.random.default_rng(0).normal(size=6))
     equations = circuits.Equations(net.circuit(x))
-    named = dict(zip(net.plan.names, net.voltages(state, x), strict=True))
+    named = dict(zip(net.all_nodes, net.voltages(state, x), strict=True))
     unknowns = np.zeros((1, equations.unknowns))
     unknowns[0, : len(equations.free)] = [named[node] for node in equations.free]
     into = equations.linear[: len(equations.free), len(equations.free) : equations.unknowns].toarray()

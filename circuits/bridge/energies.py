@@ -95,16 +95,25 @@ class CircuitEnergy(ep.Energy):
             raise ValueError(f"`x` must give {len(self.plan.inputs)} values, one for each of `inputs`, but gave {x.shape}")
         return x
 
+    @property
+    def all_nodes(self) -> tuple[str, ...]:
+        """All nodes, ground last."""
+        return self.plan.names
+
     def voltages(self, state: Float[Array, " nodes"], x: Array) -> Float[Array, " all"]:
-        """The voltages of all nodes at a state, in V, in the order of `plan.names`."""
-        plan, dtype = self.plan, state.dtype
-        sources = jnp.asarray(plan.values, dtype).at[plan.driven].set(self.drives(x).astype(dtype))
-        return jnp.asarray(plan.to_all, dtype) @ state + jnp.asarray(plan.by_sources, dtype) @ sources
+        """The voltages of `all_nodes` at a state, in V."""
+        return self._voltages(state, self._sources(x, state.dtype))
+
+    def _sources(self, x: Array, dtype: Any) -> Float[Array, " sources"]:
+        return jnp.asarray(self.plan.values, dtype).at[self.plan.driven].set(self.drives(x).astype(dtype))
+
+    def _voltages(self, state: Float[Array, " nodes"], sources: Float[Array, " sources"]) -> Float[Array, " all"]:
+        return jnp.asarray(self.plan.to_all, state.dtype) @ state + jnp.asarray(self.plan.by_sources, state.dtype) @ sources
 
     def __call__(self, state, x):
         plan, dtype = self.plan, state.dtype
-        v = self.voltages(state, x)
-        sources = jnp.asarray(plan.values, dtype).at[plan.driven].set(self.drives(x).astype(dtype))
+        sources = self._sources(x, dtype)
+        v = self._voltages(state, sources)
         value = v @ (jnp.asarray(plan.fixed / 2, dtype) @ v) - v @ (jnp.asarray(plan.push, dtype) @ sources)
         for matrix, weights, (rows, columns) in zip(plan.matrices, plan.matrix_weights, plan.matrix_places, strict=True):
             value += ep.conductances(jnp.asarray(weights, dtype) * self.siemens[matrix.name], v[rows], v[columns])
