@@ -37,6 +37,7 @@ from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance
 from .reciprocity import nonreciprocity as nonreciprocity
 from .reduction import reduce as reduce
+from .schematics import schematic as schematic
 from .simulators import Ngspice as Ngspice
 from .simulators import SimulationError as SimulationError
 from .simulators import Simulator as Simulator

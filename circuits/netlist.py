@@ -130,6 +130,11 @@ class Netlist:
     def __str__(self) -> str:
         return self.spice()
 
+    def _repr_html_(self) -> str:
+        from .schematics import html
+
+        return html(self)
+
     def save(self, path: str | Path) -> Path:
         """Writes the deck to `path`, whole or not at all."""
         return write_text(path, self.spice())

@@ -36,7 +36,7 @@ def test_names_are_what_a_designer_expects():
     assert circuits.emit(network(sizes=(3, 4, 5, 2))).nodes[6] == "h1_0"
 
 
-@given(st.integers(0, 10_000), st.sampled_from([(2, 3, 2), (3, 6, 4, 2), (1, 1, 1)]), st.sampled_from([0.0, 0.005]))
+@given(st.integers(0, 10_000), st.sampled_from([(1, 1, 1), (3, 6, 4, 2)]), st.sampled_from([0.0, 0.005]))
 @settings(max_examples=12, deadline=None)
 def test_energy_equations_and_ngspice_agree(seed, sizes, beta):
     """Three ways: the minimiser of the co-content, Kirchhoff's law, and ngspice."""
@@ -274,12 +274,9 @@ def test_half_a_nudge_of_doubled_outputs_is_reported():
     assert float(np.abs(seen.dataset.circuit - seen.dataset.model).sel(phase="free").max()) < 1e-9
 
 
-@pytest.mark.parametrize("doubled", [False, True])
-def test_a_network_with_amplifiers_is_a_circuit_of_controlled_sources(simulator, doubled):
+def test_a_network_with_amplifiers_is_a_circuit_of_controlled_sources(simulator):
     """ngspice's nodes and gradients are the model's, and those of a circuit whose amplifiers draw no current are not."""
-    net = dataclasses.replace(network(sizes=(3, 6, 5, 2)), amplification=3.0, doubled_outputs=doubled)
-    xs, ys = examples(2)
-    ys = ys[:, : circuits.bridge.emission.outputs_of(net)]
+    net, (xs, ys) = dataclasses.replace(network(sizes=(3, 6, 5, 2)), amplification=3.0), examples(2)
     beta = 1e-3 * 3.0**-4
     seen = circuits.compare(net, xs, ys, cost=COST, beta=beta, simulator=simulator)
     assert seen.agrees, str(seen)
