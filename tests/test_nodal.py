@@ -147,6 +147,15 @@ def test_a_diode_at_many_volts_settles_in_some_iterations():
     assert 0.9 < found.voltage.sel(node="c").item() < 1.3
 
 
+@pytest.mark.parametrize(("volts", "ohms"), [(5, "1k"), (50, "1k"), (5, "10"), (50, "10")])
+def test_steep_expressions_are_settled_by_shorter_steps(simulator, volts, ohms):
+    """The first step of Newton's method would take exp(200 v) to infinity."""
+    steep = circuits.parse(f"Steep\nV1 a 0 {volts}\nR1 a b {ohms}\nB1 b 0 i=1e-12*(exp(200*v(b))-1)\n.end\n")
+    found, expected = (used.operating_points(steep) for used in (NODAL, simulator))
+    assert found.status.values.tolist() == ["ok"]
+    np.testing.assert_allclose(found.voltage, expected.voltage, rtol=0, atol=1e-12)
+
+
 def test_a_point_that_does_not_exist_is_marked():
     text = "Nowhere\nV1 a 0 1\nR1 a b 1k\nB1 b 0 i=v(b)^2*sgn(v(b))+{0}*v(b)^2+1\nR2 b 0 1k\n.end\n"
     found = NODAL.operating_points(circuits.parse(text.replace("{0}", "2")))  # the current is above 0 at any voltage

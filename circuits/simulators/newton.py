@@ -61,13 +61,22 @@ def _independent(linear: np.ndarray) -> np.ndarray:
     return np.sort(np.array(found, int))
 
 
-@functools.partial(jax.jit, static_argnames=("told", "iterations"))
+@functools.partial(jax.jit, static_argnames=("told", "iterations", "damped"))
 def newton(
-    circuit: Circuit, pushed: Array, rest: Array, start: Array, extra: float, *, told: tuple[Told, ...], iterations: int
+    circuit: Circuit,
+    pushed: Array,
+    rest: Array,
+    start: Array,
+    extra: float,
+    *,
+    told: tuple[Told, ...],
+    iterations: int,
+    damped: bool = False,
 ) -> tuple[Array, Array, Array]:
     """The unknowns (samples, unknowns), which samples have settled, and the number of iterations.
 
     `pushed`: what sources push into the rows. `rest`: the voltages that are no unknowns. `extra`: a conductance from nodes to ground.
+    `damped`: whether a step along which expressions get worse is halved; right where they are steep, slow where they have kinks.
     """
     n = start.shape[1]
     law = Junction(circuit.saturation, circuit.emission, circuit.gmin)
@@ -87,6 +96,8 @@ def newton(
         if told:
             terms, slopes = _told(told, jnp.concatenate([unknowns, rest], axis=1), n)
             move = _dense(circuit, linear, g, f + terms, slopes)
+            if damped:
+                move = _damped(circuit, linear, g, f, (told, terms, slopes), move, unknowns, rest)
         else:
             move = _eliminated(circuit, linear, g, f) if circuit.gone.shape[0] else _dense(circuit, linear, g, f, 0.0)
         moved = unknowns - move
@@ -137,6 +148,27 @@ def _told(told: tuple[Told, ...], v: Array, n: int) -> tuple[Array, Array]:
                     if (column := int(places[0])) < n:
                         slopes = slopes.at[:, row, column].add(sign * jnp.broadcast_to(slope, (len(v), 1))[:, 0])
     return terms, slopes
+
+
+def _damped(circuit: Circuit, linear: Array, g: Array, f: Array, expressions: tuple, move: Array, at: Array, rest: Array) -> Array:
+    """The step, halved until the next one, by the same J, is shorter: ‖J⁻¹F(z − t m)‖ ≤ (1 − t/4) ‖m‖ (Deuflhard's natural test)."""
+    told, terms, slopes = expressions
+    bent = (slopes @ move[..., None])[..., 0]
+    length = jnp.max(jnp.abs(move), axis=1)
+
+    def too_long(t):
+        there = jnp.concatenate([at - t[:, None] * move, rest], axis=1)
+        ahead = f - t[:, None] * (f + terms - bent) + _told(told, there, at.shape[1])[0]
+        return ~(jnp.max(jnp.abs(_dense(circuit, linear, g, ahead, slopes)), axis=1) <= (1 - t / 4) * length)
+
+    def halve(carry):
+        t, long, count = carry
+        t = jnp.where(long, t / 2, t)
+        return t, too_long(t), count + 1
+
+    one = jnp.ones(len(move))
+    t, _, _ = jax.lax.while_loop(lambda c: jnp.any(c[1]) & (c[2] < 50), halve, (one, too_long(one), 0))
+    return t[:, None] * move
 
 
 def _dense(circuit: Circuit, linear: Array, g: Array, f: Array, slopes: Array) -> Array:

@@ -33,7 +33,8 @@ class Nodal(Simulator):
     that their exponentials never overflow; expressions at the solution itself. Conductances on ideal sources are reduced first. Of
     large circuits only the unknowns that something non-linear touches are iterated, the others eliminated by one sparse factorisation
     (Kron). Where every diode touches one unknown, as in layered networks, unknowns no two of which touch are eliminated before the
-    dense solve. Points that are missed are tried again with gmin stepping. What is found is certified by the netlist's own equations.
+    dense solve. Points that are missed are tried again, with damped steps where there are expressions, and with gmin stepping. What is
+    found is certified by the netlist's own equations.
 
     **Arguments:** `tolerance`: the largest Newton correction, in V, of a point that is `ok`. `iterations`: of Newton's method at most.
     """
@@ -193,16 +194,19 @@ class Solver:
             return pushed, 0, 0
         circuit, told = self._circuit
 
-        def iterate(pushed, rest, start, gmin):
-            return newton(circuit, pushed, rest, start, gmin, told=told, iterations=self.iterations)
+        def iterate(chosen, start, gmin, damped=False):
+            return newton(circuit, pushed[chosen], rest[chosen], start, gmin, told=told, iterations=self.iterations, damped=damped)
 
         with jax.enable_x64(True):
-            found, good, count = iterate(pushed, rest, np.zeros_like(pushed), 0.0)
+            found, good, count = iterate(slice(None), np.zeros_like(pushed), 0.0)
             answer, missed, total = np.array(found), np.flatnonzero(~np.asarray(good)), int(count)
+            if missed.size and told:
+                found, good, count = iterate(missed, np.zeros((missed.size, pushed.shape[1])), 0.0, damped=True)
+                answer[missed], missed, total = np.array(found), missed[~np.asarray(good)], total + int(count)
             if missed.size:
                 start = np.zeros((missed.size, pushed.shape[1]))
                 for gmin in (*STEPPING, 0.0):
-                    found, _, count = iterate(pushed[missed], rest[missed], start, float(gmin))
+                    found, _, count = iterate(missed, start, float(gmin))
                     start, total = np.nan_to_num(np.array(found)), total + int(count)
                 answer[missed] = np.array(found)
         return answer, total, missed.size
