@@ -1,7 +1,9 @@
 """What speaks for an operating point: whoever found it, it is put into the netlist's own equations."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,14 @@ Step = Callable[[np.ndarray, Drives, np.ndarray], np.ndarray]
 """J⁻¹F (samples, unknowns) from unknowns, drives and F; NaN where J is singular."""
 
 
+@functools.cache
+def _pools() -> Any:
+    """The thread pools of BLAS: on matrices of this size its threads wait for each other longer than they work."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def certify(equations: Equations, unknowns: np.ndarray, drives: Drives, step: Step | None = None) -> Certificate:
     """The certificate of unknowns (samples, unknowns); NaN voltages have NaN and are not stable.
 
@@ -41,9 +51,18 @@ def certify(equations: Equations, unknowns: np.ndarray, drives: Drives, step: St
     if not known.any():
         return Certificate(correction, kcl, stable)
     chosen = {name: np.broadcast_to(values, len(known))[known] for name, values in drives.items()}
-    points, nodes = unknowns[known], len(equations.free)
+    with _pools().limit(limits=1, user_api="blas"):
+        correction[known], kcl[known], stable[known] = _certify(equations, unknowns[known], chosen, step)
+    return Certificate(correction, kcl, stable)
+
+
+def _certify(
+    equations: Equations, points: np.ndarray, chosen: Drives, step: Step | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | list[bool]]:
+    """Corrections, KCL and stability of points that are all finite."""
+    nodes = len(equations.free)
     f, sizes = equations.residual(points, chosen)
-    kcl[known] = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
+    kcl = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
     if equations.passive:
         if step is not None:
             moves = step(points, chosen, f)
@@ -51,13 +70,11 @@ def certify(equations: Equations, unknowns: np.ndarray, drives: Drives, step: St
             moves = _dense_step(f, equations.jacobian(points, chosen))
         else:
             moves = _sparse_step(equations, points, chosen, f)
-        correction[known] = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
-        stable[known] = np.isfinite(correction[known])
-    else:
-        j = equations.jacobian(points, chosen)
-        correction[known] = np.max(np.abs(_dense_step(f, j)[:, :nodes]), axis=1, initial=0.0)
-        stable[known] = [np.isfinite(c) and _is_stable(equations, one) for c, one in zip(correction[known], j, strict=True)]
-    return Certificate(correction, kcl, stable)
+        correction = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
+        return correction, kcl, np.isfinite(correction)
+    j = equations.jacobian(points, chosen)
+    correction = np.max(np.abs(_dense_step(f, j)[:, :nodes]), axis=1, initial=0.0)
+    return correction, kcl, [bool(np.isfinite(c)) and _is_stable(equations, one) for c, one in zip(correction, j, strict=True)]
 
 
 def _dense_step(f: np.ndarray, j: np.ndarray) -> np.ndarray:
