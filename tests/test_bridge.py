@@ -312,6 +312,9 @@ def test_a_failed_sample_decides_nothing(simulator):
         def noise(self, netlist, nodes, *, lowest, highest):
             raise AssertionError
 
+        def small_signal(self, netlist, *, lowest, highest, points=10):
+            raise AssertionError
+
     net, (xs, _) = network(), examples(4)
     seen = circuits.compare(net, xs, simulator=Loses())
     assert seen.dataset.circuit_decision.values[0] == -1

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import circuits
@@ -68,6 +68,7 @@ def energy_of(circuit, **changes):
 
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 10**6))
+@example(19856)  # rounding gave the rates of its floating source the sign of a saddle
 def test_three_answers_are_one(seed):
     """The energy's minimum, `Nodal`'s point and ngspice's are within 1e-9 V, for the circuit and with its inputs driven."""
     net = energy_of(random_circuit(seed), outputs=("n0",))

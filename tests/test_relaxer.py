@@ -84,6 +84,9 @@ class Refuses(circuits.Simulator):
     def noise(self, netlist, nodes, *, lowest, highest):
         raise NotImplementedError
 
+    def small_signal(self, netlist, *, lowest, highest, points=10):
+        raise NotImplementedError
+
 
 def test_a_point_that_is_not_ok_is_said(simulator):
     net, (xs, ys) = network(), examples(3)
