@@ -31,6 +31,22 @@ def simulator():
     return circuits.Ngspice()
 
 
+class OnlyOperatingPoints(circuits.Simulator):
+    """A simulator of a test's own, which may be asked for operating points alone: anything else is the test's mistake."""
+
+    def version(self):
+        raise AssertionError("nobody should ask a test's simulator for its version")
+
+    def transient(self, netlist, *, stop, step, start=None):
+        raise AssertionError("nobody should ask a test's simulator for a transient")
+
+    def noise(self, netlist, nodes, *, lowest, highest):
+        raise AssertionError("nobody should ask a test's simulator for noise")
+
+    def small_signal(self, netlist, *, lowest, highest, points=10):
+        raise AssertionError("nobody should ask a test's simulator for a response")
+
+
 def network(device=PAIR, sizes=(3, 8, 2), seed=0, unit=1e-5, gain=4.0, biases=0.3):
     """A random network in which every node has some conductance."""
     net = ep.Resistive.init(jax.random.key(seed), sizes, device=device, unit=unit, input_gain=gain)

@@ -172,7 +172,7 @@ def test_what_learns_and_what_goes_back_into_the_netlist():
     assert by_name["Va"].volts == 0.25
     assert by_name["Vb"].volts == -0.5
     assert net.parameter_bounds() == {"siemens*": (0.0, 50.0)}
-    capacitors = (circuits.Capacitor("c", "n1", GROUND, 3e-12),)
+    capacitors = (circuits.Capacitor("c", "n1", GROUND, 1e-12), circuits.Capacitor("d", GROUND, "n1", 2e-12))
     timed = energy_of(dataclasses.replace(circuit, elements=circuit.elements + capacitors), outputs=("n0",), capacitance=2e-12)
     tau = dict(zip(timed.nodes, timed.time_constants(jnp.zeros(2)).tolist(), strict=True))
     assert tau["n1"] == pytest.approx(3e-12 / UNIT)
@@ -185,6 +185,7 @@ def test_what_learns_and_what_goes_back_into_the_netlist():
         ({"inputs": ("Vz",)}, r"`inputs` must name sources of the circuit, but \['Vz'\] are none of \['Ii', 'Va', 'Vb', 'Vf'\]"),
         ({"outputs": ("a",)}, "`outputs` must be nodes of the circuit without a source, but 'a' is none"),
         ({"outputs": ("zz",)}, "`outputs` must be nodes of the circuit without a source, but 'zz' is none"),
+        ({"outputs": ("0",)}, "`outputs` must be nodes of the circuit without a source, but ground is one of them"),
         ({"outputs": ()}, "`outputs` must be one node or more, but are none"),
         ({"trainable": "Rq*"}, r"`trainable` must match resistors of the circuit, but 'Rq\*' matches none"),
         ({"unit": 0.0}, "`unit` must be finite and above 0, but is 0.0"),

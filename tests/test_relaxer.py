@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import PAIR, examples, network
+from conftest import PAIR, OnlyOperatingPoints, examples, network
 from test_energies import NEWTON, amplified, energy_of
 
 import circuits
@@ -67,25 +67,13 @@ def test_a_circuit_learns_two_moons_from_scratch(simulator):
     assert fit.history["train_accuracy"][-1] >= 0.92
 
 
-class Refuses(circuits.Simulator):
-    """A simulator that solves no point with an input above a bound."""
-
-    def version(self):
-        return "refuses"
+class Refuses(OnlyOperatingPoints):
+    """A simulator that does not certify one point: a nudged phase of the second example."""
 
     def operating_points(self, netlist, drives=None):
         found = circuits.Ngspice().operating_points(netlist, drives)
         found["status"] = ("sample", np.where(np.arange(found.sample.size) == 4, "uncertified", found.status.values))
         return found
-
-    def transient(self, netlist, *, stop, step, start=None):
-        raise NotImplementedError
-
-    def noise(self, netlist, nodes, *, lowest, highest):
-        raise NotImplementedError
-
-    def small_signal(self, netlist, *, lowest, highest, points=10):
-        raise NotImplementedError
 
 
 def test_a_point_that_is_not_ok_is_said(simulator):

@@ -183,8 +183,10 @@ class _Plan:
         self._sources(equations, found, places)
         self._conductors(equations, found, places, learns)
         self._outputs(outputs, places)
-        capacitors = [e for e in elements if isinstance(e, Capacitor) and GROUND in e.nodes]
-        grounded = {node: e.farads for e in capacitors for node in e.nodes}
+        grounded: dict[str, float] = {}
+        for capacitor in (e for e in netlist.of(Capacitor) if GROUND in e.nodes):
+            for node in capacitor.nodes:
+                grounded[node] = grounded.get(node, 0.0) + capacitor.farads
         self.farads = np.array([grounded.get(node, capacitance) for node in self.kept])
 
     def _sources(self, equations: Equations, found: Coordinates, places: dict[str, int]) -> None:
@@ -303,11 +305,13 @@ class _Plan:
         for node in (node for pair in pairs for node in pair):
             if node not in places or (np.isinf(self.node_weights[places[node]]) and node != GROUND):
                 raise ValueError(f"`outputs` must be nodes of the circuit without a source, but {node!r} is none")
+        if any(set(pair) == {GROUND} for pair in pairs):
+            raise ValueError("`outputs` must be nodes of the circuit without a source, but ground is one of them")
         if not pairs:
             raise ValueError("`outputs` must be one node or more, but are none")
         self.output_pairs = tuple(pairs)
         weights = [[self.node_weights[places[node]] for node in pair if node != GROUND] for pair in pairs]
-        if any(max(pair) > min(pair) * (1 + ROUNDING) for pair in weights):
+        if not all(max(pair) <= min(pair) * (1 + ROUNDING) for pair in weights):  # nor where no number is the weight
             raise ValueError(f"`outputs` must be pairs of nodes behind the same amplifiers, but are {list(outputs)}")
         self.output_nudges = tuple(self.unit / float(pair[0]) for pair in weights)
         self.read = np.stack([self.to_all[places[plus]] - self.to_all[places[minus]] for plus, minus in pairs])

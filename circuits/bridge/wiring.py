@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import numpy as np
 from jaxtyping import Array
 
 import eqprop as ep
@@ -69,8 +67,3 @@ class Wiring:
             added.append(VoltageSource(target, target, GROUND, 0.0))
             added.append(Behavioural(f"nudge_{plus}", plus, minus, "i", Operation("*", (strength, off))))
         return Netlist(netlist.title, (*netlist.elements, *added), netlist.header, (), netlist.options)
-
-
-def as_numpy(model: ep.Energy) -> ep.Energy:
-    """The model with NumPy arrays for JAX's."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, model)

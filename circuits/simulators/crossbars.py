@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..topologies.crossbars import check_crossbar, crossbar
+from .base import SimulationError
 from .nodal import Nodal
 
 Array = Any
@@ -38,7 +39,7 @@ def solve_crossbars(
     in A. `output` (chip, sample, bitline): the current of each bit line. `kcl` (chip): the largest current left over at a crossing,
     relative to the largest in a wire. `turns` (chip): how many it took, 0 where `Nodal` did.
 
-    **Raises** as `topologies.crossbar`.
+    **Raises** as `topologies.crossbar`, and `SimulationError` where `Nodal` does not certify a chip's voltages either.
     """
     siemens, volts = np.asarray(siemens, float), np.asarray(volts, float)
     chips = siemens[None] if siemens.ndim == 2 else siemens
@@ -90,6 +91,8 @@ def _dataset(chips, volts, word, bit, conductances, turns) -> xr.Dataset:
 def _by_nodal(chip, volts, wire_ohms, driver_ohms, sense_ohms) -> tuple[np.ndarray, np.ndarray]:
     netlist = crossbar(chip, volts[0], wire_ohms=wire_ohms, driver_ohms=driver_ohms, sense_ohms=sense_ohms)
     found = Nodal().operating_points(netlist, {f"Vin{i}": column for i, column in enumerate(volts.T)})
+    if wrong := sorted(set(found.status.values.tolist()) - {"ok"}):
+        raise SimulationError(f"the voltages of a crossbar must be certified, but are {', '.join(wrong)}")
     words, bits = chip.shape
     lines = ([f"{line}{i}_{j}" for i in range(words) for j in range(bits)] for line in "wb")
     word, bit = (found.voltage.sel(node=line).values.reshape(len(volts), words, bits) for line in lines)
