@@ -164,8 +164,9 @@ def test_a_point_that_does_not_exist_is_marked():
     assert NODAL.operating_points(circuits.parse(text.replace("{0}", "0"))).status.values.tolist() == ["ok"]  # the control
 
 
-def test_a_saddle_is_no_answer():
-    netlist = circuits.parse("Bistable\nB1 a 0 i=v(a)^2*sgn(v(a))*1m-1m*v(a)\nR1 a 0 1meg\n.end\n")
+@pytest.mark.parametrize("load", ["R1 a 0 1meg", "V1 a b 0\nR1 b 0 1meg"], ids=["nodes alone", "with a branch"])
+def test_a_saddle_is_no_answer(load):
+    netlist = circuits.parse(f"Bistable\nB1 a 0 i=v(a)^2*sgn(v(a))*1m-1m*v(a)\n{load}\n.end\n")
     assert NODAL.operating_points(netlist).status.values.tolist() == ["saddle"]
 
 
