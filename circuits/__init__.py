@@ -51,6 +51,8 @@ from .sources import Transconductance as Transconductance
 from .sources import Transresistance as Transresistance
 from .sources import VoltageGain as VoltageGain
 from .sources import VoltageSource as VoltageSource
+from .transistors import Mosfet as Mosfet
+from .transistors import Transistor as Transistor
 from .variation import Programming as Programming
 from .variation import Saturation as Saturation
 from .variation import Variation as Variation
