@@ -79,18 +79,39 @@ from .variation import WireResistance as WireResistance
 from .variation import Within as Within
 
 if TYPE_CHECKING:
+    from .bridge import Attribution as Attribution
+    from .bridge import Chips as Chips
     from .bridge import CircuitEnergy as CircuitEnergy
     from .bridge import Comparison as Comparison
+    from .bridge import Learned as Learned
     from .bridge import SpiceRelaxer as SpiceRelaxer
+    from .bridge import attribute as attribute
     from .bridge import compare as compare
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import energy as energy
+    from .bridge import learn_on_chips as learn_on_chips
+    from .bridge import on_chip as on_chip
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
     from .simulators.nodal import Nodal as Nodal
 
-_BRIDGE = ("CircuitEnergy", "Comparison", "SpiceRelaxer", "compare", "drives", "emit", "energy", "states")
+_BRIDGE = (
+    "Attribution",
+    "Chips",
+    "CircuitEnergy",
+    "Comparison",
+    "Learned",
+    "SpiceRelaxer",
+    "attribute",
+    "compare",
+    "drives",
+    "emit",
+    "energy",
+    "learn_on_chips",
+    "on_chip",
+    "states",
+)
 _LATER = dict.fromkeys(_BRIDGE, ".bridge") | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
 
 
