@@ -1,7 +1,7 @@
 """How fast circuits are solved: `Nodal`, ngspice in batch decks, and crossbars with wires. `python -m benchmarks.circuits`.
 
-Every row is one run. `badcrossbar` 1.1.0 is compared with where it is installed: `pip install --no-deps badcrossbar==1.1.0
-pathvalidate`.
+Every row is one run. What is not installed is not compared with: PySpice (`pip install 'eqprop-circuits[pyspice]'`) and `badcrossbar`
+1.1.0 (`pip install --no-deps badcrossbar==1.1.0 pathvalidate`).
 """
 
 import argparse
@@ -109,10 +109,11 @@ def sweeps(figures: dict[str, Any]) -> None:
     siemens = random.uniform(1e-6, 40e-6, (64, 64))
     net = ep.Resistive.init(jax.random.key(0), (32, 64, 1), device=circuits.DiodePair(1e-9, 0.1), unit=1.0)
     netlist = circuits.emit(replace(net, conductances=(jax.numpy.asarray(siemens), net.conductances[1] * 1e-5)))
-    drives = circuits.drives(net, random.uniform(-1, 1, (64, 32)))
-    alone, _ = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)), 3)
+    drives = circuits.drives(net, random.uniform(-1, 1, (SAMPLES, 32)))
+    ways = {"ngspice, a process a point": timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)), 3)[0]}
+    ways["ngspice, 64 points a deck"] = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 64)), 3)[0] / 64
     batch, found = timed(lambda: NGSPICE.operating_points(netlist, drives), 3)
-    ways, off = {"ngspice, a process a point": alone, "ngspice, 64 points a deck": batch / 64}, 0.0
+    ways[f"ngspice, {SAMPLES} points a deck"], off = batch / SAMPLES, 0.0
     try:
         circuits.NgspiceShared().version()
     except circuits.SimulationError as error:
@@ -120,8 +121,8 @@ def sweeps(figures: dict[str, Any]) -> None:
     else:
         shared, same = timed(lambda: circuits.NgspiceShared().operating_points(netlist, drives), 3)
         repeated, theirs = timed(lambda: by_pyspice(netlist, chosen(drives, 20)))
-        ways |= {"libngspice, 64 points a deck": shared / 64, "PySpice 1.5, .op repeated 20 times": repeated / 20}
-        off = max(float(abs(same.voltage - found.voltage).max()), float(np.max(np.abs(theirs - found.voltage[:20]))))
+        ways |= {f"libngspice, {SAMPLES} points a deck": shared / SAMPLES, "PySpice, .op repeated 20 times": repeated / 20}
+        off = max(float(abs(same.voltage - found.voltage).max()), float(np.max(np.abs(theirs - found.voltage.values[:20]))))
     figures["crossbar 64 x 64, diodes"] = {
         "milliseconds a point": {k: 1e3 * t for k, t in ways.items()},
         "largest difference, V": off,
