@@ -144,11 +144,11 @@ class Netlist:
     def to_pyspice(self) -> "Circuit":
         """A PySpice circuit of the same title, header and elements, with a resistor for each conductance of a matrix.
 
-        `options` and `analyses` are not carried over, as with PySpice they are its simulator's: after
-        `simulator = circuit.simulator()`, `simulator.options(*netlist.options.split())` sets the same tolerances. `from_pyspice` is
-        the way back.
+        `temperature`, `options` and `analyses` are not carried over, as with PySpice they are its simulator's: after
+        `simulator = circuit.simulator(temperature=…)`, `simulator.options(*netlist.options.split())` sets the same tolerances.
+        `from_pyspice` is the way back.
 
-        Raises `NetlistError` for a junction whose `gmin` is not SPICE's usual one, and `ImportError` where PySpice is missing.
+        Raises `NetlistError` for a model whose `gmin` is not SPICE's usual one, and `ImportError` where PySpice is missing.
         """
         from .pyspice import to_pyspice
 

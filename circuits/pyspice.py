@@ -1,11 +1,14 @@
 """Circuits of PySpice (Salvaire, an interface to ngspice in Python, GPL-3) made of netlists, and netlists made of them."""
 
+import re
+from ast import literal_eval
 from typing import TYPE_CHECKING, Any
 
 from .decks import parse
 from .devices import Diode
 from .netlist import Netlist, NetlistError
 from .sources import Behavioural, IndependentSource, Pulse, Pwl, Sin, VoltageSource
+from .transistors import Transistor
 from .units import GMIN, number
 
 if TYPE_CHECKING:
@@ -18,9 +21,9 @@ _METHODS = {"R": "R", "C": "C", "L": "L", "E": "VCVS", "F": "CCCS", "G": "VCCS",
 def from_pyspice(circuit: "Circuit") -> Netlist:
     """The netlist of a PySpice circuit, which is data: its text is read by `parse`, and what `parse` refuses is refused here.
 
-    Subcircuits are expanded, elements that are not enabled left out, as they are in the text. The circuit's temperature, options,
-    initial conditions and analyses are not its own but its simulator's, and so not carried over: set `options` and `analyses` of the
-    netlist, or ask a simulator. `from_pyspice(n.to_pyspice()) == n` where `n` has no analyses and the usual options.
+    Subcircuits are expanded, elements that are not enabled left out, as they are in the text. Temperature, options, initial conditions
+    and analyses are not a circuit's there but its simulator's, and so not carried over: the netlist has the usual ones.
+    `from_pyspice(n.to_pyspice()) == n` where `n` has them too.
 
     **Raises** `DeckError` with a line of `str(circuit)` for all that is not understood, as `.include` and elements of other kinds;
     `TypeError` for what is no circuit, and `ImportError` where PySpice is missing.
@@ -33,11 +36,6 @@ def from_pyspice(circuit: "Circuit") -> Netlist:
 
 def to_pyspice(netlist: Netlist) -> "Circuit":
     """What `Netlist.to_pyspice` describes."""
-    for junction in netlist.junctions:
-        if junction.gmin != GMIN:
-            raise NetlistError(
-                f"`gmin` of {junction.name} must be {GMIN} for PySpice, whose circuits hold no options, but is {junction.gmin}"
-            )
     circuit = _circuit()(netlist.title)
     circuit.raw_spice = "".join(f"* {line}\n" for line in netlist.header)
     for element in netlist.elements:
@@ -49,12 +47,24 @@ def to_pyspice(netlist: Netlist) -> "Circuit":
         elif isinstance(element, Diode):
             area = {} if element.area == 1 else {"area": float(element.area)}
             circuit.D(element.name, *element.nodes, model=element.model.name, **area)
+        elif isinstance(element, Transistor):
+            size = {"width": float(element.width), "length": float(element.length)}
+            circuit.M(element.name, *element.nodes, model=element.model.name, **size)
         else:
             for line in element.lines():
                 name, *between, value = line.split()
+                if name[0] not in _METHODS:
+                    raise NetlistError(
+                        f"elements must be of the kinds B, D, I, M, V, {', '.join(_METHODS)} for PySpice, but {name} is not"
+                    )
                 getattr(circuit, _METHODS[name[0]])(name[1:], *between, float(value))
-    for junction in netlist.junctions:
-        circuit.model(junction.name, "D", IS=float(junction.saturation), N=float(junction.emission))
+    for model in netlist.models:
+        if model.gmin != GMIN:
+            raise NetlistError(
+                f"`gmin` of {model.name} must be {GMIN} for PySpice, whose circuits hold no options, but is {model.gmin}"
+            )
+        _, name, kind, *values = re.split(r"[ ()]+", model.card().rstrip(")"))
+        circuit.model(name, kind, **{key: literal_eval(value) for key, value in (one.split("=") for one in values)})
     return circuit
 
 

@@ -47,6 +47,8 @@ ELEMENTS = [
     circuits.Transresistance("a", "x", "0", "Vin", THIRD),
     clamp("a", "mid", -0.1, THIRD, 1e4),
     circuits.Diode("a", "mid", "0", circuits.Junction(1e-9 * THIRD, 1.3, name="other"), area=THIRD),
+    circuits.Diode("a", "mid", "0", circuits.Junction(1e-9, bandgap=0.69, exponent=2.0)),
+    circuits.Transistor("a", "mid", "in", "0", "0", circuits.Mosfet("p", -THIRD, 1e-4, 0.5, 0.7, 0.02, name="pair"), 1e-6, 3e-7),
     circuits.Diode("a", "mid", "0", JUNCTION),
 ]
 
@@ -62,7 +64,7 @@ def test_what_pyspice_holds_reads_back_as_it_was(element):
 
 
 def test_its_elements_are_pyspice_s_own():
-    sine, diode = ELEMENTS[6], ELEMENTS[-2]
+    sine, diode = ELEMENTS[6], ELEMENTS[18]
     circuit = divider(sine, diode).to_pyspice()
     assert isinstance(circuit, spice.Circuit)
     assert float(circuit["Va"].amplitude) == sine.waveform.amplitude
@@ -71,9 +73,18 @@ def test_its_elements_are_pyspice_s_own():
     assert [(model.name, model["N"]) for model in circuit.models] == [("other", diode.model.emission)]
 
 
-def test_analyses_and_options_are_the_simulator_s():
-    deck = dataclasses.replace(divider(), analyses=(circuits.OperatingPoint(("mid",)),), options="reltol=1e-9")
+def test_analyses_options_and_temperature_are_the_simulator_s():
+    deck = dataclasses.replace(divider(), analyses=(circuits.OperatingPoint(("mid",)),), options="reltol=1e-9", temperature=350.0)
     assert circuits.from_pyspice(deck.to_pyspice()) == divider() != deck
+
+
+class Delay(circuits.Element):
+    """An element of a kind that is not the library's own."""
+
+    letter, name, nodes = "T", "line", ("in", "mid")
+
+    def lines(self):
+        return ["Tline in 0 mid 0 50"]
 
 
 def test_what_it_cannot_hold_is_said():
@@ -82,6 +93,10 @@ def test_what_it_cannot_hold_is_said():
         circuits.NetlistError, match="`gmin` of leaking must be 1e-12 for PySpice, whose circuits hold no options, but is"
     ):
         divider(circuits.Diode("d", "mid", "0", leaking)).to_pyspice()
+    with pytest.raises(
+        circuits.NetlistError, match="elements must be of the kinds B, D, I, M, V, R, C, .* for PySpice, but Tline is not"
+    ):
+        divider(Delay()).to_pyspice()
 
 
 class Half(spice.SubCircuit):
@@ -202,6 +217,14 @@ def test_currents_of_sources_are_certified_too(shared):
     seen = shared.operating_points(deck, WAVES)
     assert set(seen.status.values) == {"ok"}
     assert float(seen.correction.max()) < 1e-12
+
+
+def test_one_circuit_s_temperature_is_not_another_s(shared, simulator):
+    usual = divider(circuits.Diode("d", "mid", "0", JUNCTION))
+    for deck in (usual, dataclasses.replace(usual, temperature=350.0), usual):
+        here, there = (one.operating_points(deck, {"Vin": np.array([1.5, 3.0])}) for one in (shared, simulator))
+        assert set(here.status.values) == {"ok"}
+        np.testing.assert_allclose(here.voltage, there.voltage, atol=1e-9)
 
 
 def test_a_point_that_is_given_up_is_marked_and_the_others_are_not(shared, simulator):
