@@ -94,7 +94,7 @@ def test_what_it_cannot_hold_is_said():
     ):
         divider(circuits.Diode("d", "mid", "0", leaking)).to_pyspice()
     with pytest.raises(
-        circuits.NetlistError, match="elements must be of the kinds B, D, I, M, V, R, C, .* for PySpice, but Tline is not"
+        circuits.NetlistError, match=r"elements must be of the kinds B, D, I, M, V, R, C, .* for PySpice, but Tline is not"
     ):
         divider(Delay()).to_pyspice()
 
