@@ -35,10 +35,12 @@ from .lint import lint as lint
 from .netlist import Netlist as Netlist
 from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance
+from .pyspice import from_pyspice as from_pyspice
 from .reciprocity import nonreciprocity as nonreciprocity
 from .reduction import reduce as reduce
 from .schematics import schematic as schematic
 from .simulators import Ngspice as Ngspice
+from .simulators import NgspiceShared as NgspiceShared
 from .simulators import SimulationError as SimulationError
 from .simulators import Simulator as Simulator
 from .sources import Behavioural as Behavioural
