@@ -1,6 +1,5 @@
 #!/bin/sh
-# Makes .venv and installs the project with all it needs, and ngspice and its library where they are missing. `make` runs it when it has
-# to.
+# Makes .venv and installs the project with all it needs, ngspice and its library. `make` runs it when it has to.
 set -eu
 cd "$(dirname "$0")"
 PYTHON="${PYTHON:-python3}"
@@ -35,7 +34,8 @@ command -v "$PYTHON" >/dev/null 2>&1 || fail "Python 3.11 or later is needed, bu
     fail "Python 3.11 or later is needed, but '$PYTHON' is $("$PYTHON" -V 2>&1); name another with make PYTHON=..."
 command -v ngspice >/dev/null 2>&1 || install ngspice
 if ! "$PYTHON" -c 'import ctypes.util, sys; sys.exit(ctypes.util.find_library("ngspice") is None)'; then
-    if command -v apt-get >/dev/null 2>&1; then install libngspice0; else install libngspice; fi
+    if command -v apt-get >/dev/null 2>&1; then library=libngspice0; else library=libngspice; fi
+    (install "$library") || say "without $library, which only the simulator through PySpice needs"
 fi
 if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
     command -v apt-get >/dev/null 2>&1 || fail "'$PYTHON' has no venv module; please install it, then run make again"

@@ -21,18 +21,13 @@ def forget_compiled_programs():
 PAIR = circuits.DiodePair(saturation=1e-9, bias=0.1)
 
 
-def missing(what, **options):
-    """Skips a test of something that is not installed, or fails it when CI=true."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not installed, and CI=true")
-    pytest.skip(f"{what} is not installed", **options)
-
-
 @pytest.fixture(scope="session")
 def simulator():
-    """ngspice, where it is installed."""
+    """ngspice; a test that asks for it is skipped where it is missing, and fails there when CI=true."""
     if shutil.which("ngspice") is None:
-        missing("ngspice")
+        if os.environ.get("CI") == "true":
+            pytest.fail("ngspice is not installed, and CI=true")
+        pytest.skip("ngspice is not installed")
     return circuits.Ngspice()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import examples, missing, network
+from conftest import examples, network
 from test_netlist import JUNCTION, divider
 from test_ngspice import WAVES, pumped
 
@@ -21,7 +21,7 @@ from circuits.devices import clamp
 from circuits.simulators import shared as shared_module
 
 if importlib.util.find_spec("PySpice") is None:
-    missing("PySpice", allow_module_level=True)
+    pytest.skip("PySpice, an optional extra, is not installed", allow_module_level=True)
 spice = importlib.import_module("PySpice.Spice.Netlist")
 library = importlib.import_module("PySpice.Spice.NgSpice.Shared")
 unit = importlib.import_module("PySpice.Unit")
@@ -194,7 +194,7 @@ def test_a_missing_pyspice_is_said(monkeypatch):
 def shared():
     """libngspice, where it is installed."""
     if ctypes.util.find_library("ngspice") is None:
-        missing("libngspice")
+        pytest.skip("libngspice, which only NgspiceShared needs, is not installed")
     simulator = circuits.NgspiceShared()
     simulator.version()  # which loads it, for PySpice too
     return simulator
