@@ -116,6 +116,20 @@ def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
     return ax
 
 
+def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = None) -> Any:
+    """How far devices are from what they should be: by name, targets and standard deviations in units of the highest conductance."""
+    ax = _axes(ax, width=8.0)
+    for index, (name, (target, deviation)) in enumerate(spreads.items()):
+        style = {"color": COLOURS[index % len(COLOURS)], "linestyle": "-" if index < len(COLOURS) else "--"}
+        ax.plot(100 * target, 100 * deviation, marker=".", label=name, **style)
+    ax.set_xlabel("conductance asked for (% of the highest)")
+    ax.set_ylabel("standard deviation of what is there (% of the highest)")
+    ax.set_title("Published devices")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
 def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
     """Accuracy on chips by device, moved there and trained there: each chip, and the mean. Datasets as of `circuits.learn_on_chips`."""
     ax = _axes(ax, width=8.0)
