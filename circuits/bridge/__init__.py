@@ -15,3 +15,4 @@ from .emission import states as states
 from .energies import CircuitEnergy as CircuitEnergy
 from .energies import energy as energy
 from .relaxer import SpiceRelaxer as SpiceRelaxer
+from .signal import gradient_noise as gradient_noise
