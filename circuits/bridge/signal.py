@@ -26,7 +26,7 @@ def gradient_noise(
     draws: int = 64,
     seed: int = 0,
 ) -> xr.Dataset:
-    """How well a noisy circuit knows its gradient, by the strength β of the centred nudge. Small ones drown in noise, large ones are off.
+    """How well a noisy circuit knows its gradient, by the strength β of the centred nudge: between noise and bias.
 
     Each of the two nudged phases of an example is read once, at its fixed point plus N(0, Σ), Σ being the `covariance` of the circuit
     at the free phase; an estimate is that of the whole batch. Averaging n readings, or a bandwidth n times smaller, divides the noise
@@ -34,7 +34,7 @@ def gradient_noise(
 
     **Arguments:** `betas`: above 0, in units of `net.unit`. `draws`: of the noise.
 
-    **Returns** by `beta`: `signal`, the norm of the exact gradient; `bias`, the distance from it without noise; `noise`,
+    **Returns** by `beta`: `signal`, the norm of the exact gradient; `bias`, how far an estimate without noise is from it; `noise`,
     the root mean square distance of an estimate from that; and `snr` = signal/√(bias² + noise²). The attribute `best_beta` has the
     highest. Gradients are those of the conductances, in units as of `ep.Implicit`.
 
