@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .devices import Diode
-from .elements import GROUND, ConductanceMatrix, Element, Inductor, Resistor
+from .elements import GROUND, Capacitor, ConductanceMatrix, Element, Inductor, Resistor
+from .expressions import Voltage
 from .sources import Behavioural, Transresistance, VoltageGain, VoltageSource
 
 if TYPE_CHECKING:
@@ -31,17 +32,18 @@ class Finding:
     serious: bool
 
 
-def lint(netlist: "Netlist", version: int | None = None) -> list[Finding]:
+def lint(netlist: "Netlist", version: int | None = None, *, transient: bool = False) -> list[Finding]:
     """The findings about a netlist, those that are serious first.
 
-    - "floating": nodes without a path of conducting elements to ground (serious).
+    - "floating": nodes without a path of conducting elements to ground (serious). In a transient from given voltages, capacitors
+      conduct.
     - "voltage loop": a voltage source, or what is one at an operating point, across nodes whose voltage others fix (serious).
     - "seen once": nodes that a single element touches.
     - "ignored option": options that ngspice of `version`, as 39, takes and ignores.
 
     Names that stand twice and resistances that are not above 0 are errors when elements and netlists are made, or decks are read.
     """
-    return [*_floating(netlist), *_loops(netlist), *_seen_once(netlist), *_ignored(netlist, version)]
+    return [*_floating(netlist, transient), *_loops(netlist), *_seen_once(netlist), *_ignored(netlist, version)]
 
 
 class _Groups:
@@ -72,12 +74,21 @@ def fixes_voltage(element: Element) -> bool:
     return isinstance(element, VoltageSource | VoltageGain | Transresistance | Inductor)
 
 
-def _conducting(netlist: "Netlist") -> Iterator[tuple[str, str]]:
+def _conducting(netlist: "Netlist", transient: bool) -> Iterator[tuple[str, str]]:
+    kinds = Resistor | Diode | Capacitor if transient else Resistor | Diode
     for element in netlist.elements:
         if isinstance(element, ConductanceMatrix):
             yield from _spanning(element)
-        elif isinstance(element, Resistor | Diode) or fixes_voltage(element):
+        elif isinstance(element, kinds) or fixes_voltage(element) or _follows_its_voltage(element):
             yield element.nodes[0], element.nodes[1]
+
+
+def _follows_its_voltage(element: Element) -> bool:
+    """Whether an element is a current that an expression of the voltage across it tells."""
+    if not isinstance(element, Behavioural):
+        return False
+    ends = {element.plus, element.minus}
+    return any(isinstance(control, Voltage) and {control.plus, control.minus} == ends for control in element.controls)
 
 
 def _spanning(matrix: ConductanceMatrix) -> Iterator[tuple[str, str]]:
@@ -94,9 +105,9 @@ def _spanning(matrix: ConductanceMatrix) -> Iterator[tuple[str, str]]:
             yield first.setdefault(label, node), node
 
 
-def _floating(netlist: "Netlist") -> list[Finding]:
+def _floating(netlist: "Netlist", transient: bool) -> list[Finding]:
     groups = _Groups()
-    for one, other in _conducting(netlist):
+    for one, other in _conducting(netlist, transient):
         groups.join(one, other)
     ground = groups.root(GROUND)
     lost = {node for node in netlist.nodes if groups.root(node) != ground}

@@ -78,9 +78,9 @@ class Programming(Part):
 
     def vary(self, element, random):
         if isinstance(element, ConductanceMatrix):
-            return replace(element, siemens=element.siemens * _log_normal(self.spread, random, element.siemens.shape))
+            return replace(element, siemens=element.siemens * log_normal(self.spread, random, element.siemens.shape))
         if isinstance(element, Resistor):
-            return replace(element, siemens=element.siemens * float(_log_normal(self.spread, random, ())))
+            return replace(element, siemens=element.siemens * float(log_normal(self.spread, random, ())))
         return element
 
 
@@ -96,7 +96,7 @@ class Saturation(Part):
     def vary(self, element, random):
         if not isinstance(element, Diode):
             return element
-        return replace(element, area=element.area * float(_log_normal(self.spread, random, ())))
+        return replace(element, area=element.area * float(log_normal(self.spread, random, ())))
 
 
 def _check_spread(spread: float) -> None:
@@ -104,6 +104,7 @@ def _check_spread(spread: float) -> None:
         raise ValueError(f"`spread` must be finite and at least 0, but is {spread}")
 
 
-def _log_normal(spread: float, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def log_normal(spread: float, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers of mean 1 and standard deviation `spread`."""
     sigma = np.sqrt(np.log1p(spread**2))
     return np.exp(sigma * random.standard_normal(shape) - sigma**2 / 2)
