@@ -141,22 +141,31 @@ def renamed(expression: Expression, name: Callable[["Voltage | Current"], "Volta
 def evaluate(expression: Expression, values: Mapping[Voltage | Current, Array]) -> tuple[Array, Slopes]:
     """The value of an expression, and its partial derivative by each voltage and current it depends on.
 
-    Elementwise over arrays of one shape, NumPy's or JAX's. At a kink the slope is that of one of its sides.
+    Elementwise over arrays of one shape, NumPy's or JAX's. At a kink the slope is that of one of its sides. An operation that stands in
+    several places, as one object, is worked out once.
     """
-    if isinstance(expression, Constant):
-        return expression.value, {}
-    if isinstance(expression, Voltage | Current):
-        return values[expression], {expression: 1.0}
-    parts = [evaluate(argument, values) for argument in expression.arguments]
-    arguments = [value for value, _ in parts]
-    namespaces: list[Any] = [value.__array_namespace__() for value in arguments if hasattr(value, "__array_namespace__")]
-    xp = namespaces[0] if namespaces else np
-    value, partials = _apply(xp, expression.kind, arguments)
-    slopes: Slopes = {}
-    for (_, inner), partial in zip(parts, partials, strict=True):
-        for variable, slope in inner.items():
-            slopes[variable] = slopes.get(variable, 0.0) + partial * slope
-    return value, slopes
+    known: dict[int, tuple[Array, Slopes]] = {}
+
+    def of(one: Expression) -> tuple[Array, Slopes]:
+        if isinstance(one, Constant):
+            return one.value, {}
+        if isinstance(one, Voltage | Current):
+            return values[one], {one: 1.0}
+        if id(one) not in known:
+            known[id(one)] = combined(one.kind, [of(argument) for argument in one.arguments])
+        return known[id(one)]
+
+    def combined(kind: str, parts: list[tuple[Array, Slopes]]) -> tuple[Array, Slopes]:
+        arguments = [value for value, _ in parts]
+        namespaces: list[Any] = [value.__array_namespace__() for value in arguments if hasattr(value, "__array_namespace__")]
+        value, partials = _apply(namespaces[0] if namespaces else np, kind, arguments)
+        slopes: Slopes = {}
+        for (_, inner), partial in zip(parts, partials, strict=True):
+            for variable, slope in inner.items():
+                slopes[variable] = slopes.get(variable, 0.0) + partial * slope
+        return value, slopes
+
+    return of(expression)
 
 
 def _apply(xp: Any, kind: str, arguments: list[Array]) -> tuple[Array, list[Array]]:

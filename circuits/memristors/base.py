@@ -6,6 +6,7 @@ A memristor of voltage v and state x has the current i = i(v, x) and dx/dt = f(v
 
 import abc
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from ..elements import GROUND, Capacitor, Element, Resistor, check_name
@@ -36,22 +37,26 @@ class MemristorModel(abc.ABC):
     def laws(self, v: Expression, x: Expression) -> Laws:
         """Its equations, as SPICE is told them and as they are computed."""
 
+    @cached_property
+    def _laws(self) -> Laws:
+        return self.laws(_V, _X)
+
     def current(self, v: Array, x: Array) -> Array:
         """i(v, x) in A, elementwise; NumPy or JAX."""
-        return evaluate(self.laws(_V, _X).current, {_V: v, _X: x})[0]
+        return evaluate(self._laws.current, {_V: v, _X: x})[0]
 
     def rate(self, v: Array, x: Array) -> Array:
         """dx/dt in 1/s, elementwise."""
-        return evaluate(self.laws(_V, _X).rate, {_V: v, _X: x})[0]
+        return evaluate(self._laws.rate, {_V: v, _X: x})[0]
 
     def rate_and_slope(self, v: Array, x: Array) -> tuple[Array, Array]:
         """dx/dt in 1/s, and its derivative by x in 1/s, elementwise."""
-        rate, slopes = evaluate(self.laws(_V, _X).rate, {_V: v, _X: x})
+        rate, slopes = evaluate(self._laws.rate, {_V: v, _X: x})
         return rate, slopes[_X]
 
     def cocontent(self, v: Array, x: Array) -> Array:
         """∫₀ᵛ i(u, x) du in W, elementwise."""
-        return evaluate(self.laws(_V, _X).cocontent, {_V: v, _X: x})[0]
+        return evaluate(self._laws.cocontent, {_V: v, _X: x})[0]
 
     def siemens(self, x: Array, read: float = 0.1) -> Array:
         """The conductance i/v in S that is read at `read` volts, elementwise."""

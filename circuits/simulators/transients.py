@@ -48,6 +48,7 @@ def transient(equations: Equations, first: np.ndarray, stop: float, step: float)
             """N (NᵀJN)⁻¹ `right`."""
             return n @ jnp.linalg.solve(n.T @ j @ n, right)
 
+        @jax.jit
         def flow(t, z, args):
             f, j, drift = linearised(z, t)
             dz = -(q @ (inverse @ (q.T @ f)))
@@ -55,12 +56,12 @@ def transient(equations: Equations, first: np.ndarray, stop: float, step: float)
 
         @jax.jit
         def corrected(t, z):
-            for _ in range(2 if tied else 0):
+            for _ in range(2):
                 f, j, _ = linearised(z, t)
                 z -= solve(j, n.T @ f)
             return z
 
-        if not np.isfinite(flow(jnp.asarray(0.0), jnp.asarray(first), None)).all():
+        if tied and not np.isfinite(flow(jnp.asarray(0.0), jnp.asarray(first), None)).all():
             raise NetlistError(f"{equations.netlist.title!r} must have one solution at each time (index 1), but has many or none")
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(flow),
@@ -76,7 +77,7 @@ def transient(equations: Equations, first: np.ndarray, stop: float, step: float)
         )
         if not bool(diffrax.is_successful(solution.result)):
             raise SimulationError(f"the transient of {equations.netlist.title!r} must reach {stop} s, but the solver gave up")
-        return times, np.array(jax.vmap(corrected)(jnp.asarray(times), solution.ys))
+        return times, np.array(jax.vmap(corrected)(jnp.asarray(times), solution.ys) if tied else solution.ys)
 
 
 class _Chord(optimistix.AbstractRootFinder):
