@@ -6,6 +6,7 @@ What joins circuits and models (`emit`, `compare`) and the simulator `Nodal` are
 import importlib
 from typing import TYPE_CHECKING
 
+from . import memristors as memristors
 from . import topologies as topologies
 from .analyses import Noise as Noise
 from .analyses import OperatingPoint as OperatingPoint
@@ -32,6 +33,7 @@ from .elements import Resistor as Resistor
 from .equations import Equations as Equations
 from .lint import Finding as Finding
 from .lint import lint as lint
+from .memristors import Memristor as Memristor
 from .netlist import Netlist as Netlist
 from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance

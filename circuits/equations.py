@@ -211,6 +211,14 @@ class Equations:
 
     def capacitances(self) -> np.ndarray:
         """C, what multiplies dz/dt: the capacitance matrix of the free nodes in F, and −L in H for inductors."""
+        return self._capacitances[: self.unknowns, : self.unknowns]
+
+    def driven_capacitances(self) -> np.ndarray:
+        """The capacitances (unknowns, pinned nodes and ground) in F: what they couple in when a pinned node moves."""
+        return self._capacitances[: self.unknowns, self.unknowns :]
+
+    @cached_property
+    def _capacitances(self) -> np.ndarray:
         c = np.zeros((self.size, self.size))
         for capacitor in self.netlist.of(Capacitor):
             a, b = self.place(capacitor.plus), self.place(capacitor.minus)
@@ -218,7 +226,7 @@ class Equations:
         for inductor in self.netlist.of(Inductor):
             place = self.place(current_of(f"L{inductor.name}"))
             c[place, place] = -inductor.henries
-        return c[: self.unknowns, : self.unknowns]
+        return c
 
 
 def _sensed(netlist: Netlist) -> set[str]:

@@ -4,6 +4,7 @@ They mean what ngspice makes of them: x^y and pow(x, y) are |x|^y and group from
 its first and last line beyond its points.
 """
 
+import abc
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,18 +19,58 @@ Array = Any  # a NumPy or a JAX array
 Slopes = dict["Voltage | Current", Array]
 
 
-@dataclass(frozen=True)
-class Constant:
-    """A number."""
+class _Operand(abc.ABC):
+    """What Python's `+ - * / **` make operations of, together with numbers; `**` is SPICE's ^, which takes |x| to a power."""
 
-    value: float
+    __array_ufunc__ = None  # an array on the left is a constant, not a set of operands
+
+    @abc.abstractmethod
+    def __str__(self) -> str:
+        """As SPICE writes it."""
+
+    def __add__(self, other: "Expression | Array") -> "Expression":
+        return call("+", self, other)
+
+    def __radd__(self, other: Array) -> "Expression":
+        return call("+", other, self)
+
+    def __sub__(self, other: "Expression | Array") -> "Expression":
+        return call("-", self, other)
+
+    def __rsub__(self, other: Array) -> "Expression":
+        return call("-", other, self)
+
+    def __mul__(self, other: "Expression | Array") -> "Expression":
+        return call("*", self, other)
+
+    def __rmul__(self, other: Array) -> "Expression":
+        return call("*", other, self)
+
+    def __truediv__(self, other: "Expression | Array") -> "Expression":
+        return call("/", self, other)
+
+    def __rtruediv__(self, other: Array) -> "Expression":
+        return call("/", other, self)
+
+    def __pow__(self, other: "Expression | Array") -> "Expression":
+        return call("^", self, other)
+
+    def __neg__(self) -> "Expression":
+        return call("negative", self)
+
+
+@dataclass(frozen=True)
+class Constant(_Operand):
+    """A number, or an array of them where the expression is never written as SPICE."""
+
+    value: Array
 
     def __str__(self):
         return f"({number(self.value)})" if math.copysign(1.0, self.value) < 0 else number(self.value)
 
 
 @dataclass(frozen=True)
-class Voltage:
+class Voltage(_Operand):
     """v(plus) − v(minus) in V."""
 
     plus: str
@@ -40,7 +81,7 @@ class Voltage:
 
 
 @dataclass(frozen=True)
-class Current:
+class Current(_Operand):
     """The current in A that a voltage source, by its SPICE name, draws at its first node."""
 
     source: str
@@ -50,7 +91,7 @@ class Current:
 
 
 @dataclass(frozen=True)
-class Operation:
+class Operation(_Operand):
     """An operator or a function of `FUNCTIONS`, `INFIX`, "negative", "?:" or "pwl", and what it is applied to."""
 
     kind: str
@@ -68,6 +109,13 @@ class Operation:
 
 
 Expression = Constant | Voltage | Current | Operation
+
+
+def call(kind: str, *arguments: "Expression | Array") -> Expression:
+    """The operation `kind` on expressions and numbers; a `Constant` where all are numbers, as a deck's reader has it."""
+    operands = tuple(a if isinstance(a, Constant | Voltage | Current | Operation) else Constant(a) for a in arguments)
+    whole = Operation(kind, operands)
+    return Constant(evaluate(whole, {})[0]) if all(isinstance(operand, Constant) for operand in operands) else whole
 
 
 def variables(expression: Expression) -> Iterator[Voltage | Current]:
@@ -93,22 +141,31 @@ def renamed(expression: Expression, name: Callable[["Voltage | Current"], "Volta
 def evaluate(expression: Expression, values: Mapping[Voltage | Current, Array]) -> tuple[Array, Slopes]:
     """The value of an expression, and its partial derivative by each voltage and current it depends on.
 
-    Elementwise over arrays of one shape, NumPy's or JAX's. At a kink the slope is that of one of its sides.
+    Elementwise over arrays of one shape, NumPy's or JAX's. At a kink the slope is that of one of its sides. An operation that stands in
+    several places, as one object, is worked out once.
     """
-    if isinstance(expression, Constant):
-        return expression.value, {}
-    if isinstance(expression, Voltage | Current):
-        return values[expression], {expression: 1.0}
-    parts = [evaluate(argument, values) for argument in expression.arguments]
-    arguments = [value for value, _ in parts]
-    namespaces: list[Any] = [value.__array_namespace__() for value in arguments if hasattr(value, "__array_namespace__")]
-    xp = namespaces[0] if namespaces else np
-    value, partials = _apply(xp, expression.kind, arguments)
-    slopes: Slopes = {}
-    for (_, inner), partial in zip(parts, partials, strict=True):
-        for variable, slope in inner.items():
-            slopes[variable] = slopes.get(variable, 0.0) + partial * slope
-    return value, slopes
+    known: dict[int, tuple[Array, Slopes]] = {}
+
+    def of(one: Expression) -> tuple[Array, Slopes]:
+        if isinstance(one, Constant):
+            return one.value, {}
+        if isinstance(one, Voltage | Current):
+            return values[one], {one: 1.0}
+        if id(one) not in known:
+            known[id(one)] = combined(one.kind, [of(argument) for argument in one.arguments])
+        return known[id(one)]
+
+    def combined(kind: str, parts: list[tuple[Array, Slopes]]) -> tuple[Array, Slopes]:
+        arguments = [value for value, _ in parts]
+        namespaces: list[Any] = [value.__array_namespace__() for value in arguments if hasattr(value, "__array_namespace__")]
+        value, partials = _apply(namespaces[0] if namespaces else np, kind, arguments)
+        slopes: Slopes = {}
+        for (_, inner), partial in zip(parts, partials, strict=True):
+            for variable, slope in inner.items():
+                slopes[variable] = slopes.get(variable, 0.0) + partial * slope
+        return value, slopes
+
+    return of(expression)
 
 
 def _apply(xp: Any, kind: str, arguments: list[Array]) -> tuple[Array, list[Array]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .devices import Diode
-from .elements import GROUND, ConductanceMatrix, Element, Inductor, Resistor
+from .elements import GROUND, Capacitor, ConductanceMatrix, Element, Inductor, Resistor
+from .expressions import Voltage
 from .sources import Behavioural, Transresistance, VoltageGain, VoltageSource
 from .transistors import Transistor
 
@@ -32,17 +33,18 @@ class Finding:
     serious: bool
 
 
-def lint(netlist: "Netlist", version: int | None = None) -> list[Finding]:
+def lint(netlist: "Netlist", version: int | None = None, *, transient: bool = False) -> list[Finding]:
     """The findings about a netlist, those that are serious first.
 
-    - "floating": nodes without a path of conducting elements to ground (serious).
+    - "floating": nodes without a path of conducting elements to ground (serious). In a `transient` from given voltages capacitors
+      conduct, and inductors fix no voltage.
     - "voltage loop": a voltage source, or what is one at an operating point, across nodes whose voltage others fix (serious).
     - "seen once": nodes that a single element touches.
     - "ignored option": options that ngspice of `version`, as 39, takes and ignores.
 
     Names that stand twice and resistances that are not above 0 are errors when elements and netlists are made, or decks are read.
     """
-    return [*_floating(netlist), *_loops(netlist), *_seen_once(netlist), *_ignored(netlist, version)]
+    return [*_floating(netlist, transient), *_loops(netlist, transient), *_seen_once(netlist), *_ignored(netlist, version)]
 
 
 class _Groups:
@@ -73,15 +75,26 @@ def fixes_voltage(element: Element) -> bool:
     return isinstance(element, VoltageSource | VoltageGain | Transresistance | Inductor)
 
 
-def _conducting(netlist: "Netlist") -> Iterator[tuple[str, str]]:
+def _conducting(netlist: "Netlist", transient: bool) -> Iterator[tuple[str, str]]:
+    kinds = Resistor | Diode | Capacitor if transient else Resistor | Diode
     for element in netlist.elements:
         if isinstance(element, ConductanceMatrix):
             yield from _spanning(element)
         elif isinstance(element, Transistor):
             yield element.drain, element.source
             yield element.bulk, element.source  # by its junction
-        elif isinstance(element, Resistor | Diode) or fixes_voltage(element):
+        elif isinstance(element, kinds) or fixes_voltage(element) or _follows_its_voltage(element, transient):
             yield element.nodes[0], element.nodes[1]
+
+
+def _follows_its_voltage(element: Element, transient: bool) -> bool:
+    """Whether an element is a current that the voltage across it tells; alone, as at an operating point nothing else need be known."""
+    if not isinstance(element, Behavioural) or element.output != "i":
+        return False
+    own = [
+        isinstance(control, Voltage) and {control.plus, control.minus} == {element.plus, element.minus} for control in element.controls
+    ]
+    return any(own) if transient else bool(own) and all(own)
 
 
 def _spanning(matrix: ConductanceMatrix) -> Iterator[tuple[str, str]]:
@@ -98,9 +111,9 @@ def _spanning(matrix: ConductanceMatrix) -> Iterator[tuple[str, str]]:
             yield first.setdefault(label, node), node
 
 
-def _floating(netlist: "Netlist") -> list[Finding]:
+def _floating(netlist: "Netlist", transient: bool) -> list[Finding]:
     groups = _Groups()
-    for one, other in _conducting(netlist):
+    for one, other in _conducting(netlist, transient):
         groups.join(one, other)
     ground = groups.root(GROUND)
     lost = {node for node in netlist.nodes if groups.root(node) != ground}
@@ -113,10 +126,11 @@ def _floating(netlist: "Netlist") -> list[Finding]:
     ]
 
 
-def _loops(netlist: "Netlist") -> list[Finding]:
+def _loops(netlist: "Netlist", transient: bool) -> list[Finding]:
     groups, found = _Groups(), []
     for element in netlist.elements:
-        if fixes_voltage(element) and not groups.join(element.nodes[0], element.nodes[1]):
+        fixes = fixes_voltage(element) and not (transient and isinstance(element, Inductor))
+        if fixes and not groups.join(element.nodes[0], element.nodes[1]):
             one, other = element.nodes[:2]
             message = f"{_name(element)} fixes the voltage between {one!r} and {other!r}, which other sources fix"
             found.append(Finding("voltage loop", (_name(element),), message, True))

@@ -100,9 +100,9 @@ class Netlist:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise NetlistError(f"`{argument}` must name nodes of the netlist, but {node!r} is none{hint}")
 
-    def check(self) -> None:
+    def check(self, *, transient: bool = False) -> None:
         """Raises `NetlistError` with the serious findings of `lint`, as nodes that float: ngspice would invent their voltage."""
-        serious = [finding.message for finding in lint(self) if finding.serious]
+        serious = [finding.message for finding in lint(self, transient=transient) if finding.serious]
         if serious:
             raise NetlistError("; ".join(serious))
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .memristors import separation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -165,5 +167,21 @@ def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
     ax.set_xlabel("time (ns)")
     ax.set_ylabel("node voltage (V)")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def hysteresis(line: "xr.Dataset", dots: "xr.Dataset", ax: Any = None) -> Any:
+    """The loop of a memristor twice, as `memristors.hysteresis` has it: of one simulator as a line, of the other as dots."""
+    ax = _axes(ax)
+    peak = float(np.abs(line.current).max())
+    scale, unit = next(((s, u) for s, u in ((1.0, "A"), (1e3, "mA"), (1e6, "µA"), (1e9, "nA")) if s * peak >= 1), (1e12, "pA"))
+    ax.plot(line.voltage, scale * line.current, color=COLOURS[0], linewidth=1.5, label=line.attrs["simulator"])
+    chosen = np.linspace(0, dots.time.size - 1, min(dots.time.size, 80)).astype(int)
+    ax.plot(dots.voltage[chosen], scale * dots.current[chosen], ".", color=COLOURS[1], markersize=4, label=dots.attrs["simulator"])
+    ax.set_title(f"{line.attrs['model']}: at most {separation(dots, line):.1e} of the peaks apart")
+    ax.set_xlabel("voltage (V)")
+    ax.set_ylabel(f"current ({unit})")
+    ax.legend()
     ax.grid(alpha=0.3)
     return ax

@@ -60,7 +60,7 @@ class Simulator(abc.ABC):
 
 def check_start(equations: Equations, start: Mapping[str, float] | None) -> None:
     """Raises `NetlistError` for a netlist that floats and for a `start` of nodes that are not free."""
-    equations.netlist.check()
+    equations.netlist.check(transient=True)
     equations.netlist.require_nodes(tuple(start or {}), "start")
     if pinned := sorted(set(start or {}).intersection(equations.pinned)):
         raise NetlistError(f"`start` must name free nodes, but {pinned} have voltage sources")

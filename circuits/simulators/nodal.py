@@ -1,6 +1,6 @@
 """Our own simulator: Newton's method on the modified nodal equations, a batch of samples at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..analyses import Noise, SmallSignal
 from ..certificates import DENSE, certify
 from ..devices import Diode
 from ..equations import Drives, Equations, values_of
+from ..laws import current_of
 from ..netlist import Netlist
 from ..noise import band_variance
 from ..reduction import Reduction
@@ -20,7 +21,7 @@ from ..results import deviations, operating_points, responses, voltages
 from ..transistors import Transistor
 from .base import SimulationError, Simulator, check_start
 from .newton import Circuit, circuit_of, correction, newton
-from .transients import transient
+from .transients import held, transient
 
 STEPPING = 10.0 ** np.arange(-2.0, -13.0, -1.0)
 """Conductances in S from every node to ground with which points are tried again that Newton's method missed, one after the other."""
@@ -61,9 +62,21 @@ class Nodal(Simulator):
     def transient(self, netlist, *, stop, step, start=None):
         equations = Equations(netlist)
         check_start(equations, start)
-        times, values = transient(equations, start or {}, stop, step)
+        times, values = transient(equations, self._first(equations, start or {}), stop, step)
         attributes = {"simulator": self.version(), "netlist": netlist.title}
         return voltages(equations.free, values[:, : len(equations.free)], times, attributes)
+
+    def _first(self, equations: Equations, start: Mapping[str, float]) -> np.ndarray:
+        """The unknowns (unknowns,) at time 0."""
+        netlist = held(equations, start)
+        netlist.check()
+        at = Equations(netlist)
+        solved, _, _ = Solver(at, self.iterations).solve({}, 1)
+        if not certify(at, solved, {}).correction[0] <= self.tolerance:
+            raise SimulationError(f"the transient of {netlist.title!r} must have a solution at time 0, but none was found")
+        known = at.voltages(solved, {})[0]
+        places = (*equations.free, *map(current_of, equations.branches))
+        return np.array([known[place] if (place := at.find(name)) >= 0 else 0.0 for name in places])
 
     def noise(self, netlist, nodes, *, lowest, highest):
         netlist.check()

@@ -1,65 +1,186 @@
-"""Transients of the modified nodal equations, C dz/dt = −F(z, t), integrated by diffrax."""
+"""Transients of the modified nodal equations, C dz/dt = −F(z, t), integrated by diffrax.
 
-from collections.abc import Mapping
+C may be singular: a node without a capacitance, an island of nodes that float on capacitors and the current of a voltage source have
+equations without a derivative. With N spanning the null space of C, they are NᵀF(z, t) = 0; differentiated once they make an ordinary
+differential equation of the whole, if NᵀJN can be inverted (index 1).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix
 
-from ..elements import GROUND
+from ..elements import GROUND, Capacitor, Element, Inductor
 from ..equations import Equations
 from ..laws import current_of
-from ..netlist import NetlistError
+from ..netlist import Netlist, NetlistError
 from ..sources import CurrentSource, IndependentSource, VoltageSource
 from .base import SimulationError
 
+RTOL, ATOL = 1e-6, 1e-9
+"""The error of a time step, relative, and in V and A."""
 
-def transient(equations: Equations, start: Mapping[str, float], stop: float, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """The times 0, `step`, … `stop` in s, and the unknowns (times, unknowns) at them, from the voltages `start`, 0 V where not given.
 
-    By Kvaerno's implicit method of order 5, in steps exact to a relative 1e-6. Raises `NetlistError` where C is singular: every free
-    node needs a capacitance, and no branch but an inductor may be unknown; and `SimulationError` where the solver gives up.
+def transient(equations: Equations, first: np.ndarray, stop: float, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """The times 0, `step`, … `stop` in s, and the unknowns (times, unknowns) at them, from `first`, where NᵀF = 0.
+
+    With z = Qy + Nw, the columns of Q being unit vectors:
+
+        QᵀCQ dy/dt = −QᵀF,      NᵀJN dw/dt = −Nᵀ(JQ dy/dt + ∂F/∂t) − NᵀF/τ,      τ = `step`,
+
+    of which the last term keeps NᵀF at 0 (Baumgarte 1972). By Kvaerno's implicit method of order 5, in steps exact to `RTOL` and
+    `ATOL`; what is returned is corrected by Newton's method on NᵀF. Raises `NetlistError` where NᵀJN is singular, `SimulationError`
+    where the solver gives up.
     """
-    c = equations.capacitances()
-    if np.linalg.matrix_rank(c) < len(c):
-        bare = [*(n for n, own in zip(equations.free, np.diag(c), strict=False) if own == 0), *equations.branches]
-        raise NetlistError(
-            f"every free node must have a capacitance, and only inductors unknown currents, but these do not: {bare[:10]}"
-        )
+    own, null = _split(equations)
+    tied = null.shape[1]
     times = np.append(np.arange(0.0, stop, step), stop)
-    first = np.array([start.get(node, 0.0) for node in equations.free] + [0.0] * len(equations.branches))
     with jax.enable_x64(True):
-        n, inverse, a = equations.unknowns, jnp.asarray(np.linalg.inv(c)), jnp.asarray(equations.linear[: equations.unknowns].toarray())
-        sources = _sources(equations)
+        q, n = jnp.asarray(np.eye(equations.unknowns)[:, own]), jnp.asarray(null)
+        inverse = jnp.asarray(np.linalg.inv(equations.capacitances()[np.ix_(own, own)]))
+        linearised = _linearised(equations)
 
+        def solve(j, right):
+            """N (NᵀJN)⁻¹ `right`."""
+            return n @ jnp.linalg.solve(n.T @ j @ n, right)
+
+        @jax.jit
         def flow(t, z, args):
-            rest, pushed = sources(t)
-            v = jnp.concatenate([z, rest])
-            f = a @ v - pushed
-            for group in equations.groups:
-                term = jnp.broadcast_to(group.law(v[None])[0][0], group.rows[0].shape)
-                for rows, sign in zip(group.rows, group.signs, strict=True):
-                    f = f.at[np.where(rows < n, rows, n)].add(sign * term, mode="drop")
-            return -(inverse @ f)
+            f, j, drift = linearised(z, t)
+            dz = -(q @ (inverse @ (q.T @ f)))
+            return dz - solve(j, n.T @ (j @ dz + drift + f / step)) if tied else dz
 
-        chord = diffrax.with_stepsize_controller_tols(optimistix.Chord)
+        @jax.jit
+        def corrected(t, z):
+            for _ in range(2):
+                f, j, _ = linearised(z, t)
+                z -= solve(j, n.T @ f)
+            return z
+
+        if tied and not np.isfinite(flow(jnp.asarray(0.0), jnp.asarray(first), None)).all():
+            raise NetlistError(f"{equations.netlist.title!r} must have one solution at each time (index 1), but has many or none")
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(flow),
-            diffrax.Kvaerno5(root_finder=chord(cauchy_termination=False)),
+            diffrax.Kvaerno5(root_finder=_Chord(RTOL, ATOL)),
             0.0,
             stop,
             step / 1000,
             jnp.asarray(first),
             saveat=diffrax.SaveAt(ts=jnp.asarray(times)),
-            stepsize_controller=diffrax.PIDController(rtol=1e-6, atol=1e-9, dtmax=step),
+            stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=ATOL, dtmax=step),
             max_steps=1_000_000,
             throw=False,
         )
         if not bool(diffrax.is_successful(solution.result)):
             raise SimulationError(f"the transient of {equations.netlist.title!r} must reach {stop} s, but the solver gave up")
-        return times, np.array(solution.ys)
+        return times, np.array(jax.vmap(corrected)(jnp.asarray(times), solution.ys) if tied else solution.ys)
+
+
+class _Chord(optimistix.AbstractRootFinder):
+    """The chord method, which has converged when its step is a thousandth of the tolerance and fails when steps do not shrink.
+
+    optimistix.Chord extrapolates from the rate at which steps shrink: where a stiff circuit is at rest they are rounding, their rate is
+    any, and time steps would be refused for ever.
+    """
+
+    rtol: float
+    atol: float
+    norm: Callable = eqx.field(static=True, default=optimistix.max_norm)
+
+    @property
+    def _inner(self):
+        return optimistix.Chord(self.rtol, self.atol, self.norm, cauchy_termination=False)
+
+    def init(self, *args, **options):
+        return self._inner.init(*args, **options)
+
+    def step(self, *args, **options):
+        return self._inner.step(*args, **options)
+
+    def postprocess(self, *args, **options):
+        return self._inner.postprocess(*args, **options)
+
+    def terminate(self, fn, y, args, options, state, tags):
+        done = (state.step >= 1) & (state.diffsize < 1e-3)
+        failed = (state.step >= 2) & ~(state.diffsize < state.diffsize_prev) | (state.step >= 10)
+        results = optimistix.RESULTS
+        return done | failed, results.where(failed & ~done, results.nonlinear_divergence, results.successful)
+
+
+def held(equations: Equations, start: Mapping[str, float]) -> Netlist:
+    """The circuit at time 0: capacitors hold the voltages `start`, 0 V where not given, and inductors carry no current.
+
+    On an island of nodes that floats on capacitors it is the differences that they hold.
+    """
+    elements: list[Element] = []
+    for element in equations.netlist.elements:
+        if isinstance(element, IndependentSource) and element.waveform is not None:
+            elements.append(replace(element, **{element.unit: float(element.waveform.at(0.0)), "waveform": None}))
+        elif not isinstance(element, Capacitor | Inductor):
+            elements.append(element)
+    for nodes, floats in _islands(equations):
+        base = nodes[0] if floats else GROUND
+        for node in nodes[1:] if floats else nodes:
+            elements.append(VoltageSource(f"start_{node}", node, base, start.get(node, 0.0) - start.get(base, 0.0)))
+    return replace(equations.netlist, elements=tuple(elements), analyses=())
+
+
+def _islands(equations: Equations) -> list[tuple[list[str], bool]]:
+    """The free nodes that capacitors join, and whether they float: whether no capacitor joins them to a pinned node or to ground."""
+    from scipy.sparse.csgraph import connected_components
+
+    nodes = len(equations.free)
+    joined = np.zeros((nodes + 1, nodes + 1), bool)
+    joined[:nodes, :nodes] = equations.capacitances()[:nodes, :nodes] != 0
+    joined[:nodes, nodes] = (equations.driven_capacitances()[:nodes] != 0).any(1)
+    count, labels = connected_components(joined, directed=False)
+    members = [[node for node, label in zip(equations.free, labels, strict=False) if label == one] for one in range(count)]
+    return [(found, one != labels[nodes]) for one, found in enumerate(members) if found]
+
+
+def _split(equations: Equations) -> tuple[np.ndarray, np.ndarray]:
+    """The places of y, and N: a column of ones for each floating island, and a unit vector for each current but those of inductors."""
+    own, null = [], []
+    for nodes, floats in _islands(equations):
+        places = [equations.place(node) for node in nodes]
+        own += places[1:] if floats else places
+        null += [places] if floats else []
+    for branch in equations.branches:
+        place = equations.place(current_of(branch))
+        if branch.startswith("L"):
+            own.append(place)
+        else:
+            null.append([place])
+    matrix = np.zeros((equations.unknowns, len(null)))
+    for column, places in enumerate(null):
+        matrix[places, column] = 1.0
+    return np.array(own, int), matrix
+
+
+def _linearised(equations: Equations):
+    """F(z, t), J and ∂F/∂t; in F what pinned nodes push through capacitors as they move, which is in no row of NᵀF."""
+    n, unit = equations.unknowns, np.eye(equations.size)
+    a, coupled = jnp.asarray(equations.linear[:n].toarray()), jnp.asarray(equations.driven_capacitances())
+    sources = _sources(equations)
+    into = [np.sum([sign * unit[:n, rows] for rows, sign in zip(one.rows, one.signs, strict=True)], axis=0) for one in equations.groups]
+
+    def at(z, t):
+        (rest, pushed), (moving, changing) = jax.jvp(sources, (t,), (jnp.ones_like(t),))
+        v = jnp.concatenate([z, rest])
+        f, j = a @ v - pushed + coupled @ moving, a
+        for group, rows in zip(equations.groups, into, strict=True):
+            term, slopes = group.law(v[None])
+            f += rows @ jnp.broadcast_to(term, (1, rows.shape[1]))[0]
+            for places, slope in slopes:
+                j += (rows * jnp.broadcast_to(slope, (1, rows.shape[1]))) @ unit[places]
+        return f, j[:, :n], j[:, n:] @ moving - changing
+
+    return at
 
 
 def _sources(equations: Equations):
