@@ -66,9 +66,14 @@ if TYPE_CHECKING:
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
     from .simulators.nodal import Nodal as Nodal
+    from .sweeps import sweep as sweep
 
 _BRIDGE = ("CircuitEnergy", "Comparison", "SpiceRelaxer", "compare", "drives", "emit", "energy", "states")
-_LATER = dict.fromkeys(_BRIDGE, ".bridge") | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
+_LATER = (
+    dict.fromkeys(_BRIDGE, ".bridge")
+    | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
+    | {"sweep": ".sweeps"}
+)
 
 
 def __getattr__(name: str):
