@@ -18,7 +18,8 @@ A **declaration** is a TOML file, or the arguments of `sweep`, with these keys:
 - `chips`: how many at each point; `seed`: from which they are drawn. Chip 3 draws the same numbers at every point, so that points
   differ by their axes alone.
 - `beta`: of a nudge, in the network's units; with it every sample has the phases free, +β and −β. `temperature`: of the circuit, in K.
-- `measure`: names of `measures.MEASURES`. `simulator`: `name`, and the numbers of `Ngspice` or `Nodal`. `formats`: of the results.
+- `measure`: names of `measures.MEASURES`. `simulator`: `name`, and the numbers of `Ngspice` or `Nodal`. `formats`: `zarr`, `parquet`,
+  for results besides NetCDF and CSV.
 
 A **chunk** is one chip at one point with all its samples and phases, simulated in one deck from a cold start. Its key is the SHA-256
 of everything that its numbers depend on: netlist, drives, variation, seed, measures, simulator with its version and settings, and the

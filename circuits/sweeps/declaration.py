@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[str, ...] | None] = {
 """The tables of a declaration and their keys, where these are known before there is a network."""
 NUMBERS = ("chips", "seed", "beta", "temperature")
 LISTS = ("outputs", "measure", "formats")
-FORMATS = ("netcdf", "csv", "zarr", "parquet")
+FORMATS = ("zarr", "parquet")
 NETWORKS = ("deck", "factory", "checkpoint", "trained")
 
 
@@ -83,7 +83,7 @@ class Declaration:
         for name, values in axes.items():
             _check_axis(name, values)
             _place(name)
-        document = {"chips": 1, "seed": 0, "outputs": [], "measure": ["voltages"], "formats": ["netcdf", "csv"]} | document
+        document = {"chips": 1, "seed": 0, "outputs": [], "measure": ["voltages"], "formats": []} | document
         made = cls(document, {name: tuple(values) for name, values in axes.items()}, folder)
         _check(made.point([values[0] for values in axes.values()]))
         return made

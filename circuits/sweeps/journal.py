@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class Journal:
         owner = f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
         os.write(self._lock, owner.encode())
         for torn in folder.glob("**/*.partial"):
-            torn.unlink()
+            _remove(torn)
 
     def close(self) -> None:
         """Gives the folder up."""
@@ -93,7 +94,7 @@ def read(folder: Path, key: str) -> Record | None:
         told = head.pop("sha256")
     except (OSError, ValueError, KeyError, AttributeError):
         return None
-    if told != _checksum(head, body) or (head["format"], head["key"]) != (FORMAT, key):
+    if told != _checksum(head, body) or (head.get("format"), head.get("key")) != (FORMAT, key):
         return None
     with np.load(io.BytesIO(body), allow_pickle=False) as file:
         return Record({name: file[name] for name in file.files}, head["seconds"], head["failure"])
@@ -116,12 +117,24 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def put(path: Path, fill: Callable[[Path], object]) -> None:
-    """Lets `fill` write a file beside `path` and moves it there; what a kill leaves ends in .partial. Raises `StorageError`."""
+    """Lets `fill` write a file, or a folder, beside `path` and moves it there; what a kill leaves ends in .partial.
+
+    Raises `StorageError`.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         fill(partial)
+        if partial.is_dir():
+            _remove(path)
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # netCDF's errors are RuntimeErrors
         reason = FULL.get(getattr(error, "errno", None) or 0, "it cannot be written")
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         raise StorageError(f"{str(path.parent)!r}: {reason} ({error}); what was kept until then is whole") from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -38,14 +38,14 @@ def _bar(console: Console) -> Iterator[Report]:
 
 @contextmanager
 def _lines(console: Console, plan: Plan) -> Iterator[Report]:
-    said = time.monotonic()
+    said, ended = time.monotonic(), False
     console.print(f"{len(plan.keys)} points, {plan.chips} chips at each, {plan.simulations} simulations", soft_wrap=True)
 
     def report(tally: Tally) -> None:
-        nonlocal said
-        if tally.done < tally.total and time.monotonic() - said < EVERY:
+        nonlocal said, ended
+        if ended or (tally.done < tally.total and time.monotonic() - said < EVERY):
             return
-        said = time.monotonic()
+        said, ended = time.monotonic(), tally.done == tally.total
         console.print(f"{tally.done} of {tally.total} chunks, {_seen(tally)}", soft_wrap=True)
 
     yield report

@@ -1,9 +1,9 @@
 """From the chunks of a run to one dataset, one table with a row for each chip at each point, and one of times."""
 
 import csv
+import importlib.util
 import itertools
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,36 +22,25 @@ NEEDS = {"zarr": "zarr", "parquet": "pyarrow"}
 """Packages that formats need besides."""
 
 
-def require_formats(formats: tuple[str, ...]) -> None:
+def require_formats(formats: Sequence[str]) -> None:
     """Raises `SweepError` for a format whose package is not installed."""
-    from importlib.util import find_spec
-
     for name in formats:
-        if name in NEEDS and find_spec(NEEDS[name]) is None:
+        if importlib.util.find_spec(NEEDS[name]) is None:
             raise SweepError(f"the format {name!r} needs {NEEDS[name]}: pip install {NEEDS[name]}")
 
 
-def export(plan: Plan, folder: Path) -> list[Path]:
-    """Writes the results of a run in the formats that its declaration asks for, chunk by chunk. Raises `StorageError`."""
-    written = [folder / "timings.csv"]
-    put(folder / "timings.csv", lambda partial: _write_rows(partial, _timings(plan, folder)))
-    put(folder / "results.nc", lambda partial: _write_netcdf(partial, plan, folder))
-    if "netcdf" in plan.formats:
-        written.append(folder / "results.nc")
-    if "csv" in plan.formats:
-        put(folder / "trials.csv", lambda partial: _write_rows(partial, _trials(plan, folder)))
-        written.append(folder / "trials.csv")
+def export(plan: Plan, folder: Path) -> None:
+    """Writes the results of a run, chunk by chunk, and again in the formats that its declaration asks for. Raises `StorageError`."""
+    put(folder / "timings.csv", lambda fresh: _write_rows(fresh, _timings(plan, folder)))
+    put(folder / "results.nc", lambda fresh: _write_netcdf(fresh, plan, folder))
+    put(folder / "trials.csv", lambda fresh: _write_rows(fresh, _trials(plan, folder)))
     if "parquet" in plan.formats:
         import pandas as pd
 
-        put(folder / "trials.parquet", lambda partial: pd.DataFrame(list(_trials(plan, folder))).to_parquet(partial))
-        written.append(folder / "trials.parquet")
+        put(folder / "trials.parquet", lambda fresh: pd.DataFrame(list(_trials(plan, folder))).to_parquet(fresh))
     if "zarr" in plan.formats:
-        shutil.rmtree(folder / "results.zarr", ignore_errors=True)
         with load(folder) as data:
-            data.to_zarr(folder / "results.zarr")
-        written.append(folder / "results.zarr")
-    return written
+            put(folder / "results.zarr", lambda fresh: data.to_zarr(fresh, mode="w"))
 
 
 def load(folder: str | Path) -> "xr.Dataset":

@@ -81,13 +81,13 @@ def run(plan: Plan, cases: Cases, journal: Journal, executor: Executor, width: i
             tally.done += 1
             report(tally)
 
-    report(tally)
     for task in _pending(plan, cases, journal, chunks, tally):
         while len(waiting) >= width:
             collect()
         submit(task)
     while waiting:
         collect()
+    report(tally)
     return tally
 
 

@@ -1,0 +1,400 @@
+"""Batch sweeps of netlists: whatever interrupts one, its results are those of an undisturbed run, bit for bit."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stubs import Linear
+
+import circuits
+import circuits.cli
+from circuits.sweeps import StorageError, SweepError, estimate, journal, load, merge, sweep
+
+ROOT = Path(__file__).parent.parent
+FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
+DECK = """A divider with a diode
+V1 in 0 1
+R1 in out 1k
+D1 out 0 d
+.model d d(is=1n)
+.end
+"""
+SWEEP = """chips = 10
+measure = ["voltages", "node_errors"]
+[network]
+deck = "deck.cir"
+[data.drives]
+V1 = [0.0, 0.25, 1.0]
+[variation]
+saturation.spread = 0.2
+[axes]
+programming.spread = [0.01, 0.1]
+models.d.saturation = [1e-9, 1e-8]
+"""
+DIVIDER = circuits.Netlist(
+    "Divider",
+    (
+        circuits.VoltageSource("in", "in", "0", 1.0),
+        circuits.Resistor("top", "in", "out", 1e-3),
+        circuits.Resistor("bottom", "out", "0", 1e-3),
+        circuits.Capacitor("c", "out", "0", 1e-12),
+    ),
+)
+DECLARED = {
+    "network": DIVIDER,
+    "data": {"drives": {"Vin": [0.5, 1.0]}},
+    "variation": circuits.Programming(0.1),
+    "axes": {"elements.Rtop.siemens": [1e-3, 2e-3, 4e-3]},
+    "chips": 2,
+    "simulator": Linear(),
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "deck.cir").write_text(DECK)
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    return tmp_path / "sweep.toml"
+
+
+def run(out, **changes):
+    with ThreadPoolExecutor(1) as executor:
+        return sweep(out=out, executor=executor, **{**DECLARED, **changes})
+
+
+def results(folder):
+    return [(folder / name).read_bytes() for name in ("results.nc", "trials.csv")]
+
+
+def chunks(folder):
+    return {path.name: path.read_bytes() for path in (folder / "chunks").iterdir()}
+
+
+def command(file, out, *more):
+    return [sys.executable, "-m", "circuits", "sweep", str(file), "--out", str(out), "--resume", *more]
+
+
+def ended(arguments, **more):
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, **more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, simulator):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "deck.cir").write_text(DECK)
+    (folder / "sweep.toml").write_text(SWEEP)
+    done = ended(command(folder / "sweep.toml", folder / "run", "--workers", "1"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "4 points, 10 chips at each, 120 simulations"
+    assert done.stdout.splitlines()[-1] == f"results are in {folder / 'run'}"
+    return folder / "run"
+
+
+def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
+    """The control of all comparisons with it: its numbers are those of ngspice on chips that are made by hand."""
+    with load(undisturbed) as data:
+        assert dict(data.sizes) == {
+            "programming.spread": 2,
+            "models.d.saturation": 2,
+            "chip": 10,
+            "phase": 1,
+            "sample": 3,
+            "node": 1,
+        }
+        assert set(data.status.values.ravel()) == {"ok"}
+        nominal = circuits.parse(DECK.replace("1n", "10n"))
+        chip = (circuits.Saturation(0.2) + circuits.Programming(0.1)).chip(nominal, seed=0, number=7)
+        drives = {"V1": np.array([0.0, 0.25, 1.0])}
+        expected, rest = (circuits.Ngspice().operating_points(one, drives).voltage.values for one in (chip, nominal))
+        seen = data.isel({"programming.spread": 1, "models.d.saturation": 1, "chip": 7})
+        np.testing.assert_allclose(seen.voltage.values[0], expected, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(seen.largest_error.values, np.abs(expected - rest)[:, 0], rtol=0, atol=1e-11)
+        np.testing.assert_allclose(seen.node_error.values, np.sqrt(np.mean((expected - rest) ** 2)), rtol=0, atol=1e-11)
+        assert seen.node_error.item() > 1e-4
+
+
+def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
+    """The sweep is killed while a random chunk is at work; what is there then is whole, and the end is the same bit for bit."""
+    kills = 20 if FULL else 3
+    moments = random.Random(0)
+    out, file = tmp_path / "run", undisturbed.parent / "sweep.toml"
+    for _ in range(kills):
+        before = len(list(out.glob("chunks/*.chunk")))
+        process = subprocess.Popen(command(file, out), cwd=ROOT, stdout=subprocess.DEVNULL)
+        wanted = before + moments.randrange(40 // kills)
+        while process.poll() is None and len(list(out.glob("chunks/*.chunk"))) < wanted:
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        for path in out.glob("chunks/*.chunk"):
+            assert journal.read(out, path.stem) is not None
+    assert not (out / "results.nc").exists()
+    done = ended(command(file, out))
+    assert done.returncode == 0, done.stderr
+    assert "from before" in done.stdout
+    assert results(out) == results(undisturbed)
+
+
+def test_a_changed_declaration_finds_what_it_leaves_alone(tmp_path):
+    run(tmp_path)
+    before = chunks(tmp_path)
+    assert len(before) == 6
+    run(tmp_path, resume=True, axes={"elements.Rtop.siemens": [2e-3, 4e-3, 8e-3]}, chips=3)
+    after = chunks(tmp_path)
+    assert len(after) == 6 + 3 + 2
+    assert {name: after[name] for name in before} == before
+    run(tmp_path / "apart", axes={"elements.Rtop.siemens": [2e-3, 4e-3, 8e-3]}, chips=3)
+    assert results(tmp_path) == results(tmp_path / "apart")
+    changes = (
+        {"seed": 1},
+        {"data": {"drives": {"Vin": [0.5, 1.5]}}},
+        {"simulator": Linear(tolerance=1e-8)},
+        {"measure": ["node_errors"]},
+    )
+    for k, change in enumerate(changes):
+        run(tmp_path / f"{k}", **change)
+        assert chunks(tmp_path / f"{k}").keys().isdisjoint(before)
+
+
+def test_shards_are_merged_to_the_whole(tmp_path):
+    run(tmp_path / "whole")
+    for part in (1, 3):
+        assert not run(tmp_path / "parts", shard=(part, 3)).complete
+    with pytest.raises(StorageError, match=r"these shards are not done: shard-2-of-3"):
+        merge(tmp_path / "parts")
+    run(tmp_path / "parts", shard=(2, 3))
+    assert not (tmp_path / "parts/results.nc").exists()
+    merge(tmp_path / "parts")
+    assert results(tmp_path / "parts") == results(tmp_path / "whole")
+    with pytest.raises(SweepError, match=r"`shard` must be i/n with 1 <= i <= n, but is 0/3"):
+        run(tmp_path / "parts", shard=(0, 3))
+
+
+def test_the_second_of_two_runs_is_refused(tmp_path):
+    with journal.Journal(tmp_path), pytest.raises(StorageError, match=rf"is in use by another run: process {os.getpid()} on "):
+        run(tmp_path)
+    run(tmp_path)
+    with pytest.raises(StorageError, match="holds a run already"):
+        run(tmp_path)
+
+
+def test_a_corrupt_chunk_is_noticed_and_redone(tmp_path):
+    run(tmp_path)
+    whole, one = results(tmp_path), sorted((tmp_path / "chunks").iterdir())[0]
+    content = one.read_bytes()
+    value = np.float64(journal.read(tmp_path, one.stem).arrays["voltage"].ravel()[0]).tobytes()
+    at = content.index(value)
+    for wrong in (
+        content[: len(content) // 2],
+        b"",
+        content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :],
+        content.replace(b":", b";", 1),
+    ):
+        one.write_bytes(wrong)
+        assert journal.read(tmp_path, one.stem) is None
+        (tmp_path / "results.nc").unlink()
+        run(tmp_path, resume=True)
+        assert results(tmp_path) == whole
+        assert journal.read(tmp_path, one.stem) is not None
+
+
+def limited(size):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize(("size", "kept"), [(20_000, 1), (90_000, 2)])
+def test_a_full_disk_stops_with_a_name_and_nothing_torn(file, tmp_path, simulator, size, kept):
+    """The second chunk, or the results, are larger than a file may be."""
+    for name, count in (("few.csv", 3), ("many.csv", 2500)):
+        (tmp_path / name).write_text("\n".join(["V1", *(f"{k / count}" for k in range(count)), ""]))
+    text = SWEEP.partition("[data.drives]")[0].replace("10", "1")
+    file.write_text(f'{text}[data]\nfile = "few.csv"\n[axes]\ndata.file = ["few.csv", "many.csv"]\n')
+    done = ended(command(file, tmp_path / "run", "--workers", "1"), preexec_fn=limited(size))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"circuits: '{tmp_path}/run"), done.stderr
+    assert "what was kept until then is whole" in done.stderr
+    assert len(chunks(tmp_path / "run")) == kept
+    assert not list((tmp_path / "run").glob("**/*.partial"))
+    assert not (tmp_path / "run/results.nc").exists()
+    assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "run"), "--resume", "--workers", "1"]) == 0
+    assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "apart"), "--workers", "1"]) == 0
+    assert results(tmp_path / "run") == results(tmp_path / "apart")
+
+
+def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, simulator, capsys):
+    file.write_text(SWEEP.replace("chips = 10", "chips = 1").partition("[axes]")[0] + "[axes]\nsimulator.timeout = [60.0, 1e-3]\n")
+    assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "run"), "--workers", "1"]) == 3
+    said = capsys.readouterr().out
+    assert "2 of 2 chunks, 1 failed" in said
+    assert "failed: simulator.timeout = 0.001, chip 0: SimulationError: ngspice did not end within the time limit of 0.001 s" in said
+    with load(tmp_path / "run") as data:
+        assert data.status.values[:, 0, 0].tolist() == [["ok"] * 3, ["failed"] * 3]
+        assert data.attempts.values.ravel().tolist() == [1, 2]
+        assert np.isnan(data.voltage.values[1]).all()
+    deck, log = sorted((tmp_path / "run/failed").iterdir())
+    assert subprocess.run([simulator.command, "-b", str(deck)], capture_output=True, check=False).returncode == 0
+    assert "time limit of 0.001 s" in log.read_text()
+    assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "run"), "--resume"]) == 3  # it stays on record
+
+
+def test_points_without_a_certificate_have_failed(tmp_path):
+    outcome = run(tmp_path, simulator=Linear(error=1e-6), measure=["voltages", "node_errors"], axes={}, chips=1)
+    assert list(outcome.failed.values()) == ["2 of 2 points uncertified"]
+    with outcome.dataset() as data:
+        assert set(data.status.values.ravel()) == {"uncertified"}
+        assert np.isfinite(data.voltage.values).all()  # what was found is there,
+        assert np.isnan(data.node_error.values).all()  # and is not measured
+
+
+@pytest.mark.parametrize(("deaths", "failed"), [(2, 0), (100, 2)])
+def test_a_worker_that_dies_is_replaced(tmp_path, deaths, failed):
+    outcome = sweep(
+        out=tmp_path / "run",
+        workers=1,
+        **{**DECLARED, "simulator": Linear(str(tmp_path / "marks"), deaths), "axes": {}},
+    )
+    assert len(outcome.failed) == failed
+    assert all(reason.startswith("3 workers were lost") and "SIGKILL" in reason for reason in outcome.failed.values())
+    assert len(chunks(tmp_path / "run")) == 2 - failed  # the death of workers says nothing of the chunk: it is tried again
+    with outcome.dataset() as data:
+        assert set(data.status.values.ravel()) == {"failed" if failed else "ok"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("chips", r"a sweep has no 'chpis'; did you mean 'chips'\?"),
+        ("programming", r"has no 'programing'; did you mean 'programming'\?"),
+        ("saturation.spread", r"the variation 'saturation' has no 'spraed'; did you mean 'spread'\?"),
+        ("node_errors", r"`measure` has no 'node_error'; did you mean 'node_errors'\?"),
+        ("models.d.saturation", r"'d' has no 'satturation'; did you mean 'saturation'\?"),
+        ("drives", r"the table `data` has no 'drive'; did you mean 'drives'\?"),
+        ("deck =", r"the table `network` has no 'dekc'; did you mean 'deck'\?"),
+    ],
+)
+def test_what_is_misspelt_is_named_with_the_nearest(file, tmp_path, capsys, wrong, message):
+    spelt = {
+        "chips": "chpis",
+        "programming": "programing",
+        "saturation.spread": "saturation.spraed",
+        "node_errors": "node_error",
+        "models.d.saturation": "models.d.satturation",
+        "drives": "drive",
+        "deck =": "dekc =",
+    }
+    file.write_text(SWEEP.replace(wrong, spelt[wrong]))
+    with pytest.raises(SweepError, match=message):
+        sweep(file, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chips": 0}, "`chips` must be a whole number of at least 1, but is 0"),
+        ({"variation": None}, "`chips` must be 1 where no `variation` makes them differ, but is 2"),
+        ({"axes": {"seed": []}}, "the axis 'seed' must be a list of values"),
+        ({"axes": {"seed": [1, 1]}}, "the axis 'seed' must hold each value once"),
+        ({"axes": {"seed": [1, "a"]}}, "the axis 'seed' must hold values of one kind"),
+        ({"measure": ["accuracy"]}, r"the measures \['accuracy'\] need samples with classes"),
+        ({"measure": ["noise"]}, r"the measures \['noise'\] need outputs"),
+        ({"beta": 1.0}, "`beta` nudges the outputs of a network"),
+        ({"data": {"drives": {"V9": [1.0]}}}, "V9"),
+        ({"outputs": ["oout"]}, "`outputs` must name nodes of the netlist, but 'oout' is none; did you mean 'out'"),
+        (
+            {"network": {"deck": "a", "factory": "b:c"}},
+            "`network` must name one of deck, factory, checkpoint, trained, but names deck, factory",
+        ),
+        ({"axes": {"programming.spread": [-1.0]}}, "`spread` must be finite and at least 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_factory_runs_only_where_it_is_trusted(tmp_path, capsys):
+    (tmp_path / "makes_a_divider.py").write_text(
+        "from pathlib import Path\nimport circuits\nPath(__file__).with_name('ran').touch()\n"
+        "def make(ohms):\n    return circuits.parse(f'Divider\\nV1 in 0 1\\nR1 in out {ohms}\\nR2 out 0 1k')\n"
+    )
+    file = tmp_path / "sweep.toml"
+    file.write_text('[network]\nfactory = "makes_a_divider:make"\n[axes]\nnetwork.arguments.ohms = [1000, 3000]\n')
+    arguments = ["sweep", str(file), "--out", str(tmp_path / "run"), "--workers", "1"]
+    assert circuits.cli.main(arguments) == 1
+    assert "say that the sweep is trusted (--trusted)" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+    assert "makes_a_divider" not in sys.modules
+    assert circuits.cli.main([*arguments, "--trusted"]) == 0
+    assert (tmp_path / "ran").exists()
+    with load(tmp_path / "run") as data:
+        np.testing.assert_allclose(data.voltage.values.ravel(), [0.5, 0.25], atol=1e-12)
+
+
+def test_an_estimate_keeps_nothing(file, tmp_path, simulator, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert circuits.cli.main(["sweep", str(file), "--dry-run", "--workers", "3"]) == 0
+    counted, seconds, size = capsys.readouterr().out.splitlines()
+    assert counted == "4 points, 10 chips at each: 40 chunks, 120 simulations"
+    assert seconds.startswith("time: about ")
+    assert "on 3 workers" in seconds
+    assert size.endswith(" MB")
+    assert {path.name for path in tmp_path.iterdir()} == {"deck.cir", "sweep.toml"}
+    assert estimate(**{**DECLARED, "simulator": Linear()}).size > 16
+
+
+def test_nothing_is_left_behind(tmp_path):
+    """No file descriptor and no process, after a run to the end and after one that is stopped in its midst."""
+
+    def left():
+        children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "comm="], capture_output=True, text=True, check=False)
+        return len(list(Path("/proc/self/fd").iterdir())), [line for line in children.stdout.splitlines() if "ps" not in line]
+
+    def stopped(plan):
+        raise KeyboardInterrupt
+
+    before = left()
+    sweep(out=tmp_path / "one", workers=2, **DECLARED)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(out=tmp_path / "two", workers=2, progress=stopped, **DECLARED)
+    assert left() == before
+
+
+def test_points_of_different_shapes_share_a_dataset(tmp_path):
+    (tmp_path / "a.cir").write_text("One node\nV1 in 0 1\nR1 in a 1k\nR2 a 0 1k\n")
+    (tmp_path / "b.cir").write_text("Two nodes\nV1 in 0 1\nR1 in a 1k\nR2 a b 1k\nR3 b 0 2k\n")
+    (tmp_path / "sweep.toml").write_text('[network]\ndeck = ""\n[axes]\nnetwork.deck = ["a.cir", "b.cir"]\n')
+    with sweep(tmp_path / "sweep.toml", out=tmp_path / "run", simulator=Linear(), workers=1).dataset() as data:
+        np.testing.assert_allclose(data.voltage.sel({"network.deck": "b.cir"}).values.ravel(), [0.75, 0.5], atol=1e-12)
+        np.testing.assert_allclose(data.voltage.sel({"network.deck": "a.cir"}).values.ravel(), [0.5, np.nan], atol=1e-12)
+
+
+def test_noise_and_decisions_of_a_netlist(tmp_path):
+    deck = circuits.parse("Two\nV1 in 0 1\nR1 in a 1k\nR2 a 0 1k\nC1 a 0 1p\nR3 in b 1k\nR4 b 0 2k\nC2 b 0 2p\nR5 in 0 1\n")
+    data = {"drives": {"V1": [1.0, -1.0], "label": [1, 1]}}
+    outcome = run(
+        tmp_path / "run",
+        network=deck,
+        outputs=["a", "b"],
+        data=data,
+        axes={},
+        variation=None,
+        chips=1,
+        measure=["decisions", "accuracy", "noise"],
+    )
+    with outcome.dataset() as found:
+        assert found.decision.values.ravel().tolist() == [1, 0]
+        assert found.accuracy.item() == 0.5
+        kt = circuits.units.BOLTZMANN * circuits.units.ROOM
+        np.testing.assert_allclose(found.noise.values[0], [[np.sqrt(kt / 1e-12), np.sqrt(kt / 2e-12)]] * 2, rtol=1e-9)
+        assert found.label.values.tolist() == [1, 1]
