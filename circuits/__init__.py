@@ -63,12 +63,25 @@ if TYPE_CHECKING:
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import energy as energy
+    from .bridge import load_network as load_network
+    from .bridge import save_network as save_network
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
     from .simulators.nodal import Nodal as Nodal
     from .sweeps import sweep as sweep
 
-_BRIDGE = ("CircuitEnergy", "Comparison", "SpiceRelaxer", "compare", "drives", "emit", "energy", "states")
+_BRIDGE = (
+    "CircuitEnergy",
+    "Comparison",
+    "SpiceRelaxer",
+    "compare",
+    "drives",
+    "emit",
+    "energy",
+    "load_network",
+    "save_network",
+    "states",
+)
 _LATER = (
     dict.fromkeys(_BRIDGE, ".bridge")
     | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}

@@ -35,7 +35,11 @@ class Linear(circuits.Simulator):
         equations = Equations(netlist)
         arrays, samples = values_of(drives, netlist)
         start = np.zeros((samples, equations.unknowns))
-        found = start + self.error - np.linalg.solve(equations.jacobian(start, arrays), equations.residual(start, arrays)[0][..., None])[..., 0]
+        found = (
+            start
+            + self.error
+            - np.linalg.solve(equations.jacobian(start, arrays), equations.residual(start, arrays)[0][..., None])[..., 0]
+        )
         certificate = certify(equations, found, arrays)
         return operating_points(equations.free, found, certificate, self.tolerance, {"simulator": self.version()})
 

@@ -152,8 +152,8 @@ def compare(
             raise NetlistError(f"`circuit` must have the nodes of the model as free nodes, but {missing[:10]} are none")
         seen.append(answer)
     answers = xr.concat(seen, xr.DataArray(list(betas), dims="phase", name="phase"), combine_attrs="override").sel(node=nodes)
-    settled = [_fixed_points(model, xs, None, None, 0.0)]
-    settled += [_fixed_points(model, xs, ys, cost, b, settled[0]) for b in list(betas.values())[1:]]
+    settled = [fixed_points(model, xs, None, None, 0.0)]
+    settled += [fixed_points(model, xs, ys, cost, b, settled[0]) for b in list(betas.values())[1:]]
 
     layers = [name for layer, name in zip(node_names(model), _layer_titles(model), strict=True) for _ in layer]
     data = xr.Dataset(
@@ -171,7 +171,7 @@ def compare(
         data["label"] = ("sample", np.asarray(ys))
     if hasattr(model.device, "ideal"):
         ideal = replace(model, device=model.device.ideal())
-        data["ideal"] = (("sample", "node"), voltages(_fixed_points(ideal, xs, None, None, 0.0)), {"units": "V"})
+        data["ideal"] = (("sample", "node"), voltages(fixed_points(ideal, xs, None, None, 0.0)), {"units": "V"})
         data["ideal_decision"] = ("sample", _decisions(ideal, data.ideal))
     if nudged and ys is not None and cost is not None:
         data.attrs.update(_gradients(model, cost, xs, ys, beta, states(model, data.circuit), states(model, data.model)))
@@ -199,7 +199,7 @@ def _decisions(model: ep.Resistive, voltage: xr.DataArray) -> np.ndarray:
     return np.where(known, np.argmax(np.where(known[:, None], outputs, 0.0), axis=1), -1)
 
 
-def _fixed_points(model, xs, ys, cost, beta: float, start=None) -> tuple[np.ndarray, ...]:
+def fixed_points(model, xs, ys, cost, beta: float, start=None) -> tuple[np.ndarray, ...]:
     """The model's fixed points (samples, layer), free or nudged, each certified. Raises `NotSettledError`."""
     if cost is None or ys is None or beta == 0:
         settled = _settle(model, jnp.asarray(xs))
@@ -218,16 +218,17 @@ def _settle_nudged(model, cost, xs, ys, beta, start):
     return jax.vmap(lambda x, y, s: ep.settle(ep.Nudged(model, cost, y, beta), x, METHOD, s))(xs, ys, start)
 
 
+@eqx.filter_jit
+def contrast(estimator: ep.EqProp, model: ep.Resistive, xs: jax.Array, phases: Any) -> Any:
+    """The gradient that an estimator makes of states (phase, sample, layer), those of the free phase first."""
+    free = jax.tree.map(lambda s: jnp.asarray(s)[0], phases)
+    return estimator.contrast(model, xs, free, jax.tree.map(lambda s, f: jnp.asarray(s)[1:] - f, phases, free))
+
+
 def _gradients(model, cost, xs, ys, beta: float, circuit, own) -> dict[str, float]:
     """Cosines and relative differences of the gradients from two sets of phases (phase, sample, layer), and of the exact one."""
     estimator = ep.EqProp.centred(beta)
-
-    @eqx.filter_jit
-    def contrast(phases):
-        free = jax.tree.map(lambda s: jnp.asarray(s)[0], phases)
-        return estimator.contrast(model, jnp.asarray(xs), free, jax.tree.map(lambda s, f: jnp.asarray(s)[1:] - f, phases, free))
-
-    found = {"circuit": contrast(circuit), "model": contrast(own)}
+    found = {name: contrast(estimator, model, jnp.asarray(xs), phases) for name, phases in (("circuit", circuit), ("model", own))}
     found["exact"] = ep.Implicit(METHOD)(model, cost, jnp.asarray(xs), jnp.asarray(ys)).grad
     report = {}
     for a, b in (("circuit", "model"), ("circuit", "exact"), ("model", "exact")):

@@ -5,7 +5,8 @@ A **declaration** is a TOML file, or the arguments of `sweep`, with these keys:
 - `network`: what is simulated. `deck`, a SPICE file, read as data; or `factory`, a `module:function` with its `arguments`, which
   returns a `Netlist` or a network of `eqprop` and runs only where the sweep is trusted; or `checkpoint`, a network that `save_network`
   wrote; or `trained = "digits"`, the demo's network with `hidden` nodes, trained from `seed` on the first run.
-- `outputs`: the nodes of a netlist of which the highest decides. `cost`: `on` and `off`, a network's targets in V.
+- `outputs`: the nodes of a netlist of which the highest decides. `cost`: `on` and `off`, a network's targets in V, which are 1 and
+  0 if not given, or those that a trained network was trained with.
 - `data`: the samples. For a netlist `drives`, values by the SPICE name of a source, or `file`, a CSV or NPZ file of the same, in which
   a column `label` may hold classes; one sample as the netlist stands without either. For a network `name = "digits"`, of whose test
   images `count` are drawn with `seed`, or `file`, an NPZ file with `x` and `y`.

@@ -16,7 +16,7 @@ import numpy as np
 from ..analyses import OperatingPoint
 from ..equations import Equations
 from ..netlist import Netlist, NetlistError
-from ..simulators import Ngspice, SimulationError, Simulator
+from ..simulators import Ngspice, Simulator
 from ..sources import IndependentSource
 from ..variation import Variation
 from .measures import ALWAYS, MEASURES, STATUSES, Trial, Variable
@@ -141,7 +141,7 @@ def perform(case: Case, chip: int) -> Record:
     for attempt, options in ((case, None), (safer(case), SAFER)):
         try:
             attempts.append(_simulate(attempt, chip, options))
-        except (SimulationError, NetlistError, ValueError, ArithmeticError) as error:
+        except (RuntimeError, ValueError, ArithmeticError) as error:
             attempts.append(nothing(case.variables, case.sizes, f"{type(error).__name__}: {error}"))
         if not attempts[-1].failure:
             break

@@ -155,7 +155,7 @@ def _check(document: Mapping[str, Any]) -> None:
     """Raises `SweepError` for a document that cannot be, as far as that can be known without its network."""
     for section, known in SECTIONS.items():
         table = document.get(section, {})
-        if section in ("network", "simulator") and not isinstance(table, Mapping):
+        if section in ("network", "cost", "simulator") and not isinstance(table, Mapping):
             continue  # an object
         if not isinstance(table, Mapping):
             raise SweepError(f"`{section}` must be a table, but is {table!r}")

@@ -43,7 +43,8 @@ def subject(document: Mapping[str, Any], folder: Path, *, trusted: bool, cache: 
     else:
         from ..bridge.networks import trained
 
-        made = trained(network["trained"], network.get("hidden"), network.get("seed", 0), cache)
+        made, cost = trained(network["trained"], network.get("hidden"), network.get("seed", 0), cache)
+        document = {"cost": cost, **document}
     return _subject(made, document)
 
 
