@@ -1,147 +1,21 @@
-"""Batch sweeps of netlists: whatever interrupts one, its results are those of an undisturbed run, bit for bit."""
+"""Batch sweeps of netlists: what is declared, kept, found again, put together, and what is refused."""
 
 import os
-import random
-import resource
-import signal
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
-from stubs import Linear
+from sweep_problems import DECLARED, SWEEP, Linear, chunks, problem, results, run
 
 import circuits
 import circuits.cli
 from circuits.sweeps import StorageError, SweepError, estimate, journal, load, merge, sweep
 
-ROOT = Path(__file__).parent.parent
-FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
-DECK = """A divider with a diode
-V1 in 0 1
-R1 in out 1k
-D1 out 0 d
-.model d d(is=1n)
-.end
-"""
-SWEEP = """chips = 10
-measure = ["voltages", "node_errors"]
-[network]
-deck = "deck.cir"
-[data.drives]
-V1 = [0.0, 0.25, 1.0]
-[variation]
-saturation.spread = 0.2
-[axes]
-programming.spread = [0.01, 0.1]
-models.d.saturation = [1e-9, 1e-8]
-"""
-DIVIDER = circuits.Netlist(
-    "Divider",
-    (
-        circuits.VoltageSource("in", "in", "0", 1.0),
-        circuits.Resistor("top", "in", "out", 1e-3),
-        circuits.Resistor("bottom", "out", "0", 1e-3),
-        circuits.Capacitor("c", "out", "0", 1e-12),
-    ),
-)
-DECLARED = {
-    "network": DIVIDER,
-    "data": {"drives": {"Vin": [0.5, 1.0]}},
-    "variation": circuits.Programming(0.1),
-    "axes": {"elements.Rtop.siemens": [1e-3, 2e-3, 4e-3]},
-    "chips": 2,
-    "simulator": Linear(),
-}
-
 
 @pytest.fixture
 def file(tmp_path):
-    (tmp_path / "deck.cir").write_text(DECK)
-    (tmp_path / "sweep.toml").write_text(SWEEP)
-    return tmp_path / "sweep.toml"
-
-
-def run(out, **changes):
-    with ThreadPoolExecutor(1) as executor:
-        return sweep(out=out, executor=executor, **{**DECLARED, **changes})
-
-
-def results(folder):
-    return [(folder / name).read_bytes() for name in ("results.nc", "trials.csv")]
-
-
-def chunks(folder):
-    return {path.name: path.read_bytes() for path in (folder / "chunks").iterdir()}
-
-
-def command(file, out, *more):
-    return [sys.executable, "-m", "circuits", "sweep", str(file), "--out", str(out), "--resume", *more]
-
-
-def ended(arguments, **more):
-    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, **more)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, simulator):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "deck.cir").write_text(DECK)
-    (folder / "sweep.toml").write_text(SWEEP)
-    done = ended(command(folder / "sweep.toml", folder / "run", "--workers", "1"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "4 points, 10 chips at each, 120 simulations"
-    assert done.stdout.splitlines()[-1] == f"results are in {folder / 'run'}"
-    return folder / "run"
-
-
-def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
-    """The control of all comparisons with it: its numbers are those of ngspice on chips that are made by hand."""
-    with load(undisturbed) as data:
-        assert dict(data.sizes) == {
-            "programming.spread": 2,
-            "models.d.saturation": 2,
-            "chip": 10,
-            "phase": 1,
-            "sample": 3,
-            "node": 1,
-        }
-        assert set(data.status.values.ravel()) == {"ok"}
-        nominal = circuits.parse(DECK.replace("1n", "10n"))
-        chip = (circuits.Saturation(0.2) + circuits.Programming(0.1)).chip(nominal, seed=0, number=7)
-        drives = {"V1": np.array([0.0, 0.25, 1.0])}
-        expected, rest = (circuits.Ngspice().operating_points(one, drives).voltage.values for one in (chip, nominal))
-        seen = data.isel({"programming.spread": 1, "models.d.saturation": 1, "chip": 7})
-        np.testing.assert_allclose(seen.voltage.values[0], expected, rtol=0, atol=1e-11)
-        np.testing.assert_allclose(seen.largest_error.values, np.abs(expected - rest)[:, 0], rtol=0, atol=1e-11)
-        np.testing.assert_allclose(seen.node_error.values, np.sqrt(np.mean((expected - rest) ** 2)), rtol=0, atol=1e-11)
-        assert seen.node_error.item() > 1e-4
-
-
-def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
-    """The sweep is killed while a random chunk is at work; what is there then is whole, and the end is the same bit for bit."""
-    kills = 20 if FULL else 3
-    moments = random.Random(0)
-    out, file = tmp_path / "run", undisturbed.parent / "sweep.toml"
-    for _ in range(kills):
-        before = len(list(out.glob("chunks/*.chunk")))
-        process = subprocess.Popen(command(file, out), cwd=ROOT, stdout=subprocess.DEVNULL)
-        wanted = before + moments.randrange(40 // kills)
-        while process.poll() is None and len(list(out.glob("chunks/*.chunk"))) < wanted:
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        for path in out.glob("chunks/*.chunk"):
-            assert journal.read(out, path.stem) is not None
-    assert not (out / "results.nc").exists()
-    done = ended(command(file, out))
-    assert done.returncode == 0, done.stderr
-    assert "from before" in done.stdout
-    assert results(out) == results(undisturbed)
+    return problem(tmp_path)
 
 
 def test_a_changed_declaration_finds_what_it_leaves_alone(tmp_path):
@@ -207,29 +81,6 @@ def test_a_corrupt_chunk_is_noticed_and_redone(tmp_path):
         assert journal.read(tmp_path, one.stem) is not None
 
 
-def limited(size):
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-@pytest.mark.parametrize(("size", "kept"), [(20_000, 1), (90_000, 2)])
-def test_a_full_disk_stops_with_a_name_and_nothing_torn(file, tmp_path, simulator, size, kept):
-    """The second chunk, or the results, are larger than a file may be."""
-    for name, count in (("few.csv", 3), ("many.csv", 2500)):
-        (tmp_path / name).write_text("\n".join(["V1", *(f"{k / count}" for k in range(count)), ""]))
-    text = SWEEP.partition("[data.drives]")[0].replace("10", "1")
-    file.write_text(f'{text}[data]\nfile = "few.csv"\n[axes]\ndata.file = ["few.csv", "many.csv"]\n')
-    done = ended(command(file, tmp_path / "run", "--workers", "1"), preexec_fn=limited(size))
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"circuits: '{tmp_path}/run"), done.stderr
-    assert "what was kept until then is whole" in done.stderr
-    assert len(chunks(tmp_path / "run")) == kept
-    assert not list((tmp_path / "run").glob("**/*.partial"))
-    assert not (tmp_path / "run/results.nc").exists()
-    assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "run"), "--resume", "--workers", "1"]) == 0
-    assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "apart"), "--workers", "1"]) == 0
-    assert results(tmp_path / "run") == results(tmp_path / "apart")
-
-
 def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, simulator, capsys):
     file.write_text(SWEEP.replace("chips = 10", "chips = 1").partition("[axes]")[0] + "[axes]\nsimulator.timeout = [60.0, 1e-3]\n")
     assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "run"), "--workers", "1"]) == 3
@@ -253,20 +104,6 @@ def test_points_without_a_certificate_have_failed(tmp_path):
         assert set(data.status.values.ravel()) == {"uncertified"}
         assert np.isfinite(data.voltage.values).all()  # what was found is there,
         assert np.isnan(data.node_error.values).all()  # and is not measured
-
-
-@pytest.mark.parametrize(("deaths", "failed"), [(2, 0), (100, 2)])
-def test_a_worker_that_dies_is_replaced(tmp_path, deaths, failed):
-    outcome = sweep(
-        out=tmp_path / "run",
-        workers=1,
-        **{**DECLARED, "simulator": Linear(str(tmp_path / "marks"), deaths), "axes": {}},
-    )
-    assert len(outcome.failed) == failed
-    assert all(reason.startswith("3 workers were lost") and "SIGKILL" in reason for reason in outcome.failed.values())
-    assert len(chunks(tmp_path / "run")) == 2 - failed  # the death of workers says nothing of the chunk: it is tried again
-    with outcome.dataset() as data:
-        assert set(data.status.values.ravel()) == {"failed" if failed else "ok"}
 
 
 @pytest.mark.parametrize(
@@ -351,23 +188,6 @@ def test_an_estimate_keeps_nothing(file, tmp_path, simulator, capsys, monkeypatc
     assert size.endswith(" MB")
     assert {path.name for path in tmp_path.iterdir()} == {"deck.cir", "sweep.toml"}
     assert estimate(**{**DECLARED, "simulator": Linear()}).size > 16
-
-
-def test_nothing_is_left_behind(tmp_path):
-    """No file descriptor and no process, after a run to the end and after one that is stopped in its midst."""
-
-    def left():
-        children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "comm="], capture_output=True, text=True, check=False)
-        return len(list(Path("/proc/self/fd").iterdir())), [line for line in children.stdout.splitlines() if "ps" not in line]
-
-    def stopped(plan):
-        raise KeyboardInterrupt
-
-    before = left()
-    sweep(out=tmp_path / "one", workers=2, **DECLARED)
-    with pytest.raises(KeyboardInterrupt):
-        sweep(out=tmp_path / "two", workers=2, progress=stopped, **DECLARED)
-    assert left() == before
 
 
 def test_points_of_different_shapes_share_a_dataset(tmp_path):

@@ -154,7 +154,7 @@ def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
         asked.append((index, setting, seed, hidden))
         return ep.Fit(network(sizes=(64, hidden, 10), seed=seed), {}, 0)
 
-    monkeypatch.setattr("circuits.bridge.networks.fit", fit)
+    monkeypatch.setattr("circuits.bridge.networks.train_one", fit)
     declared = {
         "network": {"trained": "digits", "seed": 3},
         "data": {"name": "digits", "count": 5},

@@ -145,7 +145,7 @@ def require(numbers: Mapping[str, Any]) -> None:
         raise DemoError("; ".join(wrong))
 
 
-def fit(index: int, setting: Setting, data: ep.data.Data, seed: int, hidden: int = SIZES[1], **shown: Any) -> ep.Fit:
+def train_one(index: int, setting: Setting, data: ep.data.Data, seed: int, hidden: int = SIZES[1], **shown: Any) -> ep.Fit:
     """Trains the network of a setting, the demo's `index`-th, from a seed; `shown`: its progress, as of `ep.fit`."""
     init_key, order_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), index))
     sizes = (SIZES[0], hidden, SIZES[2])
@@ -166,7 +166,7 @@ def train(demo: Demo) -> ep.Resistive:
     """Trains both networks by centred equilibrium propagation; returns the one with Shockley diodes."""
     settings = (("ideal diodes", IDEAL), ("Shockley diodes", SHOCKLEY))
     fits = {
-        name: fit(index, setting, demo.data, demo.seed, console=demo.console, name=name)
+        name: train_one(index, setting, demo.data, demo.seed, console=demo.console, name=name)
         for index, (name, setting) in enumerate(settings)
     }
     demo.figure("training", eqprop.plotting.training(fits))

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import eqprop as ep
 from eqprop.training.checkpoints import CheckpointError, read, write
 
 from ..devices import Device
-from .demo import SHOCKLEY, SIZES, fit
+from .demo import SHOCKLEY, SIZES, train_one
 
 KIND = "resistive network"
 _NUMBERS = ("unit", "input_gain", "capacitance", "amplification")
@@ -52,7 +53,7 @@ def load_network(path: str | Path) -> ep.Resistive:
     if facts.get("kind") != KIND:
         raise CheckpointError(f"`path` must be a file of a network, but {path} holds {facts.get('kind', 'a training run')}")
     layers = sum(name.startswith("biases/") for name in arrays)
-    conductances, biases = (tuple(arrays[f"{kind}/{k}"] for k in range(layers)) for kind in ("conductances", "biases"))
+    conductances, biases = (tuple(jnp.asarray(arrays[f"{kind}/{k}"]) for k in range(layers)) for kind in ("conductances", "biases"))
     device = None
     if facts["device"] is not None:
         if facts["device"] not in _devices():
@@ -90,7 +91,7 @@ def trained(name: str, hidden: int | None, seed: int, cache: Path | None) -> tup
     if path is not None and path.exists():
         return load_network(path), SHOCKLEY.cost
     with jax.enable_x64(True):
-        net = fit(1, SHOCKLEY, ep.data.digits(), seed, hidden).net
+        net = train_one(1, SHOCKLEY, ep.data.digits(), seed, hidden).net
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_network(net, path)

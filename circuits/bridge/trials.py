@@ -43,11 +43,11 @@ class Model(Subject):
         """That of a network with some fields of its device and levels of its cost changed."""
         if not isinstance(net, ep.Resistive):
             raise ValueError(f"`network` must be a Netlist or a Resistive network, but is {type(net).__name__}")
-        if device:
-            known = [] if net.device is None else [field.name for field in fields(net.device)]
-            for name in device:
-                require_known(name, known, "the network's device")
-            net = replace(net, device=replace(net.device, **device))
+        nodes = net.device
+        for name in device:
+            require_known(name, [field.name for field in fields(nodes)] if nodes is not None else (), "the network's device")
+        if nodes is not None and device:
+            net = replace(net, device=replace(nodes, **device))
         net = jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, net)
         if not isinstance(cost, ep.SquaredError | Mapping):
             raise ValueError(f"`cost` must be a SquaredError, which sources can nudge towards, but is {type(cost).__name__}")

@@ -222,14 +222,14 @@ def _looked_at(case: Case, chip: int, record: Record) -> tuple[str, str]:
     """The deck of the first point without a certified answer, and what the simulator says of it alone."""
     try:
         netlist, drives = case.circuit(chip)
-        certified = STATUSES.index("ok") == record.arrays["status"].T
-        place = int(np.argmin(certified.ravel()))
+        status = np.asarray(record.arrays["status"].T)
+        sample, phase = (int(place) for place in np.argwhere(status != STATUSES.index("ok"))[0])
+        place = sample * len(case.betas) + phase
         driven = [e for e in netlist.elements if isinstance(e, IndependentSource) and e.key in drives]
         netlist = netlist.with_elements(*(replace(e, **{e.unit: float(drives[e.key][place])}) for e in driven))
         deck = replace(netlist, analyses=(OperatingPoint(Equations(netlist).free),))
     except (NetlistError, ValueError):
         return "", traceback.format_exc()
-    sample, phase = divmod(place, len(case.betas))
     what = f"Sample {sample}, beta {case.betas[phase]:g}"
     if not isinstance(case.simulator, Ngspice):
         return deck.spice(), what

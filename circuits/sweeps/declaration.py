@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ class Declaration:
 
 def _described(variation: Variation) -> dict[str, dict[str, Any]]:
     names = {kind: name for name, kind in kinds().items()}
-    return {names[type(part)]: {field.name: getattr(part, field.name) for field in fields(part)} for part in variation.parts()}
+    return {names[type(part)]: asdict(part) for part in variation.parts()}  # pyright: ignore  # each is a dataclass
 
 
 def _flat(table: Any, prefix: str) -> Iterator[tuple[str, list[Scalar]]]:

@@ -57,7 +57,7 @@ class Trial:
     def decisions(self) -> np.ndarray:
         """The class of the largest output (samples,); −1 where there is no certified answer."""
         outputs = self.subject.outputs_of(self.voltage[0])
-        known = np.isfinite(outputs).all(1)
+        known = np.all(np.isfinite(outputs), axis=1)
         return np.where(known, np.argmax(np.where(known[:, None], outputs, 0.0), axis=1), -1)
 
 

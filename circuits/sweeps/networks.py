@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..decks import read
+from ..devices import Diode
 from ..elements import Element
 from ..netlist import Netlist
 from ..simulators import Ngspice, Simulator
@@ -94,8 +95,7 @@ def _changed(netlist: Netlist, document: Mapping[str, Any]) -> Netlist:
         require_known(name.lower(), junctions, "the netlist")
         laws[junctions[name.lower()]] = _with_fields(junctions[name.lower()], changes, name)
     if laws:
-        elements = (replace(e, model=laws.get(e.model, e.model)) if hasattr(e, "model") else e for e in netlist.elements)
-        netlist = replace(netlist, elements=tuple(elements))
+        netlist = netlist.with_elements(*(replace(d, model=laws.get(d.model, d.model)) for d in netlist.of(Diode)))
     return netlist
 
 

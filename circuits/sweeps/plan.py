@@ -5,9 +5,7 @@ import platform
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import reduce
 from importlib.metadata import version
-from operator import add
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +39,11 @@ class Layout:
     def sizes(self) -> dict[str, int]:
         """How long each dimension is."""
         return {"phase": self.phases, "sample": self.samples, "node": len(self.nodes), "output": len(self.outputs)}
+
+    @classmethod
+    def parse(cls, found: Mapping[str, Any]) -> "Layout":
+        """That of what JSON made of one."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})  # pyright: ignore
 
     @classmethod
     def of(cls, case: Case) -> "Layout":
@@ -100,10 +103,7 @@ class Plan:
                 found[name] = tuple(found[name])
             found["axes"] = {name: tuple(values) for name, values in found["axes"].items()}
             found["keys"] = tuple(tuple(keys) for keys in found["keys"])
-            found["layouts"] = tuple(
-                Layout(**{name: tuple(value) if isinstance(value, list) else value for name, value in one.items()})
-                for one in found["layouts"]
-            )
+            found["layouts"] = tuple(Layout.parse(one) for one in found["layouts"])
             return cls(**found)
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise SweepError(f"a plan must be what a sweep wrote, but is not: {error}") from error
@@ -176,7 +176,10 @@ def _variation(table: Mapping[str, Mapping[str, Any]]) -> Variation | None:
             parts.append(kinds()[kind](**parameters))
         except TypeError as error:
             raise SweepError(f"the variation {kind!r} cannot be made: {error}") from error
-    return reduce(add, parts) if parts else None
+    made: Variation | None = None
+    for part in parts:
+        made = part if made is None else made + part
+    return made
 
 
 def _kept(kept: "OrderedDict[str, Made]", key: str, make: Callable[[], Made]) -> Made:

@@ -7,13 +7,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .chunks import perform
-from .declaration import Declaration, SweepError
+from .cluster import cluster
+from .declaration import Declaration, Scalar, SweepError
 from .journal import Journal, StorageError, path_of, put, read, read_plan
 from .plan import Cases, Plan
 from .progress import Progress, duration, quiet
@@ -91,8 +92,7 @@ def sweep(
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder))
         journal.keep_plan(plan)
-        width = workers or os.cpu_count() or 1
-        used = executor or stack.enter_context(_executor(dask, width))
+        used, width = stack.enter_context(_executor(executor, dask, workers or os.cpu_count() or 1))
         report = stack.enter_context(progress(plan))
         tally = run(plan, cases, journal, used, 2 * width, report, shard)
         if shard[1] == 1:
@@ -164,12 +164,15 @@ def estimate(file: str | Path | None = None, *, workers: int | None = None, trus
     with tempfile.TemporaryDirectory() as folder, Processes(1) as executor:
         cases = Cases(declaration, trusted, Path(folder))
         plan, points = cases.plan(), list(declaration.points())
-        took = []
-        for values, chip in ((points[0], 0), (points[-1], plan.chips - 1)):
+
+        def timed(values: tuple[Scalar, ...], chip: int) -> tuple[float, int]:
             start = time.perf_counter()
             record = executor.submit(perform, cases.case(values), chip).result()
-            took.append(time.perf_counter() - start)
-    return Estimate(plan, *took, 500 + sum(array.nbytes for array in record.arrays.values()), width)
+            return time.perf_counter() - start, 500 + sum(array.nbytes for array in record.arrays.values())
+
+        first, _ = timed(points[0], 0)
+        later, size = timed(points[-1], plan.chips - 1)
+    return Estimate(plan, first, later, size, width)
 
 
 def _declared(file: str | Path | None, given: Mapping[str, Any]) -> Declaration:
@@ -177,20 +180,19 @@ def _declared(file: str | Path | None, given: Mapping[str, Any]) -> Declaration:
     return Declaration.of(given, Path()) if file is None else Declaration.read(file, given)
 
 
-def _executor(dask: str | None, workers: int) -> "AbstractContextManager[Executor]":
-    if dask is None:
-        return _ended(Processes(workers))
-    from .cluster import cluster
-
-    return cluster(dask)
-
-
 @contextmanager
-def _ended(executor: Executor) -> Iterator[Executor]:
-    """An executor that is stopped at once where something is raised."""
-    try:
-        yield executor
-    except BaseException:
-        executor.shutdown(cancel_futures=True)
-        raise
-    executor.shutdown()
+def _executor(executor: Executor | None, dask: str | None, workers: int) -> Iterator[tuple[Executor, int]]:
+    """What runs the chunks, and how many at a time. Processes of its own are ended at once where something is raised."""
+    if executor is not None:
+        yield executor, workers
+    elif dask is not None:
+        with cluster(dask) as found:
+            yield found
+    else:
+        own = Processes(workers)
+        try:
+            yield own, workers
+        except BaseException:
+            own.shutdown(cancel_futures=True)
+            raise
+        own.shutdown()
