@@ -51,9 +51,32 @@ from .sources import Transconductance as Transconductance
 from .sources import Transresistance as Transresistance
 from .sources import VoltageGain as VoltageGain
 from .sources import VoltageSource as VoltageSource
+from .transistors import Mosfet as Mosfet
+from .transistors import Transistor as Transistor
+from .variation import PRESETS as PRESETS
+from .variation import Amplifiers as Amplifiers
+from .variation import Bounds as Bounds
+from .variation import Converter as Converter
+from .variation import DeviceToDevice as DeviceToDevice
+from .variation import Drift as Drift
+from .variation import Ideality as Ideality
+from .variation import Levels as Levels
+from .variation import Logarithmic as Logarithmic
+from .variation import NudgeError as NudgeError
+from .variation import Preset as Preset
 from .variation import Programming as Programming
+from .variation import ProgrammingError as ProgrammingError
+from .variation import ReadNoise as ReadNoise
 from .variation import Saturation as Saturation
+from .variation import SenseResistance as SenseResistance
+from .variation import SourceResistance as SourceResistance
+from .variation import StepNoise as StepNoise
+from .variation import StuckAt as StuckAt
+from .variation import Temperature as Temperature
+from .variation import ThresholdMismatch as ThresholdMismatch
 from .variation import Variation as Variation
+from .variation import WireResistance as WireResistance
+from .variation import Within as Within
 
 if TYPE_CHECKING:
     from .bridge import CircuitEnergy as CircuitEnergy

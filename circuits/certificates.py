@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .elements import Inductor
-from .equations import Drives, Equations, current_of
+from .equations import Drives, Equations
+from .laws import current_of
 
 DENSE = 400
 """Up to so many unknowns Jacobians are dense and all samples are solved at once."""
@@ -20,8 +21,8 @@ class Certificate:
 
     - `correction`: the largest voltage in the Newton step J⁻¹F, in V: the distance to the fixed point.
     - `kcl`: the largest |F| of a row over the sum of the sizes of its terms.
-    - `stable`: whether the circuit stays there with a capacitance at each node. Passive circuits do; otherwise J's symmetric part is
-      positive definite, or, with branches, no perturbation grows.
+    - `stable`: whether the circuit stays there. Passive circuits do; others with any capacitances where J is an M-matrix or its
+      symmetric part positive definite, else with equal ones at all nodes, where no perturbation then grows.
     """
 
     correction: np.ndarray
@@ -72,9 +73,15 @@ def _certify(
             moves = _sparse_step(equations, points, chosen, f)
         correction = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
         return correction, kcl, np.isfinite(correction)
-    j = equations.jacobian(points, chosen)
-    correction = np.max(np.abs(_dense_step(f, j)[:, :nodes]), axis=1, initial=0.0)
-    return correction, kcl, [bool(np.isfinite(c)) and _is_stable(equations, one) for c, one in zip(correction, j, strict=True)]
+    if equations.unknowns <= DENSE:
+        jacobian = equations.jacobian(points, chosen)
+        matrices, moves = list(jacobian), _dense_step(f, jacobian)
+    else:
+        matrices = equations.sparse_jacobian(points, chosen)
+        moves = _sparse_step(equations, points, chosen, f)
+        matrices = matrices * len(f) if len(matrices) < len(f) else matrices
+    correction = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
+    return correction, kcl, [bool(np.isfinite(c)) and _is_stable(equations, j) for c, j in zip(correction, matrices, strict=True)]
 
 
 def _dense_step(f: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -99,29 +106,53 @@ def _sparse_step(equations: Equations, points: np.ndarray, drives: Drives, f: np
         return np.full_like(f, np.nan)
 
 
-def _is_stable(equations: Equations, j: np.ndarray) -> bool:
-    if not equations.branches:
-        return _positive_definite(j)
+def _is_stable(equations: Equations, j: Any) -> bool:
+    """Whether no perturbation grows at a nonsingular J, dense or sparse."""
     from scipy.linalg import eigvals
+    from scipy.sparse import issparse
 
+    if not equations.branches and (_dominates(j) or _is_m_matrix(j) or _positive_definite(j)):
+        return True
+    j = j.toarray() if issparse(j) else j
     masses = np.zeros(len(j))
     masses[: len(equations.free)] = 1.0
-    for element in equations.netlist.elements:
-        if isinstance(element, Inductor):
-            masses[equations.place(current_of(f"L{element.name}"))] = -1.0
+    for element in equations.netlist.of(Inductor):
+        masses[equations.place(current_of(f"L{element.name}"))] = -1.0
     rates = eigvals(j, np.diag(masses))
     finite = np.abs(rates) < 1e6 * np.abs(j).max()  # ties have infinite rates, which rounding makes 1e16 of either sign
     return bool(np.all(np.real(rates[finite]) > 0))
 
 
-def _positive_definite(j: np.ndarray) -> bool:
-    """Whether the symmetric part of a nonsingular J is positive definite: at a glance where it dominates by its diagonal."""
-    diagonal = np.diagonal(j)
-    sizes = np.abs(j)
-    if np.all(2 * diagonal * (1 + 1e-12) >= (sizes.sum(0) + sizes.sum(1)) / 2) and np.all(diagonal > 0):
-        return True
+def _dominates(j: Any) -> bool:
+    """Whether the symmetric part of J dominates by its diagonal, and so is positive definite."""
+    diagonal, sizes = j.diagonal(), abs(j)
+    both = np.asarray(sizes.sum(0)).ravel() + np.asarray(sizes.sum(1)).ravel()
+    return bool(np.all(2 * diagonal * (1 + 1e-12) >= both / 2) and np.all(diagonal > 0))
+
+
+def _is_m_matrix(j: Any) -> bool:
+    """Whether J, with no entry above 0 off its diagonal, has J⁻ᵀ1 > 0: CJ is then stable for every positive diagonal C.
+
+    Berman & Plemmons, Nonnegative Matrices in the Mathematical Sciences, chapter 6.
+    """
+    from scipy.sparse import csc_array, diags_array
+    from scipy.sparse.linalg import splu
+
+    sparse = csc_array(j)
+    off = sparse - diags_array(sparse.diagonal())
+    return off.max() <= 0 and bool(np.all(splu(sparse).solve(np.ones(len(sparse.diagonal())), trans="T") > 0))
+
+
+def _positive_definite(j: Any) -> bool:
+    """Whether the symmetric part of J is positive definite: by Cholesky, or where sparse by the pivots of LU without exchanges."""
+    from scipy.sparse import issparse
+    from scipy.sparse.linalg import splu
+
     try:
-        np.linalg.cholesky((j + j.T) / 2)
-    except np.linalg.LinAlgError:
+        if not issparse(j):
+            np.linalg.cholesky((j + j.T) / 2)
+            return True
+        factors = splu(((j + j.T) / 2).tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except (np.linalg.LinAlgError, RuntimeError):
         return False
-    return True
+    return bool(np.array_equal(factors.perm_r, factors.perm_c) and np.all(factors.U.diagonal() > 0))

@@ -5,7 +5,7 @@ The formulas use the array namespace of their argument, so that the same lines r
 
 import abc
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,31 +13,38 @@ import numpy as np
 from .elements import GROUND, Element, check_name, check_names, check_value
 from .expressions import Constant, Operation, Voltage
 from .sources import Behavioural
-from .units import GMIN, THERMAL_VOLTAGE, number
+from .units import GMIN, ROOM, THERMAL_VOLTAGE, number
 
 Array = Any  # a NumPy or a JAX array
 
 
 @dataclass(frozen=True)
 class Junction:
-    """ngspice's law of a diode at 300.15 K without series resistance.
+    """ngspice's law of a diode without series resistance.
 
     i(v) = area · Is (exp(v/(N Vt)) − 1) + gmin v                 for v ≥ −3 N Vt,
     i(v) = −area · Is (1 + (3 N Vt/(e v))³) + gmin v              below (e = 2.718…).
 
-    The second line is ngspice's own (dioload.c); it differs from Shockley's law by at most 0.05 Is.
+    with Vt = kT/q at 300.15 K; `at` another temperature both Is and Vt change. The second line is ngspice's own (dioload.c), for
+    `reverse` = 1; it differs from Shockley's law by at most 0.05 Is. The junctions of its transistors have 0 for the cube.
 
-    **Arguments:** `saturation`: Is in A. `emission`: N. `gmin`: in S; not scaled by the area. `name`: of its `.model` card. Raises
-    `ValueError` where a number is not finite, or Is or N not above 0.
+    **Arguments:** `saturation`: Is in A. `emission`: N. `gmin`: in S; not scaled by the area. `name`: of its `.model` card. `bandgap`:
+    EG in eV and `exponent`: XTI, which say what temperature does to Is. `reverse`: the weight of the cube. Raises `ValueError` where a
+    number is not finite, or Is or N not above 0, or gmin below 0.
     """
 
     saturation: float
     emission: float = 1.0
     gmin: float = GMIN
     name: str = "junction"
+    bandgap: float = 1.11
+    exponent: float = 3.0
+    reverse: float = 1.0
 
     def __post_init__(self):
         check_name(self.name)
+        if not np.isfinite([self.bandgap, self.exponent]).all():
+            raise ValueError(f"`bandgap` and `exponent` must be finite, but are {self.bandgap} and {self.exponent}")
         for field in ("saturation", "emission", "gmin"):
             value = getattr(self, field)
             try:
@@ -47,15 +54,26 @@ class Junction:
             if not (np.all(np.isfinite(value)) and np.all(value >= 0 if field == "gmin" else value > 0)):
                 raise ValueError(f"`{field}` must be finite and {'at least' if field == 'gmin' else 'above'} 0, but is {value}")
 
+    def at(self, kelvin: float) -> "Junction":
+        """The junction that at 300.15 K has the law that this one has at a temperature in K.
+
+        Is is multiplied by exp((T/T0 − 1) EG/(N Vt) + (XTI/N) ln(T/T0)), Vt being that at T, and N by T/T0 (ngspice's diotemp.c).
+        """
+        if kelvin == ROOM:
+            return self
+        ratio = kelvin / ROOM
+        growth = (ratio - 1) * self.bandgap / (self.scale * ratio) + self.exponent / self.emission * math.log(ratio)
+        return replace(self, saturation=self.saturation * math.e**growth, emission=self.emission * ratio)
+
     def current(self, v: Array, area: Array = 1.0) -> Array:
         """i(v) in A, elementwise."""
         xp, below, forward, ratio = self._regions(v)
-        return area * self.saturation * xp.where(below, -1 - ratio**3, xp.exp(forward / self.scale) - 1) + self.gmin * v
+        return area * self.saturation * xp.where(below, -1 - self.reverse * ratio**3, xp.exp(forward / self.scale) - 1) + self.gmin * v
 
     def conductance(self, v: Array, area: Array = 1.0) -> Array:
         """di/dv in S, elementwise."""
         xp, below, forward, ratio = self._regions(v)
-        reverse = math.e * ratio**4  # of Is / (N Vt)
+        reverse = self.reverse * math.e * ratio**4  # of Is / (N Vt)
         return area * self.saturation / self.scale * xp.where(below, reverse, xp.exp(forward / self.scale)) + self.gmin
 
     def cocontent(self, v: Array, area: Array = 1.0) -> Array:
@@ -63,7 +81,7 @@ class Junction:
         xp, below, forward, ratio = self._regions(v)
         a = 3 * self.scale / math.e
         at_knee = self.scale * (math.exp(-3) - 1) + 3 * self.scale  # of Is, as are the next two
-        reverse = at_knee - (v + 3 * self.scale) + a * (ratio**2 - math.exp(-2)) / 2
+        reverse = at_knee - (v + 3 * self.scale) + self.reverse * a * (ratio**2 - math.exp(-2)) / 2
         whole = xp.where(below, reverse, self.scale * (xp.exp(forward / self.scale) - 1) - v)
         return area * self.saturation * whole + self.gmin * v**2 / 2
 
@@ -81,7 +99,9 @@ class Junction:
 
     def card(self) -> str:
         """Its `.model` line."""
-        return f".model {self.name} D(IS={number(self.saturation)} N={number(self.emission)})"
+        heat = ((" EG", self.bandgap, 1.11), (" XTI", self.exponent, 3.0))
+        more = "".join(f"{name}={number(value)}" for name, value, usual in heat if value != usual)
+        return f".model {self.name} D(IS={number(self.saturation)} N={number(self.emission)}{more})"
 
 
 @dataclass(frozen=True)
@@ -130,8 +150,11 @@ def clamp(name: str, node: str, low: float, high: float, siemens: float) -> Beha
 class Device(abc.ABC):
     """What stands between each hidden node of a network and ground: a current, its co-content, and its elements in a netlist.
 
-    Voltages `v` (…, n) are those of all n nodes of a layer, as some devices differ from node to node.
+    Voltages `v` (…, n) are those of all n nodes of a layer, as some devices differ from node to node. `temperature` is that of the
+    circuit in K.
     """
+
+    temperature: float = ROOM
 
     @abc.abstractmethod
     def current(self, v: Array) -> Array:

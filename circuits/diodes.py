@@ -7,11 +7,14 @@ import numpy as np
 from .devices import Array, Device, Diode, IdealDiodes, IdealPair, Junction, first_half
 from .elements import GROUND
 from .sources import VoltageSource
-from .units import GMIN
+from .units import GMIN, ROOM, check_temperature
 
 
 class JunctionDevice(Device):
-    """Diodes of one law between the nodes and rails at ±`bias`. Raises `ValueError` as `Junction`, or for a bias not finite."""
+    """Diodes of one law between the nodes and rails at ±`bias`, at a `temperature` in K. Is is that at 300.15 K.
+
+    Raises `ValueError` as `Junction`, or for a bias not finite, or a temperature not above 0.
+    """
 
     saturation: float
     bias: float
@@ -19,6 +22,7 @@ class JunctionDevice(Device):
     gmin: float
 
     def __post_init__(self):
+        check_temperature(self.temperature)
         for field in ("saturation", "bias", "emission", "gmin"):
             if isinstance(getattr(self, field), np.number):
                 object.__setattr__(self, field, float(getattr(self, field)))  # a plain number, which does not learn
@@ -28,7 +32,11 @@ class JunctionDevice(Device):
 
     @property
     def junction(self) -> Junction:
-        """The law of each diode."""
+        """The law of each diode at the temperature."""
+        return self._model.at(self.temperature)
+
+    @property
+    def _model(self) -> Junction:
         return Junction(self.saturation, self.emission, self.gmin)
 
     def rails(self):
@@ -47,6 +55,7 @@ class DiodePair(JunctionDevice):
     bias: float = 0.0
     emission: float = 1.0
     gmin: float = GMIN
+    temperature: float = ROOM
 
     def current(self, v):
         return self.junction.current(v - self.bias) - self.junction.current(-v - self.bias)
@@ -63,7 +72,7 @@ class DiodePair(JunctionDevice):
 
     def elements(self, nodes, loads):
         del loads
-        law = self.junction
+        law = self._model
         pairs = ((Diode(f"{node}p", node, "railp", law), Diode(f"{node}n", "railn", node, law)) for node in nodes)
         return [diode for pair in pairs for diode in pair]
 
@@ -81,6 +90,7 @@ class SingleDiode(JunctionDevice):
     bias: float = 0.0
     emission: float = 1.0
     gmin: float = GMIN
+    temperature: float = ROOM
 
     def current(self, v):
         sign = _polarity(v)
@@ -101,7 +111,7 @@ class SingleDiode(JunctionDevice):
 
     def elements(self, nodes, loads):
         del loads
-        law = self.junction
+        law = self._model
         return [
             Diode(f"{node}n", "railn", node, law) if first else Diode(f"{node}p", node, "railp", law)
             for node, first in zip(nodes, first_half(len(nodes)), strict=True)

@@ -8,7 +8,7 @@ current cannot be told from voltages: other voltage sources, controlled ones, in
 a row for each unknown: Kirchhoff's current law at a node (A out of the node), the voltage law of a branch (V).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ import numpy as np
 
 from .devices import Diode
 from .elements import GROUND, Capacitor, ConductanceMatrix, Inductor, Resistor
-from .expressions import Current, Expression, Voltage, evaluate
+from .expressions import Current
+from .laws import Group, Told, channel_group, current_of, junction_group
 from .lint import fixes_voltage
 from .netlist import Netlist, NetlistError
 from .sources import (
@@ -55,57 +56,12 @@ def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.nda
 
 
 @dataclass(frozen=True)
-class Group:
-    """Non-linear elements of one law, k of them: a term `law(v)` that enters `rows` with `signs`.
-
-    `law` takes all voltages and currents (samples, places) and gives the terms (samples, k) and their slopes, each with the places
-    (k,) by whose value it is a derivative.
-    """
-
-    rows: tuple[np.ndarray, ...]
-    signs: tuple[float, ...]
-    law: Callable[[Array], tuple[Array, list[tuple[np.ndarray, Array]]]]
-
-
-@dataclass(frozen=True)
-class Told:
-    """A `Behavioural` element in numbers: its expression, the rows it enters with their signs, and the places of what it depends on."""
-
-    expression: Expression
-    rows: tuple[int, ...]
-    signs: tuple[float, ...]
-    controls: tuple[tuple[Voltage | Current, tuple[int, ...]], ...]
-
-    def law(self, v: Array) -> tuple[Array, list[tuple[np.ndarray, Array]]]:
-        """Its term (samples, 1) at all voltages and currents `v`, and its slopes with their places, as a `Group` has them."""
-        values = {c: v[:, p[:1]] - v[:, p[1:]] if len(p) == 2 else v[:, p] for c, p in ((c, np.array(p)) for c, p in self.controls)}
-        value, slopes = evaluate(self.expression, values)
-        places = dict(self.controls)
-        found = [(np.array([place]), sign * slopes[c]) for c in slopes for place, sign in zip(places[c], (1.0, -1.0), strict=False)]
-        return value, found
-
-    def renumbered(self, index: np.ndarray) -> "Told":
-        """The same with place k called `index[k]`."""
-        controls = tuple((control, tuple(int(index[place]) for place in places)) for control, places in self.controls)
-        return Told(self.expression, tuple(int(index[row]) for row in self.rows), self.signs, controls)
-
-    @classmethod
-    def of(cls, element: Behavioural, place: Callable[[str], int]) -> "Told":
-        """An element in the numbers of `place`."""
-        controls = tuple(
-            (c, (place(c.plus), place(c.minus)) if isinstance(c, Voltage) else (place(current_of(c.source)),)) for c in element.controls
-        )
-        if element.output == "v":
-            return cls(element.expression, (place(current_of(f"B{element.name}")),), (-1.0,), controls)
-        return cls(element.expression, (place(element.plus), place(element.minus)), (1.0, -1.0), controls)
-
-
-@dataclass(frozen=True)
 class Equations:
     """The modified nodal equations of a netlist.
 
     `pinning`: whether sources to ground pin their node, or are branches as all others. `free`: its nodes without a pinning source.
-    `branches`: the elements whose current is an unknown. `pinned`: the other nodes.
+    `branches`: the elements whose current is an unknown. `pinned`: the other nodes. `groups`: what is not linear; `channels`: those of
+    them that are transistors'.
 
     Raises `NetlistError` for two voltage sources from one node to ground, and for a current that is controlled by no source.
     """
@@ -118,6 +74,7 @@ class Equations:
     linear: "csr_array" = field(init=False, repr=False)
     told: tuple[Told, ...] = field(init=False, repr=False)
     groups: list[Group] = field(init=False, repr=False)
+    channels: list[Group] = field(init=False, repr=False)
     _places: dict[str, int] = field(init=False, repr=False)
     _pins: dict[str, VoltageSource] = field(init=False, repr=False)
 
@@ -154,7 +111,8 @@ class Equations:
         told = tuple(Told.of(element, self.place) for element in self.netlist.of(Behavioural))
         object.__setattr__(self, "told", told)
         by_expression = [Group(tuple(np.array([row]) for row in one.rows), one.signs, one.law) for one in told]
-        object.__setattr__(self, "groups", [*_junctions(self), *by_expression])
+        object.__setattr__(self, "channels", channel_group(self.netlist, self.place))
+        object.__setattr__(self, "groups", [*junction_group(self.netlist, self.place), *self.channels, *by_expression])
 
     @cached_property
     def passive(self) -> bool:
@@ -218,10 +176,10 @@ class Equations:
                 np.add.at(sizes.T, rows[inside], np.abs(np.broadcast_to(term, (len(v), len(rows)))).T[inside])
         return total, sizes
 
-    def slopes(self, v: Array) -> list[tuple[np.ndarray, np.ndarray, Array]]:
-        """The non-linear part of J at all voltages `v`: rows, columns and values (samples, k), where both are unknowns."""
+    def slopes(self, v: Array, groups: Sequence[Group]) -> list[tuple[np.ndarray, np.ndarray, Array]]:
+        """The part of `groups` in J at all voltages `v`: rows, columns and values (samples, k), where both are unknowns."""
         found = []
-        for group in self.groups:
+        for group in groups:
             for places, slope in group.law(v)[1]:
                 for rows, sign in zip(group.rows, group.signs, strict=True):
                     inside = np.flatnonzero((rows < self.unknowns) & (places < self.unknowns))
@@ -237,16 +195,17 @@ class Equations:
         linear = self.linear[:n, :n]
         if not self.groups:
             return [linear.tocsc()]
-        parts = self.slopes(self.voltages(unknowns, drives))
+        parts = self.slopes(self.voltages(unknowns, drives), self.groups)
         rows, columns = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
         values = np.concatenate([part[2] for part in parts], axis=1)
         return [(linear + coo_array((own, (rows, columns)), shape=(n, n))).tocsc() for own in values]
 
-    def jacobian(self, unknowns: np.ndarray, drives: Drives) -> np.ndarray:
-        """J (samples, unknowns, unknowns), dense."""
+    def jacobian(self, unknowns: np.ndarray, drives: Drives, *, channels: bool = True) -> np.ndarray:
+        """J (samples, unknowns, unknowns), dense; with `channels` or without those of transistors."""
         n = self.unknowns
         j = np.tile(self.linear[:n, :n].toarray(), (len(unknowns), 1, 1))
-        for rows, columns, values in self.slopes(self.voltages(unknowns, drives)):
+        groups = [group for group in self.groups if channels or group not in self.channels]
+        for rows, columns, values in self.slopes(self.voltages(unknowns, drives), groups):
             np.add.at(j.transpose(1, 2, 0), (rows, columns), values.T)
         return j
 
@@ -315,32 +274,6 @@ def _linear(equations: Equations) -> "csr_array":
         parts.append((np.array(rows), np.array(columns), np.array(values)))
     rows, columns, values = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return coo_array((values, (rows, columns)), shape=(equations.size, equations.size)).tocsr()
-
-
-def current_of(branch: str) -> str:
-    """The name among the places of the current of a branch."""
-    return f"i({branch})"
-
-
-def _junctions(equations: Equations) -> list[Group]:
-    """The diodes, those of one model together."""
-    groups = []
-    for model in equations.netlist.junctions:
-        diodes = [diode for diode in equations.netlist.of(Diode) if diode.model == model]
-        anodes, cathodes = (
-            np.array([equations.place(node) for node in nodes]) for nodes in zip(*(d.nodes for d in diodes), strict=True)
-        )
-        groups.append(_two_terminal(anodes, cathodes, model, np.array([diode.area for diode in diodes])))
-    return groups
-
-
-def _two_terminal(first: np.ndarray, second: np.ndarray, model: Any, area: np.ndarray) -> Group:
-    def law(v):
-        across = v[:, first] - v[:, second]
-        g = model.conductance(across, area)
-        return model.current(across, area), [(first, g), (second, -g)]
-
-    return Group((first, second), (1.0, -1.0), law)
 
 
 def _driven(source: IndependentSource, drives: Drives, samples: int) -> np.ndarray:

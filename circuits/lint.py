@@ -10,6 +10,7 @@ import numpy as np
 from .devices import Diode
 from .elements import GROUND, ConductanceMatrix, Element, Inductor, Resistor
 from .sources import Behavioural, Transresistance, VoltageGain, VoltageSource
+from .transistors import Transistor
 
 if TYPE_CHECKING:
     from .netlist import Netlist
@@ -76,6 +77,9 @@ def _conducting(netlist: "Netlist") -> Iterator[tuple[str, str]]:
     for element in netlist.elements:
         if isinstance(element, ConductanceMatrix):
             yield from _spanning(element)
+        elif isinstance(element, Transistor):
+            yield element.drain, element.source
+            yield element.bulk, element.source  # by its junction
         elif isinstance(element, Resistor | Diode) or fixes_voltage(element):
             yield element.nodes[0], element.nodes[1]
 

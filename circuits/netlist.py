@@ -13,7 +13,8 @@ from .devices import Diode, Junction
 from .elements import GROUND, Element
 from .files import write_text
 from .lint import lint
-from .units import ROOM
+from .transistors import Mosfet, Transistor
+from .units import ROOM, celsius, check_temperature
 
 OPTIONS = "gmin=1e-12 reltol=1e-11 vntol=1e-12 abstol=1e-18"
 """Tolerances at which ngspice's operating points are exact to some 1e-12 V; at its defaults they drift by 3e-4 V in a sweep."""
@@ -28,11 +29,11 @@ Kind = TypeVar("Kind", bound=Element)
 
 @dataclass(frozen=True, eq=False)
 class Netlist:
-    """`elements` between nodes, ground being "0", and what it is: a `title` and the lines of a `header`.
+    """`elements` between nodes, ground being "0", and what it is: a `title` and the lines of a `header`; at a `temperature` in K.
 
     Netlists are equal where their decks are: matrices of conductances are then equal to the resistors that they stand for.
 
-    **Raises** `NetlistError` for two elements of one SPICE name, two junctions of one name, and text that ngspice would take for a
+    **Raises** `NetlistError` for two elements of one SPICE name, two models of one name, and text that ngspice would take for a
     command or a continued line: a title or header line with a line break, a backtick, a leading `#` or a trailing backslash.
     """
 
@@ -41,8 +42,10 @@ class Netlist:
     header: tuple[str, ...] = ()
     analyses: tuple[Analysis, ...] = ()
     options: str = OPTIONS
+    temperature: float = ROOM
 
     def __post_init__(self):
+        check_temperature(self.temperature)
         for text in (self.title, *self.header, self.options):
             if (
                 not (text.isascii() and text.isprintable() and text.strip())
@@ -59,8 +62,8 @@ class Netlist:
         twice = [name for name, count in counts.items() if count > 1]
         if twice:
             raise NetlistError(f"element names must differ, but these stand twice: {twice}")
-        if len({junction.name.lower() for junction in self.junctions}) < len(self.junctions):
-            raise NetlistError(f"junctions that differ must have different names, but are {[j.name for j in self.junctions]}")
+        if len({model.name.lower() for model in self.models}) < len(self.models):
+            raise NetlistError(f"models that differ must have different names, but are {[model.name for model in self.models]}")
         for analysis in self.analyses:
             self.require_nodes(analysis.nodes)
 
@@ -81,9 +84,9 @@ class Netlist:
         return cast("Sequence[Kind]", self._by_kind.get(kind, ()))
 
     @cached_property
-    def junctions(self) -> tuple[Junction, ...]:
-        """The models of its diodes, each once."""
-        return tuple(dict.fromkeys(diode.model for diode in self.of(Diode)))
+    def models(self) -> tuple[Junction | Mosfet, ...]:
+        """The models of its diodes and transistors, each once."""
+        return tuple(dict.fromkeys(element.model for element in (*self.of(Diode), *self.of(Transistor))))
 
     def require_nodes(self, nodes: Sequence[str], argument: str = "nodes") -> None:
         """Raises `NetlistError` for a node that the netlist does not have, naming the nearest that it has."""
@@ -117,8 +120,8 @@ class Netlist:
         lines = [self.title, *(f"* {line}" for line in self.header)]
         for element in self.elements:
             lines += element.lines()
-        lines += [junction.card() for junction in self.junctions]
-        lines += [f".temp {ROOM - 273.15:g}", f".options {self.options}", *analysis_lines(self.analyses)]
+        lines += [model.card() for model in self.models]
+        lines += [f".temp {celsius(self.temperature)}", f".options {self.options}", *analysis_lines(self.analyses)]
         return "\n".join([*lines, ".end", ""])
 
     def __eq__(self, other: object) -> bool:

@@ -8,7 +8,8 @@ from .devices import Diode
 from .elements import ConductanceMatrix, Resistor
 from .equations import Drives, Equations
 from .netlist import Netlist, NetlistError
-from .units import BOLTZMANN, CHARGE, ROOM
+from .transistors import Transistor, channels_of
+from .units import BOLTZMANN, CHARGE
 
 
 def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None) -> np.ndarray:
@@ -18,8 +19,9 @@ def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None)
 
         C⁻¹J Σ + Σ Jᵀ C⁻¹ = C⁻¹ S C⁻¹,
 
-    where a conductance G contributes 2kTG and a junction q|I| to S. Where all is linear and passive, Σ_ii = kT/C_i. (ngspice's noise
-    has the same densities, one-sided; Gardiner, Handbook of Stochastic Methods, section 4.4.6.)
+    where a conductance G contributes 2kTG, a diode q|I| and a transistor's channel (4/3) kT gm to S; T is the netlist's. Where all is
+    linear and passive, Σ_ii = kT/C_i. (ngspice's noise has the same densities, one-sided; Gardiner, Handbook of Stochastic Methods,
+    section 4.4.6.)
 
     Raises `NetlistError` where C is singular: every free node needs a capacitance.
     """
@@ -58,6 +60,7 @@ def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray
     whole = equations.voltages(v, drives)[0]
     place = {node: i for i, node in enumerate(equations.free)}
     n = equations.unknowns
+    thermal = 2 * BOLTZMANN * equations.netlist.temperature
     s = np.zeros((n + 1, n + 1))
 
     def add(first: Any, second: Any, density: np.ndarray) -> None:
@@ -68,16 +71,20 @@ def densities(equations: Equations, v: np.ndarray, drives: Drives) -> np.ndarray
         if isinstance(element, ConductanceMatrix):
             rows, columns = np.indices(element.siemens.shape).reshape(2, -1)
             first, second = (np.array([place.get(node, n) for node in names]) for names in (element.rows, element.columns))
-            add(first[rows], second[columns], 2 * BOLTZMANN * ROOM * element.siemens.ravel())
+            add(first[rows], second[columns], thermal * element.siemens.ravel())
         elif isinstance(element, Resistor):
             first, second = ([place.get(node, n)] for node in element.nodes)
-            add(first, second, np.array([2 * BOLTZMANN * ROOM * element.siemens]))
+            add(first, second, np.array([thermal * element.siemens]))
         elif isinstance(element, Diode):
-            current = element.model.current(
-                whole[equations.place(element.anode)] - whole[equations.place(element.cathode)], element.area
-            )
+            across = whole[equations.place(element.anode)] - whole[equations.place(element.cathode)]
+            current = element.model.at(equations.netlist.temperature).current(across, element.area)
             first, second = ([place.get(node, n)] for node in element.nodes)
             add(first, second, np.array([CHARGE * abs(current)]))
+        elif isinstance(element, Transistor):
+            law = channels_of((element,), equations.netlist.temperature)
+            _, slopes = law.current(*(whole[[equations.place(node)]] for node in element.nodes))
+            first, second = ([place.get(node, n)] for node in (element.drain, element.source))
+            add(first, second, 2 / 3 * thermal * np.abs(slopes[1]))
     return s[:n, :n]
 
 

@@ -20,7 +20,7 @@ class Coordinates:
     Floating and controlled voltage sources tie node voltages together, B v = e, and their currents N i enter several nodes. With the
     voltages z of the `kept` nodes, v = T z + …, and the rows W of Kirchhoff's laws that hold no unknown current, WᵀN = 0, what remains
     is Wᵀ(Y v + …) = 0, with `conductance` K = WᵀYT. It is the slope of an energy where D⁻¹K is symmetric for positive `weights` D,
-    which are 1 without amplifiers, and A^{2l} behind l bidirectional amplifiers of gain A.
+    which are 1 without amplifiers, and A^{2l} behind l bidirectional amplifiers of gain A. Transistors have no say in D.
 
     `tied`: the other free nodes, one for each branch. `to_nodes`, `balance`: T and W, (free nodes, kept nodes).
     """
@@ -33,9 +33,9 @@ class Coordinates:
     weights: np.ndarray
 
     @classmethod
-    def at(cls, equations: Equations, jacobian: np.ndarray) -> "Coordinates":
-        """Those at a Jacobian (unknowns, unknowns). Raises `NetlistError` where a branch's current tells a voltage."""
-        n = len(equations.free)
+    def at(cls, equations: Equations, unknowns: np.ndarray) -> "Coordinates":
+        """Those at `unknowns` (1, unknowns). Raises `NetlistError` where a branch's current tells a voltage."""
+        n, jacobian = len(equations.free), equations.jacobian(unknowns, {})[0]
         y, into, ties = jacobian[:n, :n], jacobian[:n, n:], jacobian[n:, :n]
         if jacobian[n:, n:].any():
             names = [b for b, row in zip(equations.branches, jacobian[n:, n:], strict=True) if row.any()]
@@ -48,7 +48,8 @@ class Coordinates:
             to_nodes[tied] = -np.linalg.solve(ties[:, tied], ties[:, kept])
             balance[tied] = -np.linalg.solve(into[tied].T, into[kept].T)
         conductance = balance.T @ y @ to_nodes
-        return cls(kept, tied, to_nodes, balance, conductance, _weights(conductance))
+        mutual = equations.jacobian(unknowns, {}, channels=False)[0, :n, :n] if equations.channels else y
+        return cls(kept, tied, to_nodes, balance, conductance, _weights(balance.T @ mutual @ to_nodes))
 
     @property
     def asymmetry(self) -> float:
@@ -70,7 +71,8 @@ def nonreciprocity(netlist: Netlist, voltages: Mapping[str, float] | None = None
     """How far a circuit is from having an energy: `Coordinates.asymmetry` of its linearisation at `voltages` of its free nodes.
 
     0 for resistors, diodes, sources and bidirectional amplifiers of one gain per stage. Between 0 and 1 otherwise: the part of the
-    response that no energy can have. **Arguments:** `voltages` in V, by node, as an operating point has them; 0 V where not given.
+    response that no energy can have; a transistor's channel has some wherever current flows in it. **Arguments:** `voltages` in V, by
+    node, as an operating point has them; 0 V where not given.
 
     **Raises** `NetlistError` for nodes that are not free, and where an element's voltage depends on a current, or its current on a
     product with one.
@@ -84,7 +86,7 @@ def nonreciprocity(netlist: Netlist, voltages: Mapping[str, float] | None = None
         unknowns[0, equations.place(node)] = volts
     if any(isinstance(control, Current) for one in equations.told for control, _ in one.controls):
         raise NetlistError("currents in the expressions of behavioural sources are not told by `voltages`")
-    return Coordinates.at(equations, equations.jacobian(unknowns, {})[0]).asymmetry
+    return Coordinates.at(equations, unknowns).asymmetry
 
 
 def _pivots(ties: np.ndarray, into: np.ndarray) -> np.ndarray:

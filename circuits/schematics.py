@@ -19,6 +19,7 @@ from .sources import (
     VoltageGain,
     VoltageSource,
 )
+from .transistors import Transistor
 
 if TYPE_CHECKING:
     import schemdraw
@@ -33,16 +34,16 @@ def schematic(netlist: Netlist, canvas: Any = "svg") -> "schemdraw.Drawing":
 
     **Arguments:** `canvas`: axes of matplotlib, to draw there.
 
-    Lines cross without touching unless there is a dot. Matrices of conductances are drawn as the resistors that they stand for. What a
-    controlled source is controlled by stands in its label.
+    Lines cross without touching unless there is a dot. Matrices of conductances are drawn as the resistors that they stand for,
+    transistors as boxes between drain and source. What a controlled source or a transistor is controlled by stands in its label.
     """
     import schemdraw
     from schemdraw import elements as symbols
 
     parts = [part for element in netlist.elements for part in _parts(element)]
-    nodes = [*netlist.nodes, *([GROUND] if any(GROUND in part.nodes[:2] for part in parts) else [])]
+    nodes = [*netlist.nodes, *([GROUND] if any(GROUND in _ends(part) for part in parts) else [])]
     height = {node: -RAIL * k for k, node in enumerate(nodes)}
-    reach = {node: [COLUMN * k for k, part in enumerate(parts) if node in part.nodes[:2]] for node in nodes}
+    reach = {node: [COLUMN * k for k, part in enumerate(parts) if node in _ends(part)] for node in nodes}
     drawing = schemdraw.Drawing(show=False, canvas=canvas, fontsize=11, lw=1.2)
     for node in nodes:
         first, last = min(reach[node], default=0.0), max(reach[node], default=0.0)
@@ -51,6 +52,11 @@ def schematic(netlist: Netlist, canvas: Any = "svg") -> "schemdraw.Drawing":
         drawing += symbols.Ground().at((min(reach[GROUND]) - 1.0, height[GROUND]))
     for column, part in enumerate(parts):
         _draw(drawing, part, COLUMN * column, height)
+    if canvas != "svg":
+        drawing.draw(show=False)
+        box = drawing.get_bbox()
+        canvas.set(xlim=(box.xmin - 0.5, box.xmax + 0.5), ylim=(box.ymin - 0.5, box.ymax + 0.5), aspect="equal")
+        canvas.axis("off")
     return drawing
 
 
@@ -58,7 +64,7 @@ def _draw(drawing: Any, part: Element, x: float, height: dict[str, float]) -> No
     """One element below the higher of its nodes, and a line from there to the other."""
     from schemdraw import elements as symbols
 
-    plus, minus = part.nodes[:2]
+    plus, minus = _ends(part)
     ends = sorted((plus, minus), key=lambda node: -height[node])
     top, bottom = ((x, height[node]) for node in ends)
     if plus == minus:
@@ -72,6 +78,11 @@ def _draw(drawing: Any, part: Element, x: float, height: dict[str, float]) -> No
         drawing += symbols.Line().endpoints(middle, bottom)
     for node in {plus, minus}:
         drawing += symbols.Dot().at((x, height[node]))
+
+
+def _ends(part: Element) -> tuple[str, ...]:
+    """The two nodes between which it is drawn."""
+    return (part.drain, part.source) if isinstance(part, Transistor) else part.nodes[:2]
 
 
 def _symbol(part: Element) -> tuple[str, str, bool]:
@@ -118,6 +129,7 @@ _SYMBOLS: dict[type, tuple[str, Callable[[Any], str], bool]] = {
     Capacitor: ("Capacitor", lambda part: quantity(part.farads, "F"), False),
     Inductor: ("Inductor2", lambda part: quantity(part.henries, "H"), False),
     Diode: ("Diode", lambda part: part.model.name, False),
+    Transistor: ("RBox", lambda part: f"{part.model.name}\ngate {part.gate}", False),
     VoltageSource: ("SourceV", lambda part: quantity(part.volts, "V"), True),
     CurrentSource: ("SourceI", lambda part: quantity(part.amperes, "A"), False),
     VoltageGain: ("SourceControlledV", lambda part: f"{part.gain:g}·{_across(part)}", True),
@@ -152,6 +164,7 @@ _WORDS = {
     Capacitor: "capacitor",
     Inductor: "inductor",
     Diode: "diode",
+    Transistor: "transistor",
     VoltageSource: "voltage source",
     CurrentSource: "current source",
     VoltageGain: "controlled source",

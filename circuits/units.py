@@ -1,5 +1,7 @@
 """Constants and numbers. Everything is in SI units: volts, amperes, siemens, farads, kelvin, seconds."""
 
+import math
+
 BOLTZMANN = 1.38064852e-23
 """k in J/K as ngspice has it (CODATA 2014); today's value moves a diode at 0.75 V by 2e-7 V."""
 
@@ -7,13 +9,24 @@ CHARGE = 1.6021766208e-19
 """The elementary charge q in C as ngspice has it (CODATA 2014)."""
 
 ROOM = 300.15
-"""The temperature of every circuit in K: 27 °C, SPICE's default."""
+"""27 °C in K: the temperature of a circuit that has no other, and at which the parameters of models are stated, as in SPICE."""
 
 GMIN = 1e-12
 """The conductance in S that ngspice puts across every junction."""
 
 THERMAL_VOLTAGE = BOLTZMANN * ROOM / CHARGE
 """kT/q in V at `ROOM`."""
+
+
+def check_temperature(kelvin: float) -> None:
+    """Raises `ValueError` for a temperature that is not finite and above 0 K."""
+    if isinstance(kelvin, float | int) and not 0 < kelvin < math.inf:
+        raise ValueError(f"`temperature` must be finite and above 0 K, but is {kelvin}")
+
+
+def celsius(kelvin: float) -> str:
+    """A temperature in K as text in °C that reads back as itself, to 1e-9 K."""
+    return f"{round(kelvin - 273.15, 9):.15g}"
 
 
 def number(value: float) -> str:

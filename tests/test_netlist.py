@@ -121,7 +121,7 @@ def test_names_stand_once():
     with pytest.raises(circuits.NetlistError, match=r"element names must differ, but these stand twice: \['rtop'\]"):
         divider(circuits.Resistor("TOP", "mid", "0", 1.0))
     diodes = (circuits.Diode("a", "mid", "0", JUNCTION), circuits.Diode("b", "mid", "0", circuits.Junction(2e-9)))
-    with pytest.raises(circuits.NetlistError, match="junctions that differ must have different names"):
+    with pytest.raises(circuits.NetlistError, match="models that differ must have different names"):
         divider(*diodes)
 
 

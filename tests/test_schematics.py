@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 from conftest import network
 
@@ -25,6 +26,8 @@ I1 0 b 1m
 B1 b 0 i=v(a)^2*1m
 B2 f 0 v=sin(v(a))*exp(v(b))*2
 R4 f 0 1meg
+M1 f a b 0 nm
+.model nm nmos
 .model d d(is=1n)
 .end
 """
@@ -49,7 +52,7 @@ def test_every_element_and_node_is_in_the_schematic():
         assert f"{element.letter}{element.name}" in found
     for node in (*netlist.nodes, "0"):
         assert re.search(rf"(^| ){node}( |$)", found)
-    for label in ("4.7 kΩ", "3·v(a, b)", "2 mS·v(a)", "2·i(V1)", "50 Ω·i(V1)", "1 µH", "1 nF", "1 mA"):
+    for label in ("4.7 kΩ", "3·v(a, b)", "2 mS·v(a)", "2·i(V1)", "50 Ω·i(V1)", "1 µH", "1 nF", "1 mA", "gate a"):
         assert label in found
     less = circuits.parse(TEXT.replace("C1 b 0 1n\n", ""))
     assert "1 nF" not in texts(schematic(less).get_imagedata("svg"))  # the control
@@ -64,11 +67,26 @@ def test_a_source_is_drawn_with_its_plus_where_it_is():
         assert ends[upper].y > ends[lower].y
 
 
+def test_a_schematic_in_axes_is_all_within_them():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    schematic(circuits.parse(TEXT), canvas=ax)
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    points = np.concatenate([line.get_xydata() for line in ax.lines])
+    x, y = points[np.isfinite(points).all(1)].T
+    assert len(x) > 100
+    assert left < x.min() < x.max() < right
+    assert low < y.min() < y.max() < high
+
+
 def test_a_notebook_shows_small_circuits_drawn_and_large_ones_summed_up():
     small = circuits.parse(TEXT.replace("A bit of all", "Less <than> a lot"))._repr_html_()
     assert "<svg" in small
     assert "Less &lt;than&gt; a lot" in small
-    assert "4 resistors, 1 capacitor, 1 inductor, 1 diode, 1 voltage source, 1 current source, 4 controlled sources" in small
+    assert (
+        "4 resistors, 1 capacitor, 1 inductor, 1 diode, 1 transistor, 1 voltage source, 1 current source, 4 controlled sources" in small
+    )
     assert "2 sources by expression" in small
     assert "Note: " not in small
     lonely = circuits.parse(TEXT.replace("R4 f 0 1meg", "R4 f 0 1meg\nR5 f g 1meg"))._repr_html_()

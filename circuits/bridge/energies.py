@@ -14,10 +14,13 @@ import eqprop as ep
 
 from ..devices import Diode, Junction
 from ..elements import GROUND, Capacitor, ConductanceMatrix, Element, Resistor
-from ..equations import Equations, current_of
+from ..equations import Equations
+from ..laws import current_of
 from ..netlist import Netlist, NetlistError
-from ..reciprocity import ROUNDING, Coordinates
+from ..reciprocity import ROUNDING, Coordinates, nonreciprocity
+from ..simulators.nodal import Nodal
 from ..sources import Behavioural, IndependentSource, Transconductance, VoltageSource
+from ..transistors import Transistor
 
 RESISTORS = "resistors"
 
@@ -165,6 +168,12 @@ class _Plan:
         without = [e.letter + e.name for e in elements if isinstance(e, Behavioural)]
         if without:
             raise NetlistError(f"the circuit must be of elements that state a co-content, but {without[:10]} are told by expressions")
+        if transistors := [f"M{t.name}" for t in netlist.of(Transistor)]:
+            raise NetlistError(
+                f"the circuit must have an energy, but the currents of {transistors[:10]} depend on gates that draw none: the "
+                f"asymmetry of its linearisation is {_at_work(netlist):.3g} where it works; simulators solve it, estimators cannot "
+                "train it"
+            )
         conductors = [e for e in elements if isinstance(e, Resistor | ConductanceMatrix)]
         for pattern in patterns:
             if not fnmatch.filter([e.letter + e.name for e in conductors], pattern):
@@ -174,8 +183,7 @@ class _Plan:
         self.matrices = [e for e in learns if isinstance(e, ConductanceMatrix)]
 
         equations = Equations(netlist)
-        at_rest = np.zeros((1, equations.unknowns))
-        found = Coordinates.at(equations, equations.jacobian(at_rest, {})[0])
+        found = Coordinates.at(equations, np.zeros((1, equations.unknowns)))
         self.kept = tuple(equations.free[i] for i in found.kept)
         self.balance_weights = found.weights
         self.names = (*equations.free, *equations.pinned, GROUND)
@@ -254,11 +262,12 @@ class _Plan:
             for m, (rows, columns) in zip(self.matrices, self.matrix_places, strict=True)
         ]
         self.junctions = []
-        for model in equations.netlist.junctions:
+        for model in dict.fromkeys(d.model for d in equations.netlist.of(Diode)):
             diodes = [d for d in equations.netlist.of(Diode) if d.model == model]
             first, second = (np.array([places[d.nodes[k]] for d in diodes]) for k in (0, 1))
             weights = np.array([weight(*ends(d), f"D{d.name}")[0] for d in diodes])
-            self.junctions.append((model, (first, second), np.array([d.area for d in diodes]), weights))
+            law = model.at(equations.netlist.temperature)
+            self.junctions.append((law, (first, second), np.array([d.area for d in diodes]), weights))
 
         self.fixed = np.zeros((len(places), len(places)))
         for element in equations.netlist.elements:
@@ -327,6 +336,14 @@ class _Plan:
                 fresh[name] = replace(sources[name], **{sources[name].unit: float(value)})
         elements = (fresh.get(e.letter + e.name, e) for e in self.netlist.elements)
         return replace(self.netlist, elements=tuple(e for e in elements if e is not None))
+
+
+def _at_work(netlist: Netlist) -> float:
+    """The asymmetry of a circuit at its operating point; NaN where that is not found."""
+    point = Nodal().operating_points(netlist)
+    if point.status.item() != "ok":
+        return np.nan
+    return nonreciprocity(netlist, dict(zip(point.node.values.tolist(), point.voltage.values[0].tolist(), strict=True)))
 
 
 def _without_energy(found: Coordinates, broken: Sequence[Any]) -> NetlistError:

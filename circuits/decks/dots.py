@@ -23,24 +23,28 @@ _PLAIN = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
 _SAVED = re.compile(r"([vi])\(([^()]*)\)|(\S+)#branch|(\S+)", re.IGNORECASE)
 
 
-def settings(lines: list[Line]) -> tuple[dict[str, str], set[str]]:
-    """The options that the lines set, as they are written, and the nodes that they make global."""
+def settings(lines: list[Line]) -> tuple[dict[str, str], set[str], float]:
+    """The options that the lines set, as they are written, the nodes that they make global, and the temperature in K."""
     found: dict[str, str] = {}
     nodes: set[str] = set()
+    temperatures = [ROOM]
     for line in lines:
         word, tokens = line.word, split(line)[1:]
         if word == ".global":
             nodes |= {token.text.lower() for token in tokens}
         elif word == ".temp":
-            _temperature(line, tokens[0] if tokens else None)
+            if len(tokens) != 1:
+                raise line.error(".temp must give one temperature")
+            temperatures.append(_kelvin(line, tokens[0]))
         elif word in _SETTING:
-            found |= _options(line, tokens)
+            found |= _options(line, tokens, temperatures)
         elif word not in (*_KEEPING, *_ANALYSES, ".ic"):
             raise line.error(f"{word} is not supported")
-    return found, nodes
+    return found, nodes, temperatures[-1]
 
 
-def _options(line: Line, tokens: list[Token]) -> dict[str, str]:
+def _options(line: Line, tokens: list[Token], temperatures: list[float]) -> dict[str, str]:
+    """What a line of options sets; a temperature is appended to `temperatures`."""
     found = {}
     for at in range(0, len(tokens), 3):
         name = tokens[at].text.lower()
@@ -48,18 +52,21 @@ def _options(line: Line, tokens: list[Token]) -> dict[str, str]:
         if name not in SETTINGS or value is None or not np.isfinite(value):
             known = ", ".join(SETTINGS)
             raise line.error(f"{tokens[at].text!r} is not supported as an option; what is: {known}, each = a number", tokens[at].offset)
-        if name in ("temp", "tnom"):
-            _temperature(line, tokens[at + 2])
+        if name == "temp":
+            temperatures.append(_kelvin(line, tokens[at + 2]))
+        elif name == "tnom":
+            if value != ROOM - 273.15:
+                raise line.error(f"tnom is supported as {ROOM - 273.15:g} alone, but is {value:g}", tokens[at].offset)
         else:
             found[name] = tokens[at + 2].text if _PLAIN.fullmatch(tokens[at + 2].text) else repr(value)
     return found
 
 
-def _temperature(line: Line, token: Token | None) -> None:
-    value = None if token is None else number(token.text)
-    if value is None or abs(value - (ROOM - 273.15)) > 1e-9:
-        here = "none" if token is None else token.text
-        raise line.error(f"circuits are at {ROOM - 273.15:g} degrees Celsius, but here is {here}")
+def _kelvin(line: Line, token: Token) -> float:
+    value = number(token.text)
+    if value is None or not -273.15 < value < np.inf:
+        raise line.error(f"a temperature must be a number of degrees Celsius above -273.15, but is {token.text!r}", token.offset)
+    return value + 273.15
 
 
 @dataclass

@@ -10,10 +10,13 @@ from ..analyses import Analysis
 from ..devices import Junction
 from ..elements import GROUND, Element
 from ..netlist import OPTIONS, Netlist
-from ..units import GMIN
-from .cards import Card, DiodeModel, elements, model
+from ..transistors import Mosfet
+from ..units import GMIN, ROOM
+from .cards import Card
 from .dots import Analyses, settings
+from .elements import elements
 from .lines import DeckError, Line, Token, logical_lines, refuse_commands, split
+from .models import model
 from .parameters import Parameters, end_of, inside
 
 LARGEST = 2_000_000
@@ -31,8 +34,9 @@ def read(path: str | Path, *, trusted: bool = False) -> Netlist:
 def parse(text: str, *, trusted: bool = False, folder: str | Path | None = None, file: str = "") -> Netlist:
     """The netlist that the text of a SPICE deck describes.
 
-    Understood are R, C, L, V, I (dc, ac, pulse, sin, pwl), E, F, G, H, B, D, X; `.model` (d), `.param`, `.subckt`, `.include`, `.lib`,
-    `.global`, `.options`, `.temp` (27), `.ic`, `.op`, `.dc`, `.tran`, `.noise`, `.ac`, `.save`, `.print`, `.plot`, `.probe`.
+    Understood are R, C, L, V, I (dc, ac, pulse, sin, pwl), E, F, G, H, B, D, M (level 1), X; `.model` (d, nmos, pmos), `.param`,
+    `.subckt`, `.include`, `.lib`, `.global`, `.options`, `.temp`, `.ic`, `.op`, `.dc`, `.tran`, `.noise`, `.ac`, `.save`, `.print`,
+    `.plot`, `.probe`.
     Subcircuits are expanded: `R1` of instance `Xa` becomes `Ra.1`, its inner node `n` becomes `xa.n`. The first line is the title;
     comments right under it are the header; other comments are dropped. Expressions mean what ngspice makes of them.
     `parse(n.spice()) == n`.
@@ -47,7 +51,7 @@ def parse(text: str, *, trusted: bool = False, folder: str | Path | None = None,
     refuse_commands(first, 1, file)
     deck = _Deck(trusted, None if folder is None else Path(folder), file)
     deck.collect(logical_lines(rest, file, 2), 0)
-    deck.settings, deck.globals = settings(deck.dots)
+    deck.settings, deck.globals, deck.temperature = settings(deck.dots)
     scope = _Scope(deck.root, "", {})
     deck.expand(deck.body, scope, 0)
     deck.root.check()
@@ -102,6 +106,7 @@ class _Deck:
         self.names: dict[str, str] = {}
         self.models: dict[str, Any] = {}
         self.settings: dict[str, str] = {}
+        self.temperature = ROOM
         self.lines = 0
 
     # --- the lines of the deck and of the files it includes, sorted by what they are
@@ -242,10 +247,10 @@ class _Deck:
             key, made = model(self.card(line, scope), float(self.settings.get("gmin", repr(GMIN))))
             if key in found:
                 raise line.error(f"model {key!r} is defined twice")
-            found[key] = DiodeModel(self._unique(made.junction), made.ohms)
+            found[key] = replace(made, law=self._unique(made.law))
         return found
 
-    def _unique(self, law: Junction) -> Junction:
+    def _unique(self, law: Junction | Mosfet) -> Junction | Mosfet:
         """The model under a name that no other has: in several scopes one name may mean several."""
         base, count = law.name, 1
         while (other := self.models.setdefault(law.name.lower(), law)) != law:
@@ -309,7 +314,7 @@ class _Deck:
         """What the deck says."""
         options = " ".join(f"{name}={value}" for name, value in self.settings.items()) or OPTIONS
         try:
-            return Netlist(title, tuple(self.elements), header, analyses, options)
+            return Netlist(title, tuple(self.elements), header, analyses, options, self.temperature)
         except ValueError as error:
             raise DeckError(str(error), 1, 1, self.file) from error
 

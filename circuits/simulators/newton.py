@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..devices import Diode, Junction
-from ..equations import Equations, Told
+from ..devices import Junction
+from ..equations import Equations
+from ..laws import Junctions, Told
+from ..transistors import Channel, Transistor, channels_of
 
 Array = Any
 SETTLED = 1e-12
@@ -16,7 +18,10 @@ SETTLED = 1e-12
 
 
 class Circuit(NamedTuple):
-    """A circuit as arrays: `linear` (unknowns, unknowns); for each diode its places and law; what is eliminated and what is kept."""
+    """A circuit as arrays: `linear` (unknowns, unknowns); for each junction its places and law; what is eliminated and what is kept.
+
+    `terminals`: the places of the channels' drains, gates, sources and bulks (4, channels).
+    """
 
     linear: Array
     nodes: Array
@@ -25,9 +30,12 @@ class Circuit(NamedTuple):
     saturation: Array
     emission: Array
     gmin: Array
+    reverse: Array
     area: Array
     gone: Array
     kept: Array
+    terminals: Array
+    channels: Channel
 
 
 def circuit_of(equations: Equations, linear: np.ndarray, unknowns: np.ndarray) -> tuple[Circuit, tuple[Told, ...]]:
@@ -36,16 +44,17 @@ def circuit_of(equations: Equations, linear: np.ndarray, unknowns: np.ndarray) -
     index = np.full(equations.size, -1)
     index[unknowns] = np.arange(n)
     index[equations.unknowns :] = n + np.arange(equations.size - equations.unknowns)
-    diodes = equations.netlist.of(Diode)
-    place = index[np.array([[equations.place(node) for node in diode.nodes] for diode in diodes], int).reshape(-1, 2)]
-    laws = np.array([[d.model.saturation, d.model.emission, d.model.gmin, d.area] for d in diodes]).reshape(-1, 4)
+    junctions, transistors = Junctions.of(equations.netlist), equations.netlist.of(Transistor)
+    place = index[np.array([[equations.place(node) for node in nodes] for nodes in (junctions.anodes, junctions.cathodes)], int)]
+    terminals = index[np.array([[equations.place(node) for node in t.nodes] for t in transistors], int).reshape(-1, 4).T]
     told = tuple(one.renumbered(index) for one in equations.told)
-    apart = not told and np.all((place < n).sum(1) <= 1)
+    apart = not told and not transistors and np.all((place < n).sum(0) <= 1)
     gone = _independent(linear) if apart else np.zeros(0, int)
     kept = np.setdiff1d(np.arange(n), gone)
-    saturation, emission, gmin, area = laws.T
-    nodes = unknowns < len(equations.free)
-    return Circuit(linear, nodes, place[:, 0], place[:, 1], saturation, emission, gmin, area, gone, kept), told
+    law, nodes = junctions.law, unknowns < len(equations.free)
+    diodes = (place[0], place[1], law.saturation, law.emission, law.gmin, law.reverse, junctions.area)
+    channels = channels_of(transistors, equations.netlist.temperature)
+    return Circuit(linear, nodes, *diodes, gone, kept, terminals, channels), told
 
 
 def _independent(linear: np.ndarray) -> np.ndarray:
@@ -76,10 +85,12 @@ def newton(
     """The unknowns (samples, unknowns), which samples have settled, and the number of iterations.
 
     `pushed`: what sources push into the rows. `rest`: the voltages that are no unknowns. `extra`: a conductance from nodes to ground.
-    `damped`: whether a step along which expressions get worse is halved; right where they are steep, slow where they have kinks.
+    `damped`: whether a step along which expressions and channels get worse is halved; right where they are steep, slow where they have
+    kinks.
     """
     n = start.shape[1]
-    law = Junction(circuit.saturation, circuit.emission, circuit.gmin)
+    law = _law(circuit)
+    curved = bool(told) or circuit.terminals.shape[1] > 0
     critical = law.scale * jnp.log(law.scale / (jnp.sqrt(2.0) * law.saturation * circuit.area))
     linear = circuit.linear + extra * jnp.diag(circuit.nodes.astype(float))
 
@@ -93,8 +104,8 @@ def newton(
         i = law.current(at, circuit.area) + g * (across(unknowns) - at)
         out = jnp.zeros((len(unknowns), n + rest.shape[1])).at[:, circuit.first].add(i).at[:, circuit.second].add(-i)
         f = unknowns @ linear.T - pushed + out[:, :n]
-        if told:
-            terms, slopes = _told(told, jnp.concatenate([unknowns, rest], axis=1), n)
+        if curved:
+            terms, slopes = _curved(circuit, told, jnp.concatenate([unknowns, rest], axis=1), n)
             move = _dense(circuit, linear, g, f + terms, slopes)
             if damped:
                 move = _damped(circuit, linear, g, f, (told, terms, slopes), move, unknowns, rest)
@@ -120,11 +131,14 @@ def newton(
 def correction(circuit: Circuit, unknowns: Array, rest: Array, f: Array, *, told: tuple[Told, ...]) -> Array:
     """J⁻¹f (samples, unknowns) at `unknowns`."""
     v = jnp.concatenate([unknowns, rest], axis=1)
-    law = Junction(circuit.saturation, circuit.emission, circuit.gmin)
-    g = law.conductance(v[:, circuit.first] - v[:, circuit.second], circuit.area)
-    if told:
-        return _dense(circuit, circuit.linear, g, f, _told(told, v, unknowns.shape[1])[1])
+    g = _law(circuit).conductance(v[:, circuit.first] - v[:, circuit.second], circuit.area)
+    if told or circuit.terminals.shape[1]:
+        return _dense(circuit, circuit.linear, g, f, _curved(circuit, told, v, unknowns.shape[1])[1])
     return _eliminated(circuit, circuit.linear, g, f) if circuit.gone.shape[0] else _dense(circuit, circuit.linear, g, f, 0.0)
+
+
+def _law(circuit: Circuit) -> Junction:
+    return Junction(circuit.saturation, circuit.emission, circuit.gmin, reverse=circuit.reverse)
 
 
 def _limit(wanted: Array, at: Array, scale: Array, critical: Array) -> Array:
@@ -136,9 +150,15 @@ def _limit(wanted: Array, at: Array, scale: Array, critical: Array) -> Array:
     return jnp.where((wanted > critical) & (jnp.abs(wanted - at) > 2 * scale), slowed, wanted)
 
 
-def _told(told: tuple[Told, ...], v: Array, n: int) -> tuple[Array, Array]:
-    """What expressions add to the rows (samples, n), and to J (samples, n, n)."""
+def _curved(circuit: Circuit, told: tuple[Told, ...], v: Array, n: int) -> tuple[Array, Array]:
+    """What channels and expressions add to the rows (samples, n), and to J (samples, n, n)."""
     terms, slopes = jnp.zeros((len(v), n)), jnp.zeros((len(v), n, n))
+    if circuit.terminals.shape[1]:
+        current, by = circuit.channels.current(*(v[:, place] for place in circuit.terminals))
+        for row, sign in ((circuit.terminals[0], 1.0), (circuit.terminals[2], -1.0)):
+            terms = terms.at[:, _inside(row, n)].add(sign * current, mode="drop")
+            for place, slope in zip(circuit.terminals, by, strict=True):
+                slopes = slopes.at[:, _inside(row, n), _inside(place, n)].add(sign * slope, mode="drop")
     for one in told:
         value, found = one.law(v)
         for row, sign in zip(one.rows, one.signs, strict=True):
@@ -150,6 +170,11 @@ def _told(told: tuple[Told, ...], v: Array, n: int) -> tuple[Array, Array]:
     return terms, slopes
 
 
+def _inside(places: Array, n: int) -> Array:
+    """Places of unknowns as they are, others beyond what an update reaches."""
+    return jnp.where(places < n, places, n)
+
+
 def _damped(circuit: Circuit, linear: Array, g: Array, f: Array, expressions: tuple, move: Array, at: Array, rest: Array) -> Array:
     """The step, halved until the next one, by the same J, is shorter: ‖J⁻¹F(z − t m)‖ ≤ (1 − t/4) ‖m‖ (Deuflhard's natural test)."""
     told, terms, slopes = expressions
@@ -158,7 +183,7 @@ def _damped(circuit: Circuit, linear: Array, g: Array, f: Array, expressions: tu
 
     def too_long(t):
         there = jnp.concatenate([at - t[:, None] * move, rest], axis=1)
-        ahead = f - t[:, None] * (f + terms - bent) + _told(told, there, at.shape[1])[0]
+        ahead = f - t[:, None] * (f + terms - bent) + _curved(circuit, told, there, at.shape[1])[0]
         return ~(jnp.max(jnp.abs(_dense(circuit, linear, g, ahead, slopes)), axis=1) <= (1 - t / 4) * length)
 
     def halve(carry):

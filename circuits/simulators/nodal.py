@@ -17,6 +17,7 @@ from ..noise import band_variance
 from ..reduction import Reduction
 from ..response import decades, response
 from ..results import deviations, operating_points, responses, voltages
+from ..transistors import Transistor
 from .base import SimulationError, Simulator, check_start
 from .newton import Circuit, circuit_of, correction, newton
 from .transients import transient
@@ -30,11 +31,11 @@ class Nodal(Simulator):
     """Newton's method in JAX, in float64, for all samples at once.
 
     Diodes are linearised at a voltage that follows the solution by a few N Vt a step, as SPICE does (Nagel, UCB/ERL M520, 1975), so
-    that their exponentials never overflow; expressions at the solution itself. Conductances on ideal sources are reduced first. Of
-    large circuits only the unknowns that something non-linear touches are iterated, the others eliminated by one sparse factorisation
-    (Kron). Where every diode touches one unknown, as in layered networks, unknowns no two of which touch are eliminated before the
-    dense solve. Points that are missed are tried again, with damped steps where there are expressions, and with gmin stepping. What is
-    found is certified by the netlist's own equations.
+    that their exponentials never overflow; expressions and channels at the solution itself. Conductances on ideal sources are reduced
+    first. Of large circuits only the unknowns that something non-linear touches are iterated, the others eliminated by one sparse
+    factorisation (Kron). Where every diode touches one unknown, as in layered networks, unknowns no two of which touch are eliminated
+    before the dense solve. Points that are missed are tried again, with damped steps where there are expressions or transistors, and
+    with gmin stepping. What is found is certified by the netlist's own equations.
 
     **Arguments:** `tolerance`: the largest Newton correction, in V, of a point that is `ok`. `iterations`: of Newton's method at most.
     """
@@ -135,7 +136,8 @@ class Solver:
         ports, factors = np.arange(n), None
         linear = equations.linear[:n, :n]
         if n > DENSE:
-            touched = [place for diode in equations.netlist.of(Diode) for node in diode.nodes if (place := equations.place(node)) < n]
+            bent = (*equations.netlist.of(Diode), *equations.netlist.of(Transistor))
+            touched = [place for element in bent for node in element.nodes if (place := equations.place(node)) < n]
             touched += [place for one in equations.told for place in (*one.rows, *(k for _, places in one.controls for k in places))]
             ports = np.unique([place for place in touched if place < n]).astype(int)
         inner = np.setdiff1d(np.arange(n), ports)
@@ -200,7 +202,7 @@ class Solver:
         with jax.enable_x64(True):
             found, good, count = iterate(slice(None), np.zeros_like(pushed), 0.0)
             answer, missed, total = np.array(found), np.flatnonzero(~np.asarray(good)), int(count)
-            if missed.size and told:
+            if missed.size and (told or circuit.terminals.shape[1]):
                 found, good, count = iterate(missed, np.zeros((missed.size, pushed.shape[1])), 0.0, damped=True)
                 answer[missed], missed, total = np.array(found), missed[~np.asarray(good)], total + int(count)
             if missed.size:

@@ -9,7 +9,8 @@ import numpy as np
 import optimistix
 
 from ..elements import GROUND
-from ..equations import Equations, current_of
+from ..equations import Equations
+from ..laws import current_of
 from ..netlist import NetlistError
 from ..sources import CurrentSource, IndependentSource, VoltageSource
 from .base import SimulationError

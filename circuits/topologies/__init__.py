@@ -1,5 +1,6 @@
 """Netlists of networks from their conductances: layered, crossbars with their wires, graphs, and twins for coupled learning."""
 
+from .access import transistor_array as transistor_array
 from .crossbars import crossbar as crossbar
 from .graphs import graph as graph
 from .graphs import lattice as lattice

@@ -1,5 +1,7 @@
 """Crossbars whose lines have resistance."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..analyses import OperatingPoint
@@ -33,29 +35,45 @@ def crossbar(
     siemens, volts = np.asarray(siemens, float), np.asarray(volts, float)
     check_crossbar(siemens, volts, wire_ohms, driver_ohms, sense_ohms)
     words, bits = siemens.shape
-    wire = 1 / wire_ohms
     elements: list[Element] = [VoltageSource(f"in{i}", f"in{i}", GROUND, float(v)) for i, v in enumerate(volts)]
-    for i in range(words):
-        before = f"in{i}"
-        if driver_ohms:
-            elements.append(Resistor(f"driver_{i}", before, f"d{i}", 1 / driver_ohms))
-            before = f"d{i}"
-        for j in range(bits):
-            elements.append(Resistor(f"w{i}_{j}", before, f"w{i}_{j}", wire))
-            before = f"w{i}_{j}"
-    for j in range(bits):
-        for i in range(words):
-            last = f"sense{j}" if sense_ohms else GROUND
-            elements.append(Resistor(f"b{i}_{j}", f"b{i}_{j}", f"b{i + 1}_{j}" if i + 1 < words else last, wire))
-        if sense_ohms:
-            elements.append(Resistor(f"sense_{j}", f"sense{j}", GROUND, 1 / sense_ohms))
-    elements += [Resistor(f"g{i}_{j}", f"w{i}_{j}", f"b{i}_{j}", float(siemens[i, j])) for i, j in np.argwhere(siemens > 0).tolist()]
+    heads, feet = tuple(f"in{i}" for i in range(words)), (GROUND,) * bits
+    if driver_ohms:
+        elements += [Resistor(f"driver_{i}", head, f"d{i}", 1 / driver_ohms) for i, head in enumerate(heads)]
+        heads = tuple(f"d{i}" for i in range(words))
+    if sense_ohms:
+        feet = tuple(f"sense{j}" for j in range(bits))
+        elements += [Resistor(f"sense_{j}", foot, GROUND, 1 / sense_ohms) for j, foot in enumerate(feet)]
+    elements += wired(heads, feet, siemens, wire_ohms)
     read = tuple(f"sense{j}" if sense_ohms else f"b{words - 1}_{j}" for j in range(bits))
     header = (
         f"{words} word lines w*, {bits} bit lines b*, devices Rg*; wire {number(wire_ohms)} ohm a piece, "
         f"driver {number(driver_ohms)} ohm, sense {number(sense_ohms)} ohm.",
     )
     return Netlist(title, tuple(elements), header, (OperatingPoint(read),))
+
+
+def wired(heads: Sequence[str], feet: Sequence[str], siemens: np.ndarray, wire_ohms: float, prefix: str = "") -> list[Element]:
+    """The devices and the lines of a crossbar: word lines that begin at `heads`, and bit lines that end at `feet`.
+
+    A piece of wire leads to every crossing from the one before, or from the head, and from every crossing to the next, or to the foot.
+    `prefix` stands before the names of all, in lower case before those of nodes.
+    """
+    (words, bits), wire, node = siemens.shape, 1 / wire_ohms, prefix.lower()
+    elements: list[Element] = []
+    for i in range(words):
+        before = heads[i]
+        for j in range(bits):
+            elements.append(Resistor(f"{prefix}w{i}_{j}", before, f"{node}w{i}_{j}", wire))
+            before = f"{node}w{i}_{j}"
+    for j in range(bits):
+        for i in range(words):
+            after = f"{node}b{i + 1}_{j}" if i + 1 < words else feet[j]
+            elements.append(Resistor(f"{prefix}b{i}_{j}", f"{node}b{i}_{j}", after, wire))
+    elements += [
+        Resistor(f"{prefix}g{i}_{j}", f"{node}w{i}_{j}", f"{node}b{i}_{j}", float(siemens[i, j]))
+        for i, j in np.argwhere(siemens > 0).tolist()
+    ]
+    return elements
 
 
 def check_crossbar(siemens: np.ndarray, volts: np.ndarray, wire_ohms: float, driver_ohms: float, sense_ohms: float) -> None:

@@ -10,7 +10,7 @@ from ..devices import Device
 from ..elements import GROUND, Capacitor, ConductanceMatrix, Element
 from ..netlist import Netlist
 from ..sources import CurrentGain, CurrentSource, Transconductance, VoltageGain, VoltageSource
-from ..units import number
+from ..units import ROOM, number
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def layered(
     0 is left out. `biases`: currents in A into the nodes. `rails`: the inputs' voltages, +x then −x. `capacitance` in F. `nudge`: a
     voltage-controlled current source per output that pushes siemens · (target − v) into it. `doubled_outputs`: the last layer has two
     nodes per output, all + then all −, and a nudge pushes siemens · (target − (v₊ − v₋)) out of the − node into the + node.
-    `amplification`: A; other than 1, an `amplifier` stands behind every hidden node, before the conductances to the next layer.
+    `amplification`: A; other than 1, an `amplifier` stands behind every hidden node, before the conductances to the next layer. The
+    circuit is at the temperature of `device`.
 
     **Raises** `ValueError` for arrays that do not fit, negative or non-finite conductances, and non-finite numbers.
     """
@@ -115,6 +116,7 @@ def layered(
             f"Capacitance: {number(capacitance)} F from each hidden and output node to ground.",
         ),
         (OperatingPoint(layers[-1]),),
+        temperature=ROOM if device is None else device.temperature,
     )
 
 

@@ -1,0 +1,118 @@
+"""The laws of a netlist's non-linear elements in numbers: terms of voltages and currents, with their slopes, and where they enter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .devices import Diode, Junction
+from .expressions import Current, Expression, Voltage, evaluate
+from .netlist import Netlist
+from .sources import Behavioural
+from .transistors import Transistor, channels_of
+
+Array = Any  # a NumPy or a JAX array
+
+
+def current_of(branch: str) -> str:
+    """The name among the places of the current of a branch."""
+    return f"i({branch})"
+
+
+@dataclass(frozen=True)
+class Junctions:
+    """The diodes of a netlist, and the junctions of its transistors, at its temperature: nodes, and the parameters of their laws."""
+
+    anodes: tuple[str, ...]
+    cathodes: tuple[str, ...]
+    law: Junction
+    area: np.ndarray
+
+    @classmethod
+    def of(cls, netlist: Netlist) -> "Junctions":
+        """Those of a netlist."""
+        diodes, transistors = netlist.of(Diode), netlist.of(Transistor)
+        at = {model: model.at(netlist.temperature) for model in dict.fromkeys(diode.model for diode in diodes)}
+        at |= {model: model.junction(netlist.temperature) for model in dict.fromkeys(t.model for t in transistors)}
+        ends = [*(diode.nodes for diode in diodes), *(pair for t in transistors for pair in t.junctions)]
+        laws = [*(at[diode.model] for diode in diodes), *(law for t in transistors for law in (at[t.model],) * 2)]
+        area = np.array([*(diode.area for diode in diodes), *(1.0,) * (2 * len(transistors))])
+        fields: dict[str, Any] = {f: np.array([getattr(law, f) for law in laws]) for f in ("saturation", "emission", "gmin", "reverse")}
+        return cls(tuple(a for a, _ in ends), tuple(c for _, c in ends), Junction(**fields), area)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Non-linear elements of one law, k of them: a term `law(v)` that enters `rows` with `signs`.
+
+    `law` takes all voltages and currents (samples, places) and gives the terms (samples, k) and their slopes, each with the places
+    (k,) by whose value it is a derivative.
+    """
+
+    rows: tuple[np.ndarray, ...]
+    signs: tuple[float, ...]
+    law: Callable[[Array], tuple[Array, list[tuple[np.ndarray, Array]]]]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A `Behavioural` element in numbers: its expression, the rows it enters with their signs, and the places of what it depends on."""
+
+    expression: Expression
+    rows: tuple[int, ...]
+    signs: tuple[float, ...]
+    controls: tuple[tuple[Voltage | Current, tuple[int, ...]], ...]
+
+    def law(self, v: Array) -> tuple[Array, list[tuple[np.ndarray, Array]]]:
+        """Its term (samples, 1) at all voltages and currents `v`, and its slopes with their places, as a `Group` has them."""
+        values = {c: v[:, p[:1]] - v[:, p[1:]] if len(p) == 2 else v[:, p] for c, p in ((c, np.array(p)) for c, p in self.controls)}
+        value, slopes = evaluate(self.expression, values)
+        places = dict(self.controls)
+        found = [(np.array([place]), sign * slopes[c]) for c in slopes for place, sign in zip(places[c], (1.0, -1.0), strict=False)]
+        return value, found
+
+    def renumbered(self, index: np.ndarray) -> "Told":
+        """The same with place k called `index[k]`."""
+        controls = tuple((control, tuple(int(index[place]) for place in places)) for control, places in self.controls)
+        return Told(self.expression, tuple(int(index[row]) for row in self.rows), self.signs, controls)
+
+    @classmethod
+    def of(cls, element: Behavioural, place: Callable[[str], int]) -> "Told":
+        """An element in the numbers of `place`."""
+        controls = tuple(
+            (c, (place(c.plus), place(c.minus)) if isinstance(c, Voltage) else (place(current_of(c.source)),)) for c in element.controls
+        )
+        if element.output == "v":
+            return cls(element.expression, (place(current_of(f"B{element.name}")),), (-1.0,), controls)
+        return cls(element.expression, (place(element.plus), place(element.minus)), (1.0, -1.0), controls)
+
+
+def junction_group(netlist: Netlist, place: Callable[[str], int]) -> list[Group]:
+    """Diodes and the junctions of transistors as a group, none where there are none."""
+    found = Junctions.of(netlist)
+    if not found.anodes:
+        return []
+    anodes, cathodes = (np.array([place(node) for node in nodes]) for nodes in (found.anodes, found.cathodes))
+
+    def law(v):
+        across = v[:, anodes] - v[:, cathodes]
+        g = found.law.conductance(across, found.area)
+        return found.law.current(across, found.area), [(anodes, g), (cathodes, -g)]
+
+    return [Group((anodes, cathodes), (1.0, -1.0), law)]
+
+
+def channel_group(netlist: Netlist, place: Callable[[str], int]) -> list[Group]:
+    """The channels of transistors as a group, none where there are none."""
+    transistors = netlist.of(Transistor)
+    if not transistors:
+        return []
+    law = channels_of(transistors, netlist.temperature)
+    places = [np.array([place(t.nodes[k]) for t in transistors]) for k in range(4)]
+
+    def current(v):
+        found, slopes = law.current(*(v[:, at] for at in places))
+        return found, list(zip(places, slopes, strict=True))
+
+    return [Group((places[0], places[2]), (1.0, -1.0), current)]

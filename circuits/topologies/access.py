@@ -1,0 +1,55 @@
+"""Crossbars with a transistor at every device: 1T1R arrays."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..elements import GROUND, Element, Resistor
+from ..netlist import Netlist
+from ..sources import VoltageSource
+from ..transistors import Mosfet, Transistor
+from ..units import number
+from .crossbars import crossbar
+
+
+def transistor_array(
+    siemens: np.ndarray,
+    volts: np.ndarray,
+    gates: np.ndarray,
+    model: Mosfet,
+    *,
+    width: float,
+    length: float,
+    wire_ohms: float,
+    driver_ohms: float = 0.0,
+    sense_ohms: float = 0.0,
+    title: str = "1T1R array",
+) -> Netlist:
+    """A `crossbar` in which a transistor `Mi_j` stands in series with each device, between `a3_5` and the bit line's `b3_5`.
+
+    The gates of a word line are all at the voltage of a source (`Vgate3`), those of bulk at the most negative voltage of all (`Vbulk`).
+    A transistor is no two-terminal element: the array has no energy but where its gates are far above all else, and each channel is a
+    resistor.
+
+    **Arguments:** `siemens`, `volts`, `wire_ohms`, `driver_ohms`, `sense_ohms`: as of a `crossbar`. `gates`: in V (words,). `model`,
+    `width`, `length`: of the transistors, of kind "n"; in m.
+
+    **Raises** `ValueError` as `crossbar`, for a model of kind "p", and for gates that do not fit or are not finite.
+    """
+    gates = np.asarray(gates, float)
+    if gates.shape != np.shape(volts) or not np.isfinite(gates).all():
+        raise ValueError(f"`gates` must be finite, one for each of the {np.size(volts)} word lines, but are {gates}")
+    if model.kind != "n":
+        raise ValueError(f"`model` must be of kind 'n', but is of kind {model.kind!r}")
+    bare = crossbar(siemens, volts, wire_ohms=wire_ohms, driver_ohms=driver_ohms, sense_ohms=sense_ohms, title=title)
+    elements: list[Element] = [VoltageSource(f"gate{i}", f"gate{i}", GROUND, float(v)) for i, v in enumerate(gates)]
+    elements.append(VoltageSource("bulk", "bulk", GROUND, min(0.0, float(np.min(volts)))))
+    for element in bare.elements:
+        if isinstance(element, Resistor) and element.name.startswith("g"):
+            at = element.name[1:]
+            elements.append(replace(element, minus=f"a{at}"))
+            elements.append(Transistor(at, f"a{at}", f"gate{at.split('_')[0]}", element.minus, "bulk", model, width, length))
+        else:
+            elements.append(element)
+    header = (*bare.header, f"A transistor M* of {number(width)} by {number(length)} m in series with each device, gates at Vgate*.")
+    return replace(bare, elements=tuple(elements), header=header)

@@ -1,0 +1,29 @@
+"""Device variation: what a chip is, drawn from its seed and number, and published devices."""
+
+from .base import Composed as Composed
+from .base import Part as Part
+from .base import Variation as Variation
+from .components import Amplifiers as Amplifiers
+from .components import Converter as Converter
+from .components import Ideality as Ideality
+from .components import NudgeError as NudgeError
+from .components import Saturation as Saturation
+from .components import Temperature as Temperature
+from .components import ThresholdMismatch as ThresholdMismatch
+from .conductances import Bounds as Bounds
+from .conductances import DeviceToDevice as DeviceToDevice
+from .conductances import Drift as Drift
+from .conductances import Levels as Levels
+from .conductances import Logarithmic as Logarithmic
+from .conductances import OfConductances as OfConductances
+from .conductances import Programming as Programming
+from .conductances import ProgrammingError as ProgrammingError
+from .conductances import ReadNoise as ReadNoise
+from .conductances import StepNoise as StepNoise
+from .conductances import StuckAt as StuckAt
+from .conductances import Within as Within
+from .presets import PRESETS as PRESETS
+from .presets import Preset as Preset
+from .wiring import SenseResistance as SenseResistance
+from .wiring import SourceResistance as SourceResistance
+from .wiring import WireResistance as WireResistance

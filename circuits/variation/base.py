@@ -1,0 +1,123 @@
+"""What a chip is: a netlist after variations, each drawn from the chip's seed, its number, and the element's name."""
+
+import abc
+import fnmatch
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..elements import Element
+from ..netlist import Netlist
+
+Draw = Callable[[Element], np.random.Generator]
+"""The random numbers of an element of a chip."""
+
+
+class Variation(abc.ABC):
+    """Ways in which a made circuit differs from its netlist. `a + b` does first a, then b."""
+
+    @abc.abstractmethod
+    def parts(self) -> tuple["Part", ...]:
+        """The single variations it is composed of, in order."""
+
+    def chip(self, netlist: Netlist, *, seed: int, number: int, cycle: int = 0) -> Netlist:
+        """Chip `number` of those with `seed`: the same chip whenever, wherever and in whatever order it is made.
+
+        Each element draws from a counter-based generator of its own, keyed by seed, chip, the kind of variation and the element's name.
+        `cycle`: how often the chip has been programmed and read before: what changes from cycle to cycle is drawn anew for each.
+        """
+        made = netlist
+        for part in self.parts():
+            made = part.apply(made, lambda element, part=part: part.random(element, seed, number, cycle))
+        said = " + ".join(map(str, self.parts()))
+        again = f", cycle {cycle}" if cycle else ""
+        return replace(made, header=(*netlist.header, f"Chip {number} of seed {seed}{again}: {said}."))
+
+    def drives(self, drives: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What reaches the sources of `drives` that are asked for."""
+        for part in self.parts():
+            drives = part.convert(drives)
+        return dict(drives)
+
+    def read(self, voltages: np.ndarray) -> np.ndarray:
+        """What is read of `voltages` in V."""
+        for part in self.parts():
+            voltages = part.measure(voltages)
+        return voltages
+
+    def __add__(self, other: "Variation") -> "Variation":
+        return Composed((*self.parts(), *other.parts()))
+
+
+@dataclass(frozen=True)
+class Composed(Variation):
+    """Several variations, one after the other; made by `+`. No two may be of one kind, as they would draw the same numbers."""
+
+    members: tuple["Part", ...]
+
+    def __post_init__(self):
+        kinds = [type(member).__name__ for member in self.members]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"variations that are added must differ in kind, but are {kinds}")
+
+    def parts(self):
+        return self.members
+
+
+class Part(Variation):
+    """A single variation."""
+
+    anew = False
+    """Whether every cycle draws anew; otherwise a chip keeps what it has."""
+
+    @abc.abstractmethod
+    def apply(self, netlist: Netlist, draw: Draw) -> Netlist:
+        """The netlist of a chip."""
+
+    def random(self, element: Element, seed: int, number: int, cycle: int) -> np.random.Generator:
+        """The generator of one element of one chip."""
+        keys = (zlib.crc32(text.encode()) for text in (type(self).__name__, type(element).__name__, element.name))
+        own = (seed, number, *keys, *((cycle,) if self.anew and cycle else ()))
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(own)))
+
+    def convert(self, drives: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """What a digital-to-analog converter makes of `drives`; itself for all other variations."""
+        return drives
+
+    def measure(self, voltages: np.ndarray) -> np.ndarray:
+        """What an analog-to-digital converter makes of `voltages`; itself for all other variations."""
+        return voltages
+
+    def parts(self):
+        return (self,)
+
+
+class OfElements(Part):
+    """A variation of single elements, those whose SPICE names match the pattern `of`."""
+
+    of: str = "*"
+
+    @abc.abstractmethod
+    def vary(self, element: Element, random: np.random.Generator) -> Element:
+        """One element of one chip; `random` is that element's own."""
+
+    def apply(self, netlist, draw):
+        vary = (
+            self.vary(element, draw(element)) if fnmatch.fnmatchcase(element.letter + element.name, self.of) else element
+            for element in netlist.elements
+        )
+        return replace(netlist, elements=tuple(vary))
+
+
+def check_spread(value: float, field: str = "spread") -> None:
+    """Raises `ValueError` for a number that is negative or not finite."""
+    if not (np.isfinite(value) and value >= 0):
+        raise ValueError(f"`{field}` must be finite and at least 0, but is {value}")
+
+
+def log_normal(spread: float, random: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Factors exp(σ z − σ²/2), z ~ N(0, 1), σ² = ln(1 + spread²): of mean 1 and standard deviation `spread`."""
+    sigma = np.sqrt(np.log1p(spread**2))
+    return np.exp(sigma * random.standard_normal(shape) - sigma**2 / 2)

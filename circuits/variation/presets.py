@@ -1,0 +1,124 @@
+"""Published devices as variations, by name and version: what a version draws never changes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .base import Variation
+from .conductances import (
+    Bounds,
+    DeviceToDevice,
+    Drift,
+    Levels,
+    Logarithmic,
+    Programming,
+    ProgrammingError,
+    ReadNoise,
+    StepNoise,
+    StuckAt,
+    Within,
+)
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published device: its conductances from `lowest` to `highest` in S, its `variation`, and where its figures are from."""
+
+    name: str
+    lowest: float
+    highest: float
+    variation: Variation
+    source: str
+
+
+def pcm_nandakumar2019(seconds: float = 20.0) -> Preset:
+    """Phase-change memory, mushroom cells of 90 nm: Nandakumar et al., J. Appl. Phys. 124, 152135 (2018); ICECS (2019).
+
+    With g = G/25 µS: programmed with σ = 0.263 + 1.965 g − 1.173 g² µS; drifts from 20 s on with ν = −0.0155 ln g + 0.0244 within 0.049
+    and 0.1, spread −0.0125 ln g − 0.0059 within 0.008 and 0.045; read with q = min(0.0088 g^−0.65, 0.2) √ln((t + τ)/2τ), τ = 250 ns.
+
+    **Arguments:** `seconds`: since programming, 20 or more.
+    """
+    full, pulse = 25e-6, 250e-9
+    growth = float(np.sqrt(np.log((seconds + pulse) / (2 * pulse))))
+    variation = (
+        Within(full)
+        + ProgrammingError(full, tuple(c / 25 for c in (0.263, 1.965, -1.173)))
+        + Drift(seconds, Logarithmic(-0.0155, 0.0244, 0.049, 0.1), Logarithmic(-0.0125, -0.0059, 0.008, 0.045), 20.0, full)
+        + ReadNoise(0.0088 * growth, 0.65, full, 0.2 * growth)
+    )
+    return Preset("pcm-nandakumar2019@1", 0.0, full, variation, "Nandakumar et al. 2018, 2019")
+
+
+def rram_wan2022(days: int = 0) -> Preset:
+    """Resistive memory of the NeuRRAM chip: Wan et al., Nature 608, 504 (2022), extended data figure 3.
+
+    Relaxation after write-and-verify, by a polynomial of degree 4 in G/40 µS fitted to the published points: its highest value is 5.5 %
+    of 40 µS after 1 s (`days` = 0), and 10 % after 1 and 2 days; read noise 1 % of 40 µS, whatever the conductance.
+    """
+    full = 40e-6
+    micro = {
+        0: (0.348, 16.030, -43.853, 45.393, -16.815),
+        1: (0.701, 22.086, -50.773, 47.095, -16.458),
+        2: (0.782, 20.274, -43.507, 37.062, -11.934),
+    }
+    if days not in micro:
+        raise ValueError(f"`days` must be 0, 1 or 2, as published, but is {days}")
+    variation = Within(full) + ProgrammingError(full, tuple(c / 40 for c in micro[days])) + ReadNoise(0.01, 1.0, full)
+    return Preset("rram-wan2022@1", 0.0, full, variation, "Wan et al. 2022")
+
+
+def rram_milo2021() -> Preset:
+    """Resistive memory with optimised multi-level programming: Milo et al., IRPS (2021), figure 4.
+
+    From 50 to 225 µS, programmed with σ = 4.78 − 0.0091 G/µS in µS.
+    """
+    full = 225e-6
+    return Preset(
+        "rram-milo2021@1", 50e-6, full, Within(full, 50e-6) + ProgrammingError(full, (4.78 / 225, -0.0091)), "Milo et al. 2021"
+    )
+
+
+def ecram_tang2018() -> Preset:
+    """Electro-chemical memory, lithium: Tang et al., IEDM (2018).
+
+    1000 states; steps of 10 % from device to device and 30 % from cycle to cycle. Programmed by counting steps, so that a device's own
+    step shows in all of its conductances. The range is no figure of the paper: it is 20 µS here.
+    """
+    full = 20e-6
+    variation = Within(full) + Levels(1000, full) + StepNoise(0.3, 1000, full) + DeviceToDevice(0.1)
+    return Preset("ecram-tang2018@1", 0.0, full, variation, "Tang et al. 2018")
+
+
+def rpu_gokmen2016() -> Preset:
+    """The resistive processing unit's specification: Gokmen & Vlasov, Front. Neurosci. 10, 333 (2016), table 1.
+
+    1200 states; steps of 30 % from device to device and from cycle to cycle, bounds of 30 % from device to device; programmed by
+    counting steps. The range is no figure of the paper: it is 20 µS here.
+    """
+    full = 20e-6
+    variation = Within(full) + Levels(1200, full) + StepNoise(0.3, 1200, full) + DeviceToDevice(0.3) + Bounds(full, 0.3)
+    return Preset("rpu-gokmen2016@1", 0.0, full, variation, "Gokmen & Vlasov 2016")
+
+
+def stuck_chen2015(highest: float = 40e-6) -> Preset:
+    """Stuck devices of a 4 Mb HfO2 array: Chen et al., IEEE Trans. Comput. 64, 180 (2015): 9.04 % stuck on, 1.75 % stuck off.
+
+    **Arguments:** `highest`: the conductance in S of one that is stuck on.
+    """
+    return Preset("stuck-chen2015@1", 0.0, highest, Within(highest) + StuckAt(0.0904, 0.0175, highest), "Chen et al. 2015")
+
+
+def lognormal(spread: float = 0.1, highest: float = 40e-6) -> Preset:
+    """No device that was published: log-normal programming of `spread`, as design studies assume it."""
+    return Preset("lognormal@1", 0.0, highest, Within(highest) + Programming(spread), "none; an assumption")
+
+
+PRESETS: dict[str, Callable[[], Preset]] = {
+    make().name: make
+    for make in (pcm_nandakumar2019, rram_wan2022, rram_milo2021, ecram_tang2018, rpu_gokmen2016, stuck_chen2015, lognormal)
+}
+"""The published devices by name and version, each made with its own defaults."""
