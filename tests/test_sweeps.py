@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from sweep_problems import DECLARED, SWEEP, Linear, chunks, problem, results, run
+from sweep_problems import DECK, DECLARED, SWEEP, Linear, chunks, problem, results, run
 
 import circuits
 import circuits.cli
@@ -218,3 +219,27 @@ def test_noise_and_decisions_of_a_netlist(tmp_path):
         kt = circuits.units.BOLTZMANN * circuits.units.ROOM
         np.testing.assert_allclose(found.noise.values[0], [[np.sqrt(kt / 1e-12), np.sqrt(kt / 2e-12)]] * 2, rtol=1e-9)
         assert found.label.values.tolist() == [1, 1]
+
+
+def test_temperature_and_converters(tmp_path, simulator):
+    """Inputs become the nearest of the converter's values, and what is read too; the voltages themselves are left as they are."""
+    declared = {
+        "network": circuits.parse(DECK),
+        "data": {"drives": {"V1": [0.3, 0.9]}},
+        "variation": circuits.Converter(dac_bits=2, adc_bits=1, volts=0.9, of="V*"),
+        "axes": {"temperature": [300.15, 350.0]},
+        "chips": 1,
+        "measure": ["voltages", "node_errors"],
+        "simulator": simulator,
+    }
+    with run(tmp_path / "run", **declared).dataset() as data:
+        for kelvin in (300.15, 350.0):
+            netlist = replace(circuits.parse(DECK), temperature=kelvin)
+            expected = simulator.operating_points(netlist, {"V1": np.array([0.3, 0.9])}).voltage.values
+            seen = data.sel(temperature=kelvin, chip=0)
+            np.testing.assert_allclose(seen.voltage.values[0], expected, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(seen.largest_error.values, np.abs(0.9 - expected)[:, 0], rtol=0, atol=1e-12)
+    declared["data"] = {"drives": {"V1": [0.2, 0.99]}}  # the same after conversion
+    declared["measure"] = ["voltages"]
+    with run(tmp_path / "other", **declared).dataset() as data:
+        np.testing.assert_allclose(data.voltage.values[1, 0, 0], expected, rtol=0, atol=1e-12)

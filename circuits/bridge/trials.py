@@ -15,7 +15,6 @@ from eqprop.training.fingerprints import fingerprint
 
 from ..elements import GROUND
 from ..netlist import Netlist
-from ..reduction import reduce
 from ..sweeps.declaration import require_known
 from ..sweeps.subjects import Samples, Subject
 from .comparison import METHOD, contrast, fixed_points
@@ -78,7 +77,7 @@ class Model(Subject):
             columns |= {name: np.repeat(column, len(betas)) for name, column in zip(wiring.targets(), wanted.T, strict=True)}
             columns[f"V{NUDGE}"] = np.tile(wiring.nudges[0] * np.asarray(betas), len(samples))
             netlist = wiring.nudged(netlist)
-        return reduce(netlist, columns)
+        return netlist, columns
 
     def outputs_of(self, voltage):
         place = {node: k for k, node in enumerate(self.nodes)}

@@ -10,7 +10,7 @@ A **declaration** is a TOML file, or the arguments of `sweep`, with these keys:
 - `data`: the samples. For a netlist `drives`, values by the SPICE name of a source, or `file`, a CSV or NPZ file of the same, in which
   a column `label` may hold classes; one sample as the netlist stands without either. For a network `name = "digits"`, of whose test
   images `count` are drawn with `seed`, or `file`, an NPZ file with `x` and `y`.
-- `device`, `elements`, `models`: fields of a network's device, of elements by SPICE name, and of junctions by the name of their model,
+- `device`, `elements`, `models`: fields of a network's device, of elements by SPICE name, and of models by theirs,
   that take the place of what the network has.
 - `variation`: what makes a chip differ from the netlist: the parameters of each kind, in the order in which they happen.
 - `axes`: lists of values, every combination of which is a point. An axis is any other key: `beta`, `temperature`, `seed`,

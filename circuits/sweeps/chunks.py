@@ -6,7 +6,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from ..analyses import OperatingPoint
 from ..equations import Equations
 from ..netlist import Netlist, NetlistError
+from ..reduction import reduce
 from ..simulators import Ngspice, Simulator
 from ..sources import IndependentSource
 from ..variation import Variation
@@ -82,7 +83,7 @@ class Case:
             "package": version("eqprop-circuits"),
             "subject": self.subject.digest(),
             "samples": self.samples.digest(),
-            "variation": [[type(part).__name__, asdict(part)] for part in parts],  # pyright: ignore  # each is a dataclass
+            "variation": [repr(part) for part in parts],
             "seed": self.seed if parts else None,
             "beta": self.beta,
             "temperature": self.temperature,
@@ -96,11 +97,16 @@ class Case:
         return hashlib.sha256(canonical({**self.told, "chip": chip if self.variation is not None else 0}).encode()).hexdigest()
 
     def circuit(self, chip: int) -> tuple[Netlist, dict[str, np.ndarray]]:
-        """The netlist of a chip and its drives over samples and phases."""
+        """The netlist of a chip, reduced, and its drives over samples and phases."""
         netlist = at_temperature(self.subject.netlist(), self.temperature)
         if self.variation is not None:
             netlist = self.variation.chip(netlist, seed=self.seed, number=chip)
-        return self.subject.phased(netlist, self.samples, self.betas)
+        netlist, drives = self.subject.phased(netlist, self.samples, self.betas)
+        return reduce(netlist, drives if self.variation is None else self.variation.drives(drives))
+
+    def read(self, voltage: np.ndarray) -> np.ndarray:
+        """What is read of voltages in V."""
+        return voltage if self.variation is None else self.variation.read(voltage)
 
 
 def variables(measures: Sequence[str]) -> dict[str, Variable]:
@@ -141,7 +147,7 @@ def perform(case: Case, chip: int) -> Record:
     for attempt, options in ((case, None), (safer(case), SAFER)):
         try:
             attempts.append(_simulate(attempt, chip, options))
-        except (RuntimeError, ValueError, ArithmeticError) as error:
+        except (RuntimeError, ValueError, ArithmeticError, LookupError) as error:
             attempts.append(nothing(case.variables, case.sizes, f"{type(error).__name__}: {error}"))
         if not attempts[-1].failure:
             break
@@ -181,7 +187,7 @@ def _simulate(case: Case, chip: int, options: str | None) -> Record:
         netlist,
         drives,
         answer,
-        np.where(ok[..., None], answer, np.nan),
+        np.where(ok[..., None], case.read(answer), np.nan),
         np.where(ok[0][:, None], whole[0], np.nan),
         lambda: _reference(case),
     )

@@ -2,12 +2,13 @@
 
 import copy
 import difflib
+import inspect
 import itertools
 import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,14 @@ class SweepError(ValueError):
 
 def kinds() -> dict[str, type[Part]]:
     """The kinds of variation by the name they have in a declaration: that of the class in lower case, words joined by `_`."""
-    return {re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in Part.__subclasses__()}
+
+    def below(kind: type[Part]) -> Iterator[type[Part]]:
+        for one in kind.__subclasses__():
+            yield from below(one)
+            if not inspect.isabstract(one):
+                yield one
+
+    return {re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in below(Part)}
 
 
 def require_known(name: str, known: Iterable[str], where: str) -> None:
@@ -110,7 +118,7 @@ class Declaration:
 
 def _described(variation: Variation) -> dict[str, dict[str, Any]]:
     names = {kind: name for name, kind in kinds().items()}
-    return {names[type(part)]: asdict(part) for part in variation.parts()}  # pyright: ignore  # each is a dataclass
+    return {names[type(part)]: {one.name: getattr(part, one.name) for one in fields(part)} for part in variation.parts()}  # pyright: ignore
 
 
 def _flat(table: Any, prefix: str) -> Iterator[tuple[str, list[Scalar]]]:

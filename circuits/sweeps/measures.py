@@ -33,7 +33,7 @@ class Variable:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One simulated chip: `voltage` (phases, samples, nodes) in V, NaN where a point is not certified, and what it was made of.
+    """One simulated chip: `voltage` (phases, samples, nodes) in V as it is read, NaN where a point is not certified, and what made it.
 
     `answer` are the same voltages as the simulator gave them, `point` (samples, all free nodes) the free phase's of the whole circuit.
     """

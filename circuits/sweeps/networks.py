@@ -15,6 +15,7 @@ from ..devices import Diode
 from ..elements import Element
 from ..netlist import Netlist
 from ..simulators import Ngspice, Simulator
+from ..transistors import Transistor
 from .declaration import SweepError, require_known
 from .subjects import Deck, Samples, Subject
 
@@ -89,13 +90,14 @@ def _changed(netlist: Netlist, document: Mapping[str, Any]) -> Netlist:
         fresh.append(_with_fields(by_name[name.lower()], changes, name))
     if fresh:
         netlist = netlist.with_elements(*fresh)
-    junctions = {junction.name.lower(): junction for junction in netlist.junctions}
-    laws = {}
+    models = {model.name.lower(): model for model in netlist.models}
+    laws: dict[Any, Any] = {}
     for name, changes in document.get("models", {}).items():
-        require_known(name.lower(), junctions, "the netlist")
-        laws[junctions[name.lower()]] = _with_fields(junctions[name.lower()], changes, name)
+        require_known(name.lower(), models, "the netlist")
+        laws[models[name.lower()]] = _with_fields(models[name.lower()], changes, name)
     if laws:
-        netlist = netlist.with_elements(*(replace(d, model=laws.get(d.model, d.model)) for d in netlist.of(Diode)))
+        diodes, transistors = netlist.of(Diode), netlist.of(Transistor)
+        netlist = netlist.with_elements(*(replace(e, model=laws.get(e.model, e.model)) for e in (*diodes, *transistors)))
     return netlist
 
 

@@ -1,6 +1,7 @@
 """The plan of a run: every chunk with its key, and the shape of what comes of it; all that is needed to read a run's results."""
 
 import json
+import math
 import platform
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -173,7 +174,8 @@ def _variation(table: Mapping[str, Mapping[str, Any]]) -> Variation | None:
     parts: list[Part] = []
     for kind, parameters in table.items():
         try:
-            parts.append(kinds()[kind](**parameters))
+            lists = {name: tuple(value) for name, value in parameters.items() if isinstance(value, list)}
+            parts.append(kinds()[kind](**{**parameters, **lists}))
         except TypeError as error:
             raise SweepError(f"the variation {kind!r} cannot be made: {error}") from error
     made: Variation | None = None
@@ -204,4 +206,5 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, np.ndarray):
         return f"array {value.shape}"
-    return value if isinstance(value, Scalar | None) else type(value).__name__
+    plain = isinstance(value, Scalar | None) and value not in (math.inf, -math.inf)
+    return value if plain else str(value) if isinstance(value, float) else type(value).__name__

@@ -3,7 +3,7 @@
 import csv
 import importlib.util
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +31,15 @@ def require_formats(formats: Sequence[str]) -> None:
 
 def export(plan: Plan, folder: Path) -> None:
     """Writes the results of a run, chunk by chunk, and again in the formats that its declaration asks for. Raises `StorageError`."""
-    put(folder / "timings.csv", lambda fresh: _write_rows(fresh, _timings(plan, folder)))
-    put(folder / "results.nc", lambda fresh: _write_netcdf(fresh, plan, folder))
-    put(folder / "trials.csv", lambda fresh: _write_rows(fresh, _trials(plan, folder)))
+    trials: list[dict[str, Any]] = []
+    timings: list[dict[str, Any]] = []
+    put(folder / "results.nc", lambda fresh: _write_netcdf(fresh, plan, folder, trials, timings))
+    put(folder / "trials.csv", lambda fresh: _write_rows(fresh, trials))
+    put(folder / "timings.csv", lambda fresh: _write_rows(fresh, timings))
     if "parquet" in plan.formats:
         import pandas as pd
 
-        put(folder / "trials.parquet", lambda fresh: pd.DataFrame(list(_trials(plan, folder))).to_parquet(fresh))
+        put(folder / "trials.parquet", lambda fresh: pd.DataFrame(trials).to_parquet(fresh))
     if "zarr" in plan.formats:
         with load(folder) as data:
             put(folder / "results.zarr", lambda fresh: data.to_zarr(fresh, mode="w"))
@@ -76,22 +78,15 @@ class _Shape:
             for one in plan.layouts
         ]
 
-    def block(self, kind: Variable, values: np.ndarray | None, layout: int) -> np.ndarray:
+    def block(self, kind: Variable, values: np.ndarray, layout: int) -> np.ndarray:
         """The values of a chip among those that the dataset has room for."""
         whole = np.full([self.sizes[dim] for dim in kind.dims], kind.missing, kind.dtype)
-        if values is not None:
-            whole[np.ix_(*(self.places[layout][dim] for dim in kind.dims))] = values
+        whole[np.ix_(*(self.places[layout][dim] for dim in kind.dims))] = values
         return whole
 
 
-def _records(plan: Plan, folder: Path) -> Iterator[tuple[int, int, str, Record]]:
-    """What came of every chunk: nothing, where it is not there."""
-    for point, chip, key in plan.chunks():
-        record = read(folder, key) or nothing(plan.variables, plan.layouts[plan.layout[point]].sizes, "no worker has lived to its end")
-        yield point, chip, key, record
-
-
-def _write_netcdf(path: Path, plan: Plan, folder: Path) -> None:
+def _write_netcdf(path: Path, plan: Plan, folder: Path, trials: list[dict[str, Any]], timings: list[dict[str, Any]]) -> None:
+    """Writes the dataset, and gathers the rows of both tables on the way."""
     from netCDF4 import Dataset
 
     shape = _Shape(plan)
@@ -110,9 +105,15 @@ def _write_netcdf(path: Path, plan: Plan, folder: Path) -> None:
         if len(classes) == 1 and (labels := classes.pop()) is not None:
             file.createVariable("label", "i4", ("sample",))[:] = np.array(labels)
         file.setncatts({**plan.versions, "declaration": canonical(plan.declaration, ordered=True)})
-        for point, chip, _, record in _records(plan, folder):
+        values = list(itertools.product(*plan.axes.values()))
+        for point, chip, key in plan.chunks():
+            layout = plan.layouts[plan.layout[point]]
+            record = read(folder, key) or nothing(plan.variables, layout.sizes, "its workers were lost")
             for name, kind in plan.variables.items():
                 file[name][(*points[point], chip)] = shape.block(kind, record.arrays[name], plan.layout[point])
+            at = {**dict(zip(plan.axes, values[point], strict=True)), "chip": chip}
+            trials.append(at | _trial(plan, record))
+            timings.append({**at, "seconds": record.seconds, "failure": record.failure, "key": key})
 
 
 def _coordinate(file: Any, name: str, values: list[Any]) -> None:
@@ -122,34 +123,21 @@ def _coordinate(file: Any, name: str, values: list[Any]) -> None:
     file.createVariable(name, kind, (name,))[:] = array.astype(object) if kind is str else array
 
 
-def _trials(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
-    """A row for each chip at each point: the axes, how many points are certified, and what was measured in one number."""
-    points = list(itertools.product(*plan.axes.values()))
-    for point, chip, _, record in _records(plan, folder):
-        status = record.arrays["status"]
-        row = dict(zip(plan.axes, points[point], strict=True))
-        row |= {"chip": chip, "points": status.size, "ok": int((status == STATUSES.index("ok")).sum())}
-        for name, kind in plan.variables.items():
-            values = record.arrays[name]
-            if not kind.dims:
-                row[name] = values.item()
-            elif kind.tidy is not None and values.size:
-                row[name] = float(kind.tidy(values))
-        yield row
+def _trial(plan: Plan, record: Record) -> dict[str, Any]:
+    """How many points of a chip are certified, and what was measured of it, each in one number."""
+    status = record.arrays["status"]
+    row: dict[str, Any] = {"points": status.size, "ok": int((status == STATUSES.index("ok")).sum())}
+    for name, kind in plan.variables.items():
+        values = record.arrays[name]
+        if not kind.dims:
+            row[name] = values.item()
+        elif kind.tidy is not None:
+            row[name] = float(kind.tidy(values)) if values.size else np.nan
+    return row
 
 
-def _timings(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
-    """A row for each chunk: how long it took, on whatever machine it was, and how it failed."""
-    points = list(itertools.product(*plan.axes.values()))
-    for point, chip, key, record in _records(plan, folder):
-        row = dict(zip(plan.axes, points[point], strict=True))
-        yield {**row, "chip": chip, "seconds": record.seconds, "failure": record.failure, "key": key}
-
-
-def _write_rows(path: Path, rows: Iterator[Mapping[str, Any]]) -> None:
-    first = next(rows)
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(first))
+        table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
-        table.writerow(first)
         table.writerows(rows)

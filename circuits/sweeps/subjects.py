@@ -3,7 +3,7 @@
 import abc
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Subject(abc.ABC):
 
     @abc.abstractmethod
     def phased(self, netlist: Netlist, samples: Samples, betas: Sequence[float]) -> tuple[Netlist, dict[str, np.ndarray]]:
-        """A chip ready for all phases, and its drives (samples · phases,), the phases of a sample one after the other."""
+        """A netlist with what nudges it, and its drives (samples · phases,), the phases of a sample one after the other."""
 
     @abc.abstractmethod
     def outputs_of(self, voltage: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ class Deck(Subject):
 
     def phased(self, netlist, samples, betas):
         del betas
-        return reduce(netlist, dict(samples.values))
+        return netlist, dict(samples.values)
 
     def outputs_of(self, voltage):
         return voltage[:, [self.nodes.index(node) for node in self.outputs]]
@@ -126,7 +126,5 @@ class Deck(Subject):
 
 
 def at_temperature(netlist: Netlist, kelvin: float | None) -> Netlist:
-    """The netlist at a temperature in K; as it is where none is given. Raises `ValueError` for one at which it cannot be."""
-    if kelvin is None:
-        return netlist
-    raise ValueError(f"`temperature` must be 300.15 K, that of every netlist, but is {kelvin}")
+    """The netlist at a temperature in K; as it is where none is given."""
+    return netlist if kelvin is None else replace(netlist, temperature=kelvin)
