@@ -112,6 +112,16 @@ def test_without_variation_the_circuit_is_the_model(net, tmp_path, simulator):
         np.testing.assert_allclose(data.gradient_cosine.values, 1.0, atol=1e-5)
 
 
+def test_temperature_is_that_of_every_phase(net, tmp_path, simulator):
+    declared = {"network": net, "cost": COST, "data": {"drives": {"x": XS, "y": YS}}, "measure": ["voltages"], "simulator": simulator}
+    with run(None, tmp_path / "run", beta=BETA, axes={"temperature": [300.15, 350.0]}, **declared).dataset() as data:
+        for kelvin in (300.15, 350.0):
+            warm = replace(circuits.emit(net, XS[0], y=YS[0], cost=COST), temperature=kelvin)
+            by_hand = circuits.compare(net, XS, YS, cost=COST, beta=BETA, simulator=simulator, circuit=warm).dataset
+            np.testing.assert_allclose(data.voltage.sel(temperature=kelvin, chip=0).values, by_hand.circuit.values, rtol=0, atol=1e-10)
+        assert float(abs(data.voltage.diff("temperature")).max()) > 1e-3
+
+
 def test_doubled_outputs_decide_by_their_difference(net, tmp_path, simulator):
     doubled = ep.Resistive.init(jax.random.key(5), (3, 6, 2), device=net.device, unit=1e-5, input_gain=4.0, doubled_outputs=True)
     doubled = replace(doubled, conductances=tuple(g + 0.02 for g in doubled.conductances))
