@@ -1,6 +1,6 @@
 """How many operating points a batch sweep simulates in a second, by one worker and by two. `python -m benchmarks.sweep`.
 
-Timed from when every worker has answered twice, so that starting them, which takes the same time however long a sweep is, does not count.
+Timed from when every worker has answered twice: what it takes to start them does not grow with a sweep, and does not count.
 """
 
 import argparse

@@ -101,7 +101,7 @@ def test_without_variation_the_circuit_is_the_model(net, tmp_path, simulator):
         tmp_path / "run",
         network=net,
         cost=COST,
-        data={"drives": {"x": XS, "y": YS}},
+        data={"x": XS, "y": YS},
         beta=BETA,
         axes={"device.saturation": [1e-9, 1e-8], "beta": [0.01]},
         measure=["node_errors", "gradient_cosine"],
@@ -113,7 +113,7 @@ def test_without_variation_the_circuit_is_the_model(net, tmp_path, simulator):
 
 
 def test_temperature_is_that_of_every_phase(net, tmp_path, simulator):
-    declared = {"network": net, "cost": COST, "data": {"drives": {"x": XS, "y": YS}}, "measure": ["voltages"], "simulator": simulator}
+    declared = {"network": net, "cost": COST, "data": {"x": XS, "y": YS}, "measure": ["voltages"], "simulator": simulator}
     with run(None, tmp_path / "run", beta=BETA, axes={"temperature": [300.15, 350.0]}, **declared).dataset() as data:
         for kelvin in (300.15, 350.0):
             warm = replace(circuits.emit(net, XS[0], y=YS[0], cost=COST), temperature=kelvin)
@@ -125,7 +125,7 @@ def test_temperature_is_that_of_every_phase(net, tmp_path, simulator):
 def test_doubled_outputs_decide_by_their_difference(net, tmp_path, simulator):
     doubled = ep.Resistive.init(jax.random.key(5), (3, 6, 2), device=net.device, unit=1e-5, input_gain=4.0, doubled_outputs=True)
     doubled = replace(doubled, conductances=tuple(g + 0.02 for g in doubled.conductances))
-    declared = {"network": doubled, "data": {"drives": {"x": XS}}, "measure": ["decisions", "voltages"], "simulator": simulator}
+    declared = {"network": doubled, "data": {"x": XS}, "measure": ["decisions", "voltages"], "simulator": simulator}
     with run(None, tmp_path / "run", **declared).dataset() as data:
         plus, minus = data.voltage.values[0, 0, :, 6:8], data.voltage.values[0, 0, :, 8:]
         assert np.array_equal(data.decision.values[0], np.argmax(plus - minus, 1))
@@ -136,15 +136,15 @@ def test_doubled_outputs_decide_by_their_difference(net, tmp_path, simulator):
     ("changes", "message"),
     [
         ({"beta": 1e6}, "beta = 1000000.0.*: `beta` must be below"),
-        ({"data": {"drives": {"x": XS}}}, "`beta` nudges towards targets"),
-        ({"data": {"drives": {"x": XS[:, :2], "y": YS}}}, r"`xs` must have shape \(samples, 3\)"),
-        ({"data": {}}, "`data` must name the samples of a network"),
+        ({"data": {"x": XS}}, "`beta` nudges towards targets"),
+        ({"data": {"x": XS[:, :2], "y": YS}}, r"`xs` must have shape \(samples, 3\)"),
+        ({"data": {}}, "`data` of a network must have name, file or x"),
         ({"axes": {"device.saturaton": [1e-9]}}, "the network's device has no 'saturaton'; did you mean 'saturation'"),
         ({"elements": {"R1": {"siemens": 1.0}}}, "`elements` is of a netlist"),
     ],
 )
 def test_what_a_network_cannot_be_asked_is_refused(net, tmp_path, changes, message):
-    declared = {"network": net, "cost": COST, "data": {"drives": {"x": XS, "y": YS}}, "beta": BETA, "measure": ["gradient_cosine"]}
+    declared = {"network": net, "cost": COST, "data": {"x": XS, "y": YS}, "beta": BETA, "measure": ["gradient_cosine"]}
     if "beta" in changes:
         declared["axes"], changes = {"beta": [changes["beta"]]}, {}
     with pytest.raises(ValueError, match=message):
@@ -187,7 +187,7 @@ def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
     with pytest.raises(ValueError, match="must be of 'digits'"):
         trained("letters", None, 0, None)
     with pytest.raises(SweepError, match=r"`data\.count` draws from a data set"):
-        run(None, tmp_path / "other", **{**declared, "data": {"count": 5, "drives": {"x": XS}}})
+        run(None, tmp_path / "other", **{**declared, "data": {"count": 5, "x": XS}})
 
 
 @pytest.mark.skipif(not FULL, reason="two workers that load JAX")

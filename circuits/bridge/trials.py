@@ -4,6 +4,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -63,11 +64,24 @@ class Model(Subject):
         return _made, (parts, self.cost.on, self.cost.off)
 
     def netlist(self):
+        return self._circuit
+
+    @cached_property
+    def _circuit(self) -> Netlist:
         return emit(self.net)
 
     def digest(self):
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         told = fingerprint(self.net, "net") | fingerprint(self.cost, "cost")
         return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()
+
+    @cached_property
+    def _checked(self) -> set[float]:
+        """Nudges that are known to have a minimum."""
+        return set()
 
     def phased(self, netlist: Netlist, samples: Samples, betas: Sequence[float]) -> tuple[Netlist, dict[str, np.ndarray]]:
         columns = {name: np.repeat(column, len(betas)) for name, column in drives(self.net, samples.values["x"]).items()}
@@ -100,7 +114,7 @@ class Model(Subject):
 
     def _exact(self, net: ep.Resistive, xs: jax.Array, samples: Samples) -> Any:
         """The exact gradient on samples; the last few are kept, as all chips at a point ask for the same."""
-        key = f"{self.digest()} {samples.digest()}"
+        key = f"{self.digest()} {samples.digest}"
         if key not in _GRADIENTS:
             _GRADIENTS[key] = ep.Implicit(METHOD)(net, self.cost, xs, jnp.asarray(samples.labels)).grad
             while len(_GRADIENTS) > KEPT:
@@ -117,8 +131,10 @@ class Model(Subject):
         if len(betas) > 1:
             if samples.labels is None:
                 raise ValueError("`beta` nudges towards targets, `y` in the data, but there are none")
-            with jax.enable_x64(True):
-                require_linear_minimum(self._traced(), self.cost, -abs(betas[1]))
+            if (nudge := abs(betas[1])) not in self._checked:
+                with jax.enable_x64(True):
+                    require_linear_minimum(self._traced(), self.cost, -nudge)
+                self._checked.add(nudge)
 
 
 def _made(parts: dict[str, Any], on: float, off: float) -> Model:

@@ -9,7 +9,7 @@ A **declaration** is a TOML file, or the arguments of `sweep`, with these keys:
   0 if not given, or those that a trained network was trained with.
 - `data`: the samples. For a netlist `drives`, values by the SPICE name of a source, or `file`, a CSV or NPZ file of the same, in which
   a column `label` may hold classes; one sample as the netlist stands without either. For a network `name = "digits"`, of whose test
-  images `count` are drawn with `seed`, or `file`, an NPZ file with `x` and `y`.
+  images `count` are drawn with `seed`, or `x` and `y`, its inputs and its classes or targets, or an NPZ `file` of these.
 - `device`, `elements`, `models`: fields of a network's device, of elements by SPICE name, and of models by theirs,
   that take the place of what the network has.
 - `variation`: what makes a chip differ from the netlist: the parameters of each kind, in the order in which they happen.

@@ -7,7 +7,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -80,9 +80,9 @@ class Case:
         parts = () if self.variation is None else self.variation.parts()
         settings = {f.name: getattr(self.simulator, f.name) for f in fields(self.simulator)}  # pyright: ignore  # each is a dataclass
         return {
-            "package": version("eqprop-circuits"),
+            "package": _package(),
             "subject": self.subject.digest(),
-            "samples": self.samples.digest(),
+            "samples": self.samples.digest,
             "variation": [repr(part) for part in parts],
             "seed": self.seed if parts else None,
             "beta": self.beta,
@@ -107,6 +107,11 @@ class Case:
     def read(self, voltage: np.ndarray) -> np.ndarray:
         """What is read of voltages in V."""
         return voltage if self.variation is None else self.variation.read(voltage)
+
+
+@cache
+def _package() -> str:
+    return version("eqprop-circuits")
 
 
 def variables(measures: Sequence[str]) -> dict[str, Variable]:

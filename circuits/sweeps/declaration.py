@@ -19,7 +19,7 @@ Scalar = bool | int | float | str
 SECTIONS: dict[str, tuple[str, ...] | None] = {
     "network": ("deck", "factory", "arguments", "checkpoint", "trained", "hidden", "seed"),
     "cost": ("on", "off"),
-    "data": ("drives", "file", "name", "count", "seed"),
+    "data": ("drives", "x", "y", "file", "name", "count", "seed"),
     "simulator": ("name", "timeout", "tolerance", "iterations"),
     "device": None,
     "elements": None,

@@ -113,25 +113,21 @@ def _with_fields(thing: Any, changes: Mapping[str, Any], name: str) -> Any:
 def samples(document: Mapping[str, Any], folder: Path, made: Subject) -> Samples:
     """The samples of a point. Raises `SweepError` for data that cannot be, `OSError` where a file cannot be read."""
     data = document.get("data", {})
-    for one, other in (("drives", "file"), ("file", "name"), ("drives", "name")):
-        if one in data and other in data:
-            raise SweepError(f"`data` must name one of {one!r} and {other!r}, but names both")
-    if "name" in data:
+    named = [key for key in ("drives", "x", "file", "name") if key in data]
+    if len(named) > 1:
+        raise SweepError(f"`data` must say where the samples are from in one way, but names {', '.join(named)}")
+    for key in {"count", "seed"} & set(data) if named != ["name"] else ():
+        raise SweepError(f"`data.{key}` draws from a data set that has a name, but `data` names none")
+    if named == ["name"]:
         require_known(data["name"], ("digits",), "`data.name`")
         from ..bridge.networks import digits
 
         return Samples(*digits(data.get("count"), data.get("seed", 0)))
-    for key in ("count", "seed"):
-        if key in data:
-            raise SweepError(f"`data.{key}` draws from a data set that has a name, but `data` names none")
-    if "drives" in data:
-        columns = dict(data["drives"])
-    elif "file" in data:
-        columns = _columns(folder / str(data["file"]))
-    elif made.is_model:
-        raise SweepError("`data` must name the samples of a network: `name` or `file`")
-    else:
+    if not named and not made.is_model:
         return Samples({})
+    if named not in ([["x"], ["file"]] if made.is_model else [["drives"], ["file"]]):
+        raise SweepError(f"`data` of a {'network must have name, file or x' if made.is_model else 'netlist must have drives or file'}")
+    columns = _columns(folder / str(data["file"])) if named == ["file"] else dict(data["drives"] if named == ["drives"] else data)
     labels = columns.pop("y" if made.is_model else "label", None)
     values = {name: np.atleast_1d(np.asarray(column, float)) for name, column in columns.items()}
     if len({len(column) for column in values.values()} | ({len(labels)} if labels is not None else set())) > 1:

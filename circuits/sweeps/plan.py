@@ -22,7 +22,7 @@ from .subjects import Samples, Subject
 
 FORMAT = "circuits sweep 1"
 KEPT = 8
-"""Networks and sets of samples that are at hand while points are gone through."""
+"""Cases, networks and sets of samples that are at hand while points are gone through."""
 Made = TypeVar("Made")
 
 
@@ -119,9 +119,13 @@ class Cases:
     cache: Path | None
     _subjects: OrderedDict[str, Subject] = field(default_factory=OrderedDict)
     _samples: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
+    _cases: OrderedDict[str, Case] = field(default_factory=OrderedDict)
 
     def case(self, values: tuple[Scalar, ...]) -> Case:
         """The case of the point with these values of the axes. Raises `SweepError` and what making its network raises."""
+        return _kept(self._cases, _told(values), lambda: self._case(values))
+
+    def _case(self, values: tuple[Scalar, ...]) -> Case:
         document, folder = self.declaration.point(values), self.declaration.folder
         shared = _told({key: document.get(key) for key in ("network", "device", "elements", "models", "cost", "outputs")})
         made = _kept(self._subjects, shared, lambda: subject(document, folder, trusted=self.trusted, cache=self.cache))

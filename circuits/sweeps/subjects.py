@@ -4,10 +4,11 @@ import abc
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from ..equations import Equations
+from ..equations import Equations, values_of
 from ..netlist import Netlist
 from ..reduction import reduce
 from ..simulators import Simulator
@@ -31,19 +32,14 @@ class Samples:
         """The labels where they are classes."""
         return self.labels if self.labels is not None and self.labels.ndim == 1 else None
 
+    @cached_property
     def digest(self) -> str:
         """The SHA-256 of all of it."""
-        parts = [(name, np.asarray(column, float)) for name, column in self.values.items()]
-        return digest(*parts, *([] if self.labels is None else [("labels", np.asarray(self.labels, float))]))
-
-
-def digest(*parts: tuple[str, np.ndarray]) -> str:
-    """The SHA-256 of named arrays."""
-    whole = hashlib.sha256()
-    for name, array in parts:
-        whole.update(f"{name} {array.dtype.str} {array.shape};".encode())
-        whole.update(np.ascontiguousarray(array).tobytes())
-    return whole.hexdigest()
+        whole = hashlib.sha256()
+        for name, array in {**self.values, **({} if self.labels is None else {"": self.labels})}.items():
+            plain = np.ascontiguousarray(array)
+            whole.update(f"{name} {plain.dtype.str} {plain.shape};".encode() + plain.tobytes())
+        return whole.hexdigest()
 
 
 class Subject(abc.ABC):
@@ -120,7 +116,7 @@ class Deck(Subject):
     def check(self, samples, betas):
         if len(betas) > 1:
             raise ValueError("`beta` nudges the outputs of a network with a cost, but the sweep is of a netlist")
-        reduce(self.circuit, dict(samples.values))
+        values_of(samples.values, self.circuit)
         if samples.classes is None and samples.labels is not None:
             raise ValueError(f"labels of a netlist's samples must be classes (samples,), but have shape {samples.labels.shape}")
 

@@ -41,16 +41,15 @@ class Outcome:
 
     def told(self) -> list[str]:
         """In a few lines: what failed, and where the results are."""
-        lines = [f"failed: {self._where(key)}: {reason}; see {self.folder}/failed/{key}.*" for key, reason in self.failed.items()]
+        points = list(itertools.product(*self.plan.axes.values()))
+        lines = []
+        for point, chip, key in self.plan.chunks():
+            if key in self.failed:
+                at = ", ".join(f"{axis} = {value}" for axis, value in zip(self.plan.axes, points[point], strict=True))
+                lines.append(f"failed: {at + ', ' if at else ''}chip {chip}: {self.failed[key]}; see {self.folder}/failed/{key}.*")
         if not self.complete:
             return [*lines, f"this shard is done; when all are: circuits sweep merge {self.folder.parent}"]
         return [*lines, f"results are in {self.folder}"]
-
-    def _where(self, key: str) -> str:
-        points = list(itertools.product(*self.plan.axes.values()))
-        point, chip = next((point, chip) for point, chip, one in self.plan.chunks() if one == key)
-        at = ", ".join(f"{axis} = {value}" for axis, value in zip(self.plan.axes, points[point], strict=True))
-        return f"{at + ', ' if at else ''}chip {chip}"
 
 
 def sweep(
