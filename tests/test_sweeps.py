@@ -6,11 +6,14 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from sweep_problems import DECK, DECLARED, SWEEP, Linear, chunks, problem, results, run
 
 import circuits
 import circuits.cli
+import circuits.sweeps.results as results_module
 from circuits.sweeps import StorageError, SweepError, estimate, journal, load, merge, sweep
 
 
@@ -243,3 +246,25 @@ def test_temperature_and_converters(tmp_path, simulator):
     declared["measure"] = ["voltages"]
     with run(tmp_path / "other", **declared).dataset() as data:
         np.testing.assert_allclose(data.voltage.values[1, 0, 0], expected, rtol=0, atol=1e-12)
+
+
+def test_a_format_whose_package_is_missing_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(results_module.importlib.util, "find_spec", lambda name: None)
+    for name, package in (("zarr", "zarr"), ("parquet", "pyarrow")):
+        with pytest.raises(SweepError, match=f"the format '{name}' needs {package}: pip install {package}"):
+            run(tmp_path / "run", formats=[name])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "package"), [("zarr", "zarr"), ("parquet", "pyarrow")])
+def test_other_formats_hold_the_same(tmp_path, name, package):
+    pytest.importorskip(package)
+    for resume in (False, True):  # what stands there already is replaced
+        outcome = run(tmp_path / "run", formats=[name], resume=resume)
+    with outcome.dataset() as data:
+        if name == "zarr":
+            with xr.open_zarr(tmp_path / "run/results.zarr") as other:
+                assert other.load().equals(data.load())
+        else:
+            table = pd.read_parquet(tmp_path / "run/trials.parquet")
+            assert table.equals(pd.read_csv(tmp_path / "run/trials.csv").astype(table.dtypes))
