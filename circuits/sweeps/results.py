@@ -42,7 +42,7 @@ def export(plan: Plan, folder: Path) -> None:
         put(folder / "trials.parquet", lambda fresh: pd.DataFrame(trials).to_parquet(fresh))
     if "zarr" in plan.formats:
         with load(folder) as data:
-            put(folder / "results.zarr", lambda fresh: data.to_zarr(fresh, mode="w"))
+            put(folder / "results.zarr", lambda fresh: data.to_zarr(fresh, mode="w", zarr_format=2))
 
 
 def load(folder: str | Path) -> "xr.Dataset":
