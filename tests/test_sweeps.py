@@ -102,12 +102,19 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
 
 
 def test_points_without_a_certificate_have_failed(tmp_path):
-    outcome = run(tmp_path, simulator=Linear(error=1e-6), measure=["voltages", "node_errors"], axes={}, chips=1)
+    declared = {"axes": {}, "chips": 1, "outputs": ["out"], "measure": ["voltages", "decisions"]}
+    outcome = run(tmp_path / "run", simulator=Linear(error=1e-6), **declared)
     assert list(outcome.failed.values()) == ["2 of 2 points uncertified"]
     with outcome.dataset() as data:
         assert set(data.status.values.ravel()) == {"uncertified"}
         assert np.isfinite(data.voltage.values).all()  # what was found is there,
-        assert np.isnan(data.node_error.values).all()  # and is not measured
+        assert set(data.decision.values.ravel()) == {-1}  # and decides nothing
+    outcome = run(tmp_path / "again", simulator=Linear(error=1e-6, mended=True), **declared)
+    assert not outcome.failed
+    with outcome.dataset() as data:
+        assert data.attempts.values.tolist() == [2]
+        assert set(data.status.values.ravel()) == {"ok"}
+        assert set(data.decision.values.ravel()) == {0}
 
 
 @pytest.mark.parametrize(

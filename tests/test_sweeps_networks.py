@@ -13,7 +13,7 @@ from conftest import network
 import circuits
 import eqprop as ep
 from circuits.bridge.trials import Model
-from circuits.sweeps import SweepError, sweep
+from circuits.sweeps import SweepError, load, sweep
 
 FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
 COST = ep.SquaredError(on=0.2)
@@ -185,14 +185,18 @@ def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
         test = ep.data.digits().test
         assert data.label.values.tolist() == [int(test.y[k]) for k in np.sort(np.random.default_rng(0).permutation(360)[:5])]
     with pytest.raises(ValueError, match="must be of 'digits'"):
-        trained("letters", None, 0, None)
+        trained("letters", None, 0, tmp_path)
     with pytest.raises(SweepError, match=r"`data\.count` draws from a data set"):
         run(None, tmp_path / "other", **{**declared, "data": {"count": 5, "x": XS}})
 
 
 @pytest.mark.skipif(not FULL, reason="two workers that load JAX")
-def test_workers_and_threads_change_no_bit(file, tmp_path, simulator):
+def test_workers_change_no_bit(file, tmp_path, simulator):
+    """And they compute in double precision, though nobody tells them to."""
     for workers in (1, 2):
         sweep(file, out=tmp_path / str(workers), workers=workers)
     one, two = ((tmp_path / str(workers) / "results.nc").read_bytes() for workers in (1, 2))
     assert one == two
+    with run(file, tmp_path / "here").dataset() as here, load(tmp_path / "1") as there:
+        for name in ("voltage", "node_error", "gradient_cosine"):
+            np.testing.assert_allclose(there[name].values, here[name].values, rtol=0, atol=1e-10)

@@ -1,6 +1,8 @@
 """Networks in files, and the demo's network and images by name: what a sweep takes from `eqprop`."""
 
+import contextlib
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib.metadata import version
@@ -75,11 +77,17 @@ def _devices() -> dict[str, type[Device]]:
     return {kind.__name__: kind for kind in below(Device) if kind.__module__.startswith("circuits.")}
 
 
-def trained(name: str, hidden: int | None, seed: int, cache: Path | None) -> tuple[ep.Resistive, ep.SquaredError]:
+def stored(path: Path) -> ep.Resistive:
+    """`load_network` in double precision, whatever JAX's setting is."""
+    with jax.enable_x64(True):
+        return load_network(path)
+
+
+def trained(name: str, hidden: int | None, seed: int, cache: Path) -> tuple[ep.Resistive, ep.SquaredError]:
     """The demo's Shockley network for `digits`, with `hidden` nodes, trained from `seed`, and its cost; kept in the folder `cache`.
 
-    All are trained on the same images, those of seed 0, so that a test image is one for all of them. Raises `ValueError` for another
-    name, and what training raises.
+    All are trained on the same images, those of seed 0, so that a test image is one for all of them. Where several processes train the
+    same network, all take what the first has kept. Raises `ValueError` for another name, and what training raises.
     """
     hidden = SIZES[1] if hidden is None else hidden
     if name != "digits" or not isinstance(hidden, int) or hidden < 1 or not isinstance(seed, int):
@@ -87,15 +95,14 @@ def trained(name: str, hidden: int | None, seed: int, cache: Path | None) -> tup
             f"a trained network must be of 'digits', with whole numbers for the rest, but is {name!r}, {hidden!r}, {seed!r}"
         )
     told = f"{name} {hidden} {seed} {version('eqprop-circuits')} jax-{jax.__version__}"
-    path = None if cache is None else cache / f"{hashlib.sha256(told.encode()).hexdigest()}.npz"
-    if path is not None and path.exists():
-        return load_network(path), SHOCKLEY.cost
-    with jax.enable_x64(True):
-        net = train_one(1, SHOCKLEY, ep.data.digits(), seed, hidden).net
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_network(net, path)
-    return net, SHOCKLEY.cost
+    path = cache / f"{hashlib.sha256(told.encode()).hexdigest()}.npz"
+    if not path.exists():
+        with jax.enable_x64(True):
+            net = train_one(1, SHOCKLEY, ep.data.digits(), seed, hidden).net
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as own, contextlib.suppress(FileExistsError):
+            path.hardlink_to(save_network(net, Path(own) / path.name))
+    return stored(path), SHOCKLEY.cost
 
 
 def digits(count: int | None, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -87,7 +87,8 @@ class Model(Subject):
         columns = {name: np.repeat(column, len(betas)) for name, column in drives(self.net, samples.values["x"]).items()}
         if len(betas) > 1:
             wiring = Wiring.of(self.net)
-            wanted = targets(self.cost, np.asarray(samples.labels), len(wiring.outputs))
+            with jax.enable_x64(True):
+                wanted = targets(self.cost, np.asarray(samples.labels), len(wiring.outputs))
             columns |= {name: np.repeat(column, len(betas)) for name, column in zip(wiring.targets(), wanted.T, strict=True)}
             columns[f"V{NUDGE}"] = np.tile(wiring.nudges[0] * np.asarray(betas), len(samples))
             netlist = wiring.nudged(netlist)

@@ -43,8 +43,9 @@ class Journal:
         os.ftruncate(self._lock, 0)
         owner = f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
         os.write(self._lock, owner.encode())
-        for torn in folder.glob("**/*.partial"):
-            _remove(torn)
+        for place in (folder, folder / "chunks", folder / "failed"):
+            for torn in place.glob("*.partial"):
+                _remove(torn)
 
     def close(self) -> None:
         """Gives the folder up."""

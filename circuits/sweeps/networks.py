@@ -23,7 +23,7 @@ MORE = {"deck": (), "factory": ("arguments",), "checkpoint": (), "trained": ("hi
 """What else a table `network` may hold, by what it names."""
 
 
-def subject(document: Mapping[str, Any], folder: Path, *, trusted: bool, cache: Path | None) -> Subject:
+def subject(document: Mapping[str, Any], folder: Path, *, trusted: bool, cache: Path) -> Subject:
     """The circuit of a point. `cache`: the folder in which trained networks are kept.
 
     Raises `SweepError` for what cannot be and for a factory that is not trusted, and what reading, training and the factory raise.
@@ -39,9 +39,9 @@ def subject(document: Mapping[str, Any], folder: Path, *, trusted: bool, cache: 
     elif kind == "factory":
         made = _factory(str(network["factory"]), network.get("arguments", {}), folder, trusted)
     elif kind == "checkpoint":
-        from ..bridge.networks import load_network
+        from ..bridge.networks import stored
 
-        made = load_network(folder / str(network["checkpoint"]))
+        made = stored(folder / str(network["checkpoint"]))
     else:
         from ..bridge.networks import trained
 

@@ -116,7 +116,7 @@ class Cases:
 
     declaration: Declaration
     trusted: bool
-    cache: Path | None
+    cache: Path
     _subjects: OrderedDict[str, Subject] = field(default_factory=OrderedDict)
     _samples: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
     _cases: OrderedDict[str, Case] = field(default_factory=OrderedDict)

@@ -86,7 +86,7 @@ def sweep(
     folder = Path(out) if shard[1] == 1 else Path(out) / f"shard-{shard[0]}-of-{shard[1]}"
     if not resume and (folder / "plan.json").exists():
         raise StorageError(f"{str(folder)!r} holds a run already; go on with it (--resume), or choose another folder")
-    cases = Cases(declaration, trusted, folder / "networks")
+    cases = Cases(declaration, trusted, Path(out) / "networks")
     plan = cases.plan()
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder))

@@ -75,7 +75,7 @@ class _Worker:
     def __init__(self):
         self.connection, theirs = Pipe()
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        environment = os.environ | dict.fromkeys(ONE_THREAD, "1") | {"PYTHONPATH": paths}
+        environment = os.environ | dict.fromkeys(ONE_THREAD, "1") | {"PYTHONPATH": paths, "JAX_PLATFORMS": "cpu"}
         environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
         program = f"from circuits.sweeps.workers import serve; serve({theirs.fileno()})"
         with theirs:
