@@ -160,7 +160,7 @@ def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
 
     asked = []
 
-    def fit(index, setting, data, seed, hidden):
+    def fit(index, setting, data, seed, hidden, **shown):
         asked.append((index, setting, seed, hidden))
         return ep.Fit(network(sizes=(64, hidden, 10), seed=seed), {}, 0)
 

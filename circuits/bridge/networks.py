@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.console import Console
 
 import eqprop as ep
 from eqprop.training.checkpoints import CheckpointError, read, write
@@ -83,11 +84,14 @@ def stored(path: Path) -> ep.Resistive:
         return load_network(path)
 
 
-def trained(name: str, hidden: int | None, seed: int, cache: Path) -> tuple[ep.Resistive, ep.SquaredError]:
+def trained(
+    name: str, hidden: int | None, seed: int, cache: Path, console: Console | None = None
+) -> tuple[ep.Resistive, ep.SquaredError]:
     """The demo's Shockley network for `digits`, with `hidden` nodes, trained from `seed`, and its cost; kept in the folder `cache`.
 
     All are trained on the same images, those of seed 0, so that a test image is one for all of them. Where several processes train the
-    same network, all take what the first has kept. Raises `ValueError` for another name, and what training raises.
+    same network, all take what the first has kept. `console`: where training shows how far it is. Raises `ValueError` for another name,
+    and what training raises.
     """
     hidden = SIZES[1] if hidden is None else hidden
     if name != "digits" or not isinstance(hidden, int) or hidden < 1 or not isinstance(seed, int):
@@ -98,7 +102,8 @@ def trained(name: str, hidden: int | None, seed: int, cache: Path) -> tuple[ep.R
     path = cache / f"{hashlib.sha256(told.encode()).hexdigest()}.npz"
     if not path.exists():
         with jax.enable_x64(True):
-            net = train_one(1, SHOCKLEY, ep.data.digits(), seed, hidden).net
+            shown = {"console": console, "name": f"training {name}, {hidden} hidden nodes"}
+            net = train_one(1, SHOCKLEY, ep.data.digits(), seed, hidden, **shown).net
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as own, contextlib.suppress(FileExistsError):
             path.hardlink_to(save_network(net, Path(own) / path.name))

@@ -27,6 +27,7 @@ def run_command(options: argparse.Namespace) -> int:
     if options.dry_run:
         sys.stdout.write("\n".join([*estimate(options.file, **shared).told(), ""]))
         return 0
+    console = Console()
     try:
         return _conclude(
             sweep(
@@ -35,7 +36,8 @@ def run_command(options: argparse.Namespace) -> int:
                 resume=options.resume,
                 shard=_shard(options.shard),
                 dask=options.dask,
-                progress=spoken(Console()),
+                console=console,
+                progress=spoken(console),
                 **shared,
             )
         )

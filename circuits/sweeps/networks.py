@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from ..decks import read
 from ..devices import Diode
@@ -23,8 +24,8 @@ MORE = {"deck": (), "factory": ("arguments",), "checkpoint": (), "trained": ("hi
 """What else a table `network` may hold, by what it names."""
 
 
-def subject(document: Mapping[str, Any], folder: Path, *, trusted: bool, cache: Path) -> Subject:
-    """The circuit of a point. `cache`: the folder in which trained networks are kept.
+def subject(document: Mapping[str, Any], folder: Path, *, trusted: bool, cache: Path, console: Console | None) -> Subject:
+    """The circuit of a point. `cache`: the folder in which trained networks are kept. `console`: where training shows how far it is.
 
     Raises `SweepError` for what cannot be and for a factory that is not trusted, and what reading, training and the factory raise.
     """
@@ -45,7 +46,7 @@ def subject(document: Mapping[str, Any], folder: Path, *, trusted: bool, cache: 
     else:
         from ..bridge.networks import trained
 
-        made, cost = trained(network["trained"], network.get("hidden"), network.get("seed", 0), cache)
+        made, cost = trained(network["trained"], network.get("hidden"), network.get("seed", 0), cache, console)
         document = {"cost": cost, **document}
     return _subject(made, document)
 

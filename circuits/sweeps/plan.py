@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from rich.console import Console
 
 from ..simulators import Simulator
 from ..variation import Part, Variation
@@ -117,6 +118,7 @@ class Cases:
     declaration: Declaration
     trusted: bool
     cache: Path
+    console: Console | None = None
     _subjects: OrderedDict[str, Subject] = field(default_factory=OrderedDict)
     _samples: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
     _cases: OrderedDict[str, Case] = field(default_factory=OrderedDict)
@@ -128,7 +130,9 @@ class Cases:
     def _case(self, values: tuple[Scalar, ...]) -> Case:
         document, folder = self.declaration.point(values), self.declaration.folder
         shared = _told({key: document.get(key) for key in ("network", "device", "elements", "models", "cost", "outputs")})
-        made = _kept(self._subjects, shared, lambda: subject(document, folder, trusted=self.trusted, cache=self.cache))
+        made = _kept(
+            self._subjects, shared, lambda: subject(document, folder, trusted=self.trusted, cache=self.cache, console=self.console)
+        )
         told = _told([document.get("data"), made.is_model])
         drawn = _kept(self._samples, told, lambda: samples(document, folder, made))
         used: Simulator = simulator(document)

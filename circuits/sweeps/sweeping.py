@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from .chunks import perform
 from .cluster import cluster
 from .declaration import Declaration, Scalar, SweepError
@@ -62,6 +64,7 @@ def sweep(
     dask: str | None = None,
     executor: Executor | None = None,
     trusted: bool = False,
+    console: Console | None = None,
     progress: Progress = quiet,
     **declared: Any,
 ) -> Outcome:
@@ -74,6 +77,7 @@ def sweep(
     chunks to do, as (3, 16), in a folder of its own within `out`; `merge` puts the parts together. `workers`: processes, as many as
     there are cores if not given. `dask`: the address of a scheduler, or `local:4` for four processes of its own. `executor`: anything
     with the interface of `concurrent.futures`, instead of these. `trusted`: whether a factory may run, and a deck include files.
+    `console`: where the training of a network shows how far it is; `progress`: what shows how far the sweep is.
 
     **Raises** `SweepError` for a declaration that cannot be, before anything runs; `StorageError` where `out` is in use, holds another
     run without `resume`, or cannot be written; and what the network, its training and its data raise. What a circuit does raises
@@ -86,7 +90,7 @@ def sweep(
     folder = Path(out) if shard[1] == 1 else Path(out) / f"shard-{shard[0]}-of-{shard[1]}"
     if not resume and (folder / "plan.json").exists():
         raise StorageError(f"{str(folder)!r} holds a run already; go on with it (--resume), or choose another folder")
-    cases = Cases(declaration, trusted, Path(out) / "networks")
+    cases = Cases(declaration, trusted, Path(out) / "networks", console)
     plan = cases.plan()
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder))
