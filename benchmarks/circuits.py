@@ -1,7 +1,7 @@
 """How fast circuits are solved: `Nodal`, ngspice in batch decks, and crossbars with wires. `python -m benchmarks.circuits`.
 
-Every row is one run. `badcrossbar` 1.1.0 is compared with where it is installed: `pip install --no-deps badcrossbar==1.1.0
-pathvalidate`.
+Every row is one run. What is not installed is not compared with: PySpice (`pip install 'eqprop-circuits[pyspice]'`) and `badcrossbar`
+1.1.0 (`pip install --no-deps badcrossbar==1.1.0 pathvalidate`).
 """
 
 import argparse
@@ -104,18 +104,46 @@ def crossbars(figures: dict[str, Any]) -> None:
 
 
 def sweeps(figures: dict[str, Any]) -> None:
-    """A crossbar of 64 × 64 devices without wires, a pair of diodes at each bit line: ngspice's batch deck, and processes."""
+    """A crossbar of 64 × 64 devices without wires, a pair of diodes at each bit line: ngspice's batch deck, processes, and PySpice."""
     random = np.random.default_rng(0)
     siemens = random.uniform(1e-6, 40e-6, (64, 64))
     net = ep.Resistive.init(jax.random.key(0), (32, 64, 1), device=circuits.DiodePair(1e-9, 0.1), unit=1.0)
     netlist = circuits.emit(replace(net, conductances=(jax.numpy.asarray(siemens), net.conductances[1] * 1e-5)))
-    drives = circuits.drives(net, random.uniform(-1, 1, (64, 32)))
-    batch, _ = timed(lambda: NGSPICE.operating_points(netlist, drives), 2)
-    alone, _ = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)), 3)
-    figures["crossbar 64 x 64, diodes"] = {"milliseconds a point": {"batch deck": 1e3 * batch / 64, "process": 1e3 * alone}}
-    rows = [["ngspice, 64 points a deck", f"{1e3 * batch / 64:.2f}", ""], ["ngspice, a process a point", f"{1e3 * alone:.0f}", ""]]
-    rows[0][2] = f"{64 * alone / batch:.0f}"
-    table("64 × 64 devices and 64 diode pairs, not reduced", ["", "ms a point", "times as fast"], rows)
+    drives = circuits.drives(net, random.uniform(-1, 1, (SAMPLES, 32)))
+    ways = {"ngspice, a process a point": timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)), 3)[0]}
+    ways["ngspice, 64 points a deck"] = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 64)), 3)[0] / 64
+    batch, found = timed(lambda: NGSPICE.operating_points(netlist, drives), 3)
+    ways[f"ngspice, {SAMPLES} points a deck"], off = batch / SAMPLES, 0.0
+    try:
+        circuits.NgspiceShared().version()
+    except circuits.SimulationError as error:
+        print(f"PySpice is not compared with: {error}", flush=True)
+    else:
+        shared, same = timed(lambda: circuits.NgspiceShared().operating_points(netlist, drives), 3)
+        repeated, theirs = timed(lambda: by_pyspice(netlist, chosen(drives, 20)))
+        ways |= {f"libngspice, {SAMPLES} points a deck": shared / SAMPLES, "PySpice, .op repeated 20 times": repeated / 20}
+        off = max(float(abs(same.voltage - found.voltage).max()), float(np.max(np.abs(theirs - found.voltage.values[:20]))))
+    figures["crossbar 64 x 64, diodes"] = {
+        "milliseconds a point": {k: 1e3 * t for k, t in ways.items()},
+        "largest difference, V": off,
+    }
+    rows = [[name, f"{1e3 * t:.2f}", f"{max(ways.values()) / t:.0f}"] for name, t in ways.items()]
+    table(f"64 × 64 devices and 64 diode pairs, not reduced, the same to {off:.0e} V", ["", "ms a point", "times as fast"], rows)
+
+
+def by_pyspice(netlist: circuits.Netlist, drives: dict[str, np.ndarray]) -> np.ndarray:
+    """The voltages (samples, nodes) as a user of PySpice finds them: one circuit, its sources set and `.op` run for each sample."""
+    circuit = netlist.to_pyspice()
+    simulator = circuit.simulator()
+    simulator.options(*netlist.options.split())
+    nodes, found = circuits.Equations(netlist).free, []
+    for k in range(len(next(iter(drives.values())))):
+        for name, values in drives.items():
+            circuit[name].dc_value = float(values[k])
+        point = simulator.operating_point()
+        found.append([float(point[node].as_ndarray()[0]) for node in nodes])
+        simulator.ngspice.remove_circuit()
+    return np.array(found)
 
 
 def emission(figures: dict[str, Any]) -> None:

@@ -35,10 +35,12 @@ from .lint import lint as lint
 from .netlist import Netlist as Netlist
 from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance
+from .pyspice import from_pyspice as from_pyspice
 from .reciprocity import nonreciprocity as nonreciprocity
 from .reduction import reduce as reduce
 from .schematics import schematic as schematic
 from .simulators import Ngspice as Ngspice
+from .simulators import NgspiceShared as NgspiceShared
 from .simulators import SimulationError as SimulationError
 from .simulators import Simulator as Simulator
 from .sources import Behavioural as Behavioural
@@ -79,14 +81,20 @@ from .variation import WireResistance as WireResistance
 from .variation import Within as Within
 
 if TYPE_CHECKING:
+    from .bridge import Attribution as Attribution
+    from .bridge import Chips as Chips
     from .bridge import CircuitEnergy as CircuitEnergy
     from .bridge import Comparison as Comparison
+    from .bridge import Learned as Learned
     from .bridge import SpiceRelaxer as SpiceRelaxer
+    from .bridge import attribute as attribute
     from .bridge import compare as compare
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import energy as energy
+    from .bridge import learn_on_chips as learn_on_chips
     from .bridge import load_network as load_network
+    from .bridge import on_chip as on_chip
     from .bridge import save_network as save_network
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
@@ -94,14 +102,20 @@ if TYPE_CHECKING:
     from .sweeps import sweep as sweep
 
 _BRIDGE = (
+    "Attribution",
+    "Chips",
     "CircuitEnergy",
     "Comparison",
+    "Learned",
     "SpiceRelaxer",
+    "attribute",
     "compare",
     "drives",
     "emit",
     "energy",
+    "learn_on_chips",
     "load_network",
+    "on_chip",
     "save_network",
     "states",
 )

@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     deck.add_argument("--simulator", choices=("ngspice", "nodal"), default="ngspice", help="(default: %(default)s)")
     deck.add_argument("--compare", action="store_true", help="ask both, and print the largest difference")
     deck.add_argument("--trusted", action="store_true", help="follow .include and .lib within the deck's folder")
+    devices = commands.add_parser("devices", help="list devices and published ones with their units and sources")
+    devices.add_argument("--plot", metavar="FILE", help="draw the spread of the published ones into FILE, a PNG or SVG")
     sweeps = commands.add_parser("sweep", help="simulate a circuit over axes and chips, as a file declares it; or merge its shards")
     sweeps.add_argument("file", help="the declaration, a TOML file; or the word merge")
     sweeps.add_argument("run", nargs="?", help="with merge: the folder that holds the shards")
@@ -42,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .running import run as run_deck
 
             run_deck(options.deck, options.simulator, print, compare=options.compare, trusted=options.trusted)
+            return 0
+        if options.command == "devices":
+            from .catalogue import devices as list_devices
+
+            list_devices(print, options.plot)
             return 0
         import jax
         import matplotlib  # noqa: F401 - so that it is not missed after the training

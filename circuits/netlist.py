@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from .analyses import Analysis, analysis_lines
 from .devices import Diode, Junction
@@ -15,6 +15,9 @@ from .files import write_text
 from .lint import lint
 from .transistors import Mosfet, Transistor
 from .units import ROOM, celsius, check_temperature
+
+if TYPE_CHECKING:
+    from PySpice.Spice.Netlist import Circuit
 
 OPTIONS = "gmin=1e-12 reltol=1e-11 vntol=1e-12 abstol=1e-18"
 """Tolerances at which ngspice's operating points are exact to some 1e-12 V; at its defaults they drift by 3e-4 V in a sweep."""
@@ -137,6 +140,19 @@ class Netlist:
         from .schematics import html
 
         return html(self)
+
+    def to_pyspice(self) -> "Circuit":
+        """A PySpice circuit of the same title, header and elements, with a resistor for each conductance of a matrix.
+
+        `temperature`, `options` and `analyses` are not carried over, as with PySpice they are its simulator's: after
+        `simulator = circuit.simulator(temperature=…)`, `simulator.options(*netlist.options.split())` sets the same tolerances.
+        `from_pyspice` is the way back.
+
+        Raises `NetlistError` for a model whose `gmin` is not SPICE's usual one, and `ImportError` where PySpice is missing.
+        """
+        from .pyspice import to_pyspice
+
+        return to_pyspice(self)
 
     def save(self, path: str | Path) -> Path:
         """Writes the deck to `path`, whole or not at all."""

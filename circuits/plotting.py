@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import xarray as xr
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -94,6 +96,57 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
     ax.set_title(f"Accuracy on imperfect chips (saturation currents spread by {100 * data.attrs['saturation_spread']:g} %)")
     ax.legend()
     ax.grid(alpha=0.3)
+    return ax
+
+
+def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
+    """The root mean square of each cause's part in V, as bars, the largest on top; `volts` by cause."""
+    ax = _axes(ax)
+    shown = sorted(((cause, value) for cause, value in volts.items() if value > 0), key=lambda item: item[1])
+    for row, (cause, value) in enumerate(shown):
+        whole = cause == "whole"
+        ax.barh(row, value, color="0.4" if whole else COLOURS[0], hatch="//" if whole else None, edgecolor="white")
+        ax.annotate(f"{value:.1e}", (value, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize="small")
+    ax.set_yticks(range(len(shown)), [cause for cause, _ in shown])
+    ax.set_xscale("log")
+    ax.margins(x=0.15)
+    ax.set_xlabel("root mean square over samples and nodes (V)")
+    ax.set_title("Distance of the chip from the ideal model")
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
+def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = None) -> Any:
+    """How far devices are from what they should be: by name, targets and standard deviations in units of the highest conductance."""
+    ax = _axes(ax, width=8.0)
+    for index, (name, (target, deviation)) in enumerate(spreads.items()):
+        style = {"color": COLOURS[index % len(COLOURS)], "linestyle": "-" if index < len(COLOURS) else "--"}
+        ax.plot(100 * target, 100 * deviation, marker=".", label=name, **style)
+    ax.set_xlabel("conductance asked for (% of the highest)")
+    ax.set_ylabel("standard deviation of what is there (% of the highest)")
+    ax.set_title("Published devices")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
+    """Accuracy on chips by device, moved there and trained there: each chip, and the mean. Datasets as of `circuits.learn_on_chips`."""
+    ax = _axes(ax, width=8.0)
+    kinds = (("moved", "trained elsewhere", COLOURS[1], "x", -0.15), ("trained", "trained on the chip", COLOURS[0], ".", 0.15))
+    for row, one in enumerate(data):
+        for name, label, colour, marker, off in kinds:
+            values = 100 * one[name].values
+            jitter = off + np.linspace(-0.1, 0.1, values.size)
+            ax.plot(row + jitter, values, marker, color=colour, markersize=4, alpha=0.4, label=label if row == 0 else None)
+            ax.plot(row + off, values.mean(), "_", color=colour, markersize=22, markeredgewidth=2.5)
+        ideal = 100 * float(one.ideal)
+        ax.plot([row - 0.35, row + 0.35], [ideal, ideal], "k--", linewidth=0.8, label="ideal chip" if row == 0 else None)
+    ax.set_xticks(range(len(data)), [str(one.attrs["preset"]).split("@")[0].replace("-", "\n") for one in data], fontsize="small")
+    ax.set_ylabel("test accuracy (%)")
+    ax.set_title(f"{data[0].chip.size} chips of each device; the mean as a bar")
+    ax.legend(loc="lower right")
+    ax.grid(axis="y", alpha=0.3)
     return ax
 
 

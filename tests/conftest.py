@@ -8,6 +8,8 @@ import pytest
 import circuits
 import eqprop as ep
 
+# Most of the time is compilation, which without LLVM's optimisations takes two thirds. Read when the first program is compiled.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 jax.config.update("jax_enable_x64", True)
 
 

@@ -87,7 +87,7 @@ def test_modules_form_a_chain():
         visit(name)
 
 
-@pytest.mark.parametrize("forbidden", ["jax", "matplotlib", "xarray", "eqprop"])
+@pytest.mark.parametrize("forbidden", ["jax", "matplotlib", "xarray", "PySpice", "eqprop"])
 def test_importing_circuits_loads_little(forbidden):
     code = f"import circuits, sys; sys.exit({forbidden!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

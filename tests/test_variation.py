@@ -8,6 +8,8 @@ from conftest import PAIR, network
 from test_netlist import JUNCTION
 
 import circuits
+from circuits.catalogue import spread
+from circuits.cli import main
 from circuits.topologies import amplifier, crossbar
 from circuits.variation import PRESETS
 from circuits.variation.presets import pcm_nandakumar2019, rram_wan2022
@@ -166,6 +168,20 @@ def test_every_preset_says_what_it_is():
         values = drawn(preset.variation, preset.highest)
         assert np.all(values >= 0)
         assert 0.01 < values.std() / preset.highest < 0.5
+
+
+def test_the_command_lists_devices_with_units_and_sources(capsys, tmp_path):
+    assert main(["devices", "--plot", str(tmp_path / "devices.svg")]) == 0
+    said = capsys.readouterr().out
+    for name, make in PRESETS.items():
+        assert name in said
+        assert make().source in said
+    for words in ("0 to 25 uS", "50 to 225 uS", "DiodePair(saturation in A, bias in V = 0.0", "threshold in V", "Shichman & Hodges"):
+        assert words in said
+    drawn_text = (tmp_path / "devices.svg").read_text()
+    assert "<svg" in drawn_text
+    target, deviation = spread("rram-milo2021@1")
+    np.testing.assert_allclose(deviation, 4.78 / 225 - 0.0091 * target, rtol=5 / np.sqrt(4000))
 
 
 def test_a_cycle_programs_anew_what_is_programmed():

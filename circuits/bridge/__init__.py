@@ -1,5 +1,11 @@
 """Where the two packages meet: models become netlists, and simulators are held against models. All of it imports JAX."""
 
+from .attribution import Attribution as Attribution
+from .attribution import attribute as attribute
+from .chips import Chips as Chips
+from .chips import Learned as Learned
+from .chips import learn_on_chips as learn_on_chips
+from .chips import on_chip as on_chip
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .emission import drives as drives

@@ -145,7 +145,7 @@ def compare(
 
     seen = []
     for strength in betas.values():
-        phase, values = reduce(_with_nudge(netlist, nudge_siemens(model, strength)), sources)
+        phase, values = reduce(with_nudge(netlist, nudge_siemens(model, strength)), sources)
         answer = simulator.operating_points(phase, values)
         missing = sorted(set(nodes) - set(answer.node.values.tolist()))
         if missing:
@@ -155,7 +155,7 @@ def compare(
     settled = [fixed_points(model, xs, None, None, 0.0)]
     settled += [fixed_points(model, xs, ys, cost, b, settled[0]) for b in list(betas.values())[1:]]
 
-    layers = [name for layer, name in zip(node_names(model), _layer_titles(model), strict=True) for _ in layer]
+    layers = [name for layer, name in zip(node_names(model), layer_titles(model), strict=True) for _ in layer]
     data = xr.Dataset(
         {
             "circuit": answers.voltage,
@@ -165,20 +165,20 @@ def compare(
         },
         attrs={**answers.attrs, "tolerance_volts": tolerance, "beta": beta, "unit_siemens": model.unit},
     ).assign_coords(layer=("node", layers))
-    data["circuit_decision"] = ("sample", _decisions(model, data.circuit.sel(phase="free")))
-    data["model_decision"] = ("sample", _decisions(model, data.model.sel(phase="free")))
+    data["circuit_decision"] = ("sample", decisions(model, data.circuit.sel(phase="free")))
+    data["model_decision"] = ("sample", decisions(model, data.model.sel(phase="free")))
     if ys is not None and np.ndim(ys) == 1:
         data["label"] = ("sample", np.asarray(ys))
     if hasattr(model.device, "ideal"):
         ideal = replace(model, device=model.device.ideal())
         data["ideal"] = (("sample", "node"), voltages(fixed_points(ideal, xs, None, None, 0.0)), {"units": "V"})
-        data["ideal_decision"] = ("sample", _decisions(ideal, data.ideal))
+        data["ideal_decision"] = ("sample", decisions(ideal, data.ideal))
     if nudged and ys is not None and cost is not None:
-        data.attrs.update(_gradients(model, cost, xs, ys, beta, states(model, data.circuit), states(model, data.model)))
+        data.attrs.update(gradients(model, cost, xs, ys, beta, states(model, data.circuit), states(model, data.model)))
     return Comparison(data)
 
 
-def _with_nudge(netlist: Netlist, siemens: float) -> Netlist:
+def with_nudge(netlist: Netlist, siemens: float) -> Netlist:
     """The netlist with its nudge sources, which only a nudged phase needs, at `siemens`."""
     sources = [e for e in netlist.elements if isinstance(e, Transconductance) and e.name.startswith("nudge_")]
     if siemens and not sources:
@@ -186,13 +186,14 @@ def _with_nudge(netlist: Netlist, siemens: float) -> Netlist:
     return netlist.with_elements(*(replace(source, siemens=siemens) for source in sources))
 
 
-def _layer_titles(model: ep.Resistive) -> list[str]:
+def layer_titles(model: ep.Resistive) -> list[str]:
+    """What each array of a state is called: `hidden` (`hidden2` where there are several) and `output`."""
     hidden = len(model.biases) - 1
     outputs = ["output", "output"] if model.doubled_outputs else ["output"]
     return [*("hidden" if hidden == 1 else f"hidden{layer + 1}" for layer in range(hidden)), *outputs]
 
 
-def _decisions(model: ep.Resistive, voltage: xr.DataArray) -> np.ndarray:
+def decisions(model: ep.Resistive, voltage: xr.DataArray) -> np.ndarray:
     """The class of the largest output (sample,); -1 where an output is missing."""
     outputs = np.asarray(model.outputs(states(model, voltage)))
     known = np.all(np.isfinite(outputs), axis=1)
@@ -225,7 +226,7 @@ def contrast(estimator: ep.EqProp, model: ep.Resistive, xs: jax.Array, phases: A
     return estimator.contrast(model, xs, free, jax.tree.map(lambda s, f: jnp.asarray(s)[1:] - f, phases, free))
 
 
-def _gradients(model, cost, xs, ys, beta: float, circuit, own) -> dict[str, float]:
+def gradients(model, cost, xs, ys, beta: float, circuit, own) -> dict[str, float]:
     """Cosines and relative differences of the gradients from two sets of phases (phase, sample, layer), and of the exact one."""
     estimator = ep.EqProp.centred(beta)
     found = {name: contrast(estimator, model, jnp.asarray(xs), phases) for name, phases in (("circuit", circuit), ("model", own))}

@@ -17,7 +17,8 @@ from ..analyses import OperatingPoint
 from ..equations import Equations
 from ..netlist import Netlist, NetlistError
 from ..reduction import reduce
-from ..simulators import Ngspice, Simulator
+from ..simulators import Simulator
+from ..simulators.batches import DeckSimulator
 from ..sources import IndependentSource
 from ..variation import Variation
 from .measures import ALWAYS, MEASURES, STATUSES, Trial, Variable
@@ -242,6 +243,6 @@ def _looked_at(case: Case, chip: int, record: Record) -> tuple[str, str]:
     except (NetlistError, ValueError):
         return "", traceback.format_exc()
     what = f"Sample {sample}, beta {case.betas[phase]:g}"
-    if not isinstance(case.simulator, Ngspice):
+    if not isinstance(case.simulator, DeckSimulator):
         return deck.spice(), what
     return deck.spice(), f"{what}\n{case.simulator.transcript(deck)}"

@@ -103,11 +103,12 @@ class OfElements(Part):
     def vary(self, element: Element, random: np.random.Generator) -> Element:
         """One element of one chip; `random` is that element's own."""
 
+    def concerns(self, element: Element) -> bool:
+        """Whether it is one of those that are meant."""
+        return fnmatch.fnmatchcase(element.letter + element.name, self.of)
+
     def apply(self, netlist, draw):
-        vary = (
-            self.vary(element, draw(element)) if fnmatch.fnmatchcase(element.letter + element.name, self.of) else element
-            for element in netlist.elements
-        )
+        vary = (self.vary(element, draw(element)) if self.concerns(element) else element for element in netlist.elements)
         return replace(netlist, elements=tuple(vary))
 
 

@@ -73,6 +73,10 @@ class Programming(OfConductances):
     def __post_init__(self):
         check_spread(self.spread)
 
+    def deviation(self, g: np.ndarray) -> np.ndarray:
+        """The standard deviation in S of what is programmed as `g`."""
+        return self.spread * g
+
     def siemens(self, g, random):
         return g * log_normal(self.spread, random, g.shape)
 
@@ -163,8 +167,12 @@ class StepNoise(OfConductances):
         _check_positive(self.count, "count")
         _check_positive(self.highest, "highest")
 
+    def deviation(self, g: np.ndarray) -> np.ndarray:
+        """The standard deviation in S of what is programmed as `g`."""
+        return self.spread * np.sqrt(g * self.highest / self.count)
+
     def siemens(self, g, random):
-        return np.maximum(g + self.spread * np.sqrt(g * self.highest / self.count) * random.standard_normal(g.shape), 0.0)
+        return np.maximum(g + self.deviation(g) * random.standard_normal(g.shape), 0.0)
 
 
 @dataclass(frozen=True)

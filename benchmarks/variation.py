@@ -1,0 +1,94 @@
+"""Digits on imperfect chips: trained elsewhere and moved there, and trained there. `python -m benchmarks.variation`.
+
+64-100-10 with diode pairs, 100 chips of every preset, each network trained within the device's range. ngspice confirms a sample.
+"""
+
+import argparse
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+import circuits
+import eqprop as ep
+from circuits.plotting import learning
+from circuits.variation import PRESETS
+from circuits.variation.presets import lognormal
+
+from .report import save, table
+
+COST, ESTIMATOR = ep.SquaredError(on=0.2), ep.EqProp.centred(0.5, ep.Sweeps(n=6))
+RANGE = 0.2  # of the conductances, in units of the network's unit
+CONFIRMED, IMAGES = 2, 16  # chips and images that ngspice sees, of each preset
+
+
+def main() -> None:
+    """Trains, moves, trains on and prints the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.variation", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    parser.add_argument("--figure", metavar="FILE", help="draw them into FILE, a PNG or SVG")
+    parser.add_argument("--chips", type=int, default=100, metavar="N", help="chips of each device (100)")
+    arguments = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    data = ep.data.digits(0)
+    devices = {**PRESETS, "lognormal@1, 30 %": partial(lognormal, 0.3)}
+    rows, seen = [], []
+    figures: dict[str, Any] = {"chips": arguments.chips}
+    whole = time.perf_counter()
+    nets: dict[float, ep.Resistive] = {}
+    for name, make in devices.items():
+        start, preset = time.perf_counter(), make()
+        share = preset.lowest / preset.highest
+        if share not in nets:
+            nets[share] = trained(share, data)
+        net = scaled(nets[share], preset.highest)
+        found = circuits.learn_on_chips(net, COST, data, preset, estimator=ESTIMATOR, rate=0.1, epochs=1, chips=arguments.chips)
+        off = confirm(net, found, data)
+        seconds = time.perf_counter() - start
+        accuracy = {kind: 100 * found.dataset[kind].values for kind in ("ideal", "moved", "trained")}
+        figures[name] = {f"{kind}, %": values.tolist() for kind, values in accuracy.items()}
+        figures[name] |= {"seconds": seconds, "recovered": found.recovered, "largest difference to ngspice, V": off}
+        spans = [f"{v.mean():.2f} ({v.min():.1f} to {v.max():.1f})" for v in (accuracy["moved"], accuracy["trained"])]
+        lost = float(accuracy["ideal"] - accuracy["moved"].mean())
+        recovered = f"{found.recovered:.0%}" if lost >= 0.5 else "little lost"
+        rows.append([name, f"{float(accuracy['ideal']):.2f}", *spans, recovered, f"{off:.0e}", f"{seconds:.0f}"])
+        seen.append(found.dataset.assign_attrs(preset=name))
+    figures["seconds"] = time.perf_counter() - whole
+    table(
+        f"Digits on {arguments.chips} chips of each device: test accuracy, %; {figures['seconds']:.0f} s",
+        ["device", "ideal", "moved there", "trained there", "recovered", "ngspice, V", "s"],
+        rows,
+    )
+    save(arguments.json, figures)
+    if arguments.figure:
+        learning(seen).figure.savefig(arguments.figure, dpi=150)
+
+
+def trained(share: float, data: ep.data.Data) -> ep.Resistive:
+    """A network trained on an ideal chip, its conductances between `share` of the highest and that."""
+    bounds = (share * RANGE, RANGE)
+    node = circuits.DiodePair(saturation=1e-9, bias=0.1)
+    net = ep.Resistive.init(jax.random.key(0), (64, 100, 10), device=node, unit=1e-5, input_gain=8.0, conductance_bounds=bounds)
+    rates = {"conductances*": 0.2}
+    return ep.fit(net, COST, data, ESTIMATOR, rates=rates, decay=0.93, epochs=20, key=jax.random.key(1)).net
+
+
+def scaled(net: ep.Resistive, highest: float) -> ep.Resistive:
+    """The same network in larger or smaller devices: all currents, and so the diodes, scale with its unit."""
+    unit = highest / RANGE
+    node = circuits.DiodePair(saturation=net.device.saturation * unit / net.unit, bias=net.device.bias)
+    return ep.Resistive(net.conductances, net.biases, node, unit, net.input_gain, conductance_bounds=net.conductance_bounds)
+
+
+def confirm(net: ep.Resistive, found: circuits.Learned, data: ep.data.Data) -> float:
+    """The largest difference in V between ngspice and the model, on a sample of the chips as they are at the end."""
+    images = np.asarray(data.test.x[:IMAGES])
+    chips = [tuple(g[k] for g in found.chips.conductances) for k in range(CONFIRMED)]
+    models = (ep.Resistive(g, net.biases, net.device, net.unit, net.input_gain) for g in chips)
+    return max(circuits.compare(model, images).error for model in models)
+
+
+if __name__ == "__main__":
+    main()

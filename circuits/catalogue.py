@@ -1,0 +1,79 @@
+"""What `circuits devices` lists: the devices of a node, the models of elements, and published devices by name."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .curves import Curve
+from .devices import IdealDiodes, IdealPair, Junction
+from .diodes import DiodePair, SingleDiode
+from .elements import ConductanceMatrix
+from .files import write
+from .netlist import Netlist
+from .transistors import Mosfet
+from .variation import PRESETS
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "devices of hidden nodes": (IdealPair, IdealDiodes, DiodePair, SingleDiode, Curve),
+    "models of elements": (Junction, Mosfet),
+}
+UNITS = {
+    "saturation": "A",
+    "bias": "V",
+    "gmin": "S",
+    "temperature": "K",
+    "volts": "V",
+    "amperes": "A",
+    "bandgap": "eV",
+    "threshold": "V",
+    "transconductance": "A/V^2",
+    "body_effect": "V^0.5",
+    "potential": "V",
+    "modulation": "1/V",
+}
+"""The units of parameters that have one."""
+
+
+def devices(say: Callable[[str], None], plot: str | Path | None = None) -> None:
+    """Says which devices there are, their parameters with units and defaults, and the sources of published ones.
+
+    **Arguments:** `plot`: a file for a figure of the published ones' spread, PNG or SVG.
+    """
+    for heading, kinds in KINDS.items():
+        say(f"{heading}:")
+        for kind in kinds:
+            say(f"  {kind.__name__}({', '.join(map(_parameter, fields(kind)))})")
+            say(f"      {_first_line(kind)}")
+        say("")
+    say("published devices (circuits.PRESETS):")
+    for name, make in PRESETS.items():
+        preset = make()
+        say(f"  {name:<22} {1e6 * preset.lowest:g} to {1e6 * preset.highest:g} uS; {preset.source}")
+        say(f"      {_first_line(make)}")
+    if plot is not None:
+        from .plotting import devices as draw
+
+        write(plot, lambda fresh: draw({name: spread(name) for name in PRESETS}).figure.savefig(fresh, dpi=150))
+
+
+def spread(name: str, levels: int = 25, chips: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    """Targets (levels,) and the standard deviation of what they become, both in units of the highest conductance, drawn."""
+    preset = PRESETS[name]()
+    targets = np.linspace(max(preset.lowest, preset.highest / levels), preset.highest, levels)
+    rows, columns = tuple(f"a{i}" for i in range(chips)), tuple(f"b{j}" for j in range(levels))
+    matrix: Any = ConductanceMatrix("g1", rows, columns, np.tile(targets, (chips, 1)))
+    (made,) = preset.variation.chip(Netlist("Devices", (matrix,)), seed=0, number=0).of(ConductanceMatrix)
+    return targets / preset.highest, made.siemens.std(0) / preset.highest
+
+
+def _parameter(field: Any) -> str:
+    unit = f" in {UNITS[field.name]}" if field.name in UNITS else ""
+    return f"{field.name}{unit}" if field.default is MISSING else f"{field.name}{unit} = {field.default}"
+
+
+def _first_line(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").splitlines()[0]
