@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,11 @@ import circuits
 import eqprop as ep
 from circuits.bridge.trials import Model
 from circuits.sweeps import SweepError, load, sweep
+from circuits.sweeps.chunks import perform
+from circuits.sweeps.declaration import Declaration
+from circuits.sweeps.plan import Cases
 
+ROOT = Path(__file__).parent.parent
 FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
 COST = ep.SquaredError(on=0.2)
 BETA = 0.05
@@ -188,6 +193,23 @@ def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
         trained("letters", None, 0, tmp_path)
     with pytest.raises(SweepError, match=r"`data\.count` draws from a data set"):
         run(None, tmp_path / "other", **{**declared, "data": {"count": 5, "x": XS}})
+
+
+@pytest.mark.parametrize(("name", "points"), [("programming", 16), ("wires", 12), ("temperature", 15)])
+def test_ready_sweeps_are_declared_right(name, points, tmp_path, monkeypatch, simulator):
+    """Each is planned, and its first chunk simulated, with a network that has learned nothing."""
+    monkeypatch.setattr(
+        "circuits.bridge.networks.train_one", lambda index, setting, data, seed, hidden, **shown: ep.Fit(untrained(hidden), {}, 0)
+    )
+    declaration = Declaration.read(ROOT / "sweeps" / f"{name}.toml", {"data": {"name": "digits", "count": 2}, "measure": ["voltages"]})
+    cases = Cases(declaration, False, tmp_path)
+    plan = cases.plan()
+    assert len(plan.keys) == points
+    assert perform(cases.case(next(declaration.points())), 0).failure == ""
+
+
+def untrained(hidden):
+    return network(device=circuits.DiodePair(saturation=1e-9, bias=0.1), sizes=(64, hidden, 10), gain=8.0, biases=0.0)
 
 
 @pytest.mark.skipif(not FULL, reason="two workers that load JAX")
