@@ -155,6 +155,10 @@ def test_what_is_misspelt_is_named_with_the_nearest(file, tmp_path, capsys, wron
         ({"axes": {"seed": [1, "a"]}}, "the axis 'seed' must hold values of one kind"),
         ({"measure": ["accuracy"]}, r"the measures \['accuracy'\] need samples with classes"),
         ({"measure": ["noise"]}, r"the measures \['noise'\] need outputs"),
+        (
+            {"measure": ["noise"], "outputs": ["out"], "network": circuits.parse(DECK), "axes": {}, "data": {}},
+            r"the measures \['noise'\] need a capacitance",
+        ),
         ({"beta": 1.0}, "`beta` nudges the outputs of a network"),
         ({"data": {"drives": {"V9": [1.0]}}}, "V9"),
         ({"outputs": ["oout"]}, "`outputs` must name nodes of the netlist, but 'oout' is none; did you mean 'out'"),

@@ -47,6 +47,7 @@ class Case:
             "outputs": (bool(self.subject.outputs), "outputs: `network.outputs`"),
             "classes": (self.samples.classes is not None, "samples with classes: `label` in the data"),
             "nudge": (self.beta != 0, "a nudge: `beta` other than 0"),
+            "capacitances": ("capacitances" not in needed or _has_capacitances(self.subject.netlist()), "a capacitance at every node"),
         }
         for need in sorted(needed):
             if not asks[need][0]:
@@ -108,6 +109,11 @@ class Case:
     def read(self, voltage: np.ndarray) -> np.ndarray:
         """What is read of voltages in V."""
         return voltage if self.variation is None else self.variation.read(voltage)
+
+
+def _has_capacitances(netlist: Netlist) -> bool:
+    c = Equations(netlist).capacitances()
+    return bool(np.linalg.matrix_rank(c) == len(c))
 
 
 @cache

@@ -149,6 +149,6 @@ MEASURES = {
     "noise": Measure(
         {"noise": Variable(("sample", "output"), "V", "standard deviation of the output's noise", tidy=_whole)},
         _noise,
-        frozenset({"outputs"}),
+        frozenset({"outputs", "capacitances"}),
     ),
 }
