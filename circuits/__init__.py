@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import energy as energy
+    from .bridge import gradient_noise as gradient_noise
     from .bridge import learn_on_chips as learn_on_chips
     from .bridge import load_network as load_network
     from .bridge import on_chip as on_chip
@@ -113,6 +114,7 @@ _BRIDGE = (
     "drives",
     "emit",
     "energy",
+    "gradient_noise",
     "learn_on_chips",
     "load_network",
     "on_chip",

@@ -1,7 +1,10 @@
 """Decks from outside: read as data, written back the same, and refused where they would run a command."""
 
+import importlib.util
 import random
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -457,6 +460,30 @@ def test_a_damaged_deck_parses_or_raises_its_error():
         except circuits.DeckError:
             continue
         assert circuits.parse(netlist.spice()) == netlist
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed: it is not everywhere")
+def test_no_input_that_reaches_new_code_does_anything_else(tmp_path):
+    """libFuzzer's mutations, led by coverage; the control is a parser that has a fault behind a keyword."""
+    (tmp_path / "deck.cir").write_text(DECK)
+    program = str(Path(__file__).with_name("fuzz_decks.py"))
+    limits = ["-runs=15000", "-timeout=10", "-max_len=3000", "-seed=1", f"-artifact_prefix={tmp_path}/"]
+    found = subprocess.run([sys.executable, program, str(tmp_path), *limits], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert "Done 15000 runs" in found.stderr
+    faulty = f"""
+import sys, runpy, circuits
+parse = circuits.parse
+def fails(text):
+    assert ".model" not in text.lower()
+    return parse(text)
+circuits.parse = fails
+sys.argv = {[program, str(tmp_path), *limits]!r}
+runpy.run_path({program!r}, run_name="__main__")
+"""
+    found = subprocess.run([sys.executable, "-c", faulty], capture_output=True, text=True, check=False)
+    assert found.returncode != 0
+    assert "AssertionError" in found.stdout + found.stderr
 
 
 @given(st.recursive(

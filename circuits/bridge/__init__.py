@@ -17,3 +17,4 @@ from .energies import energy as energy
 from .networks import load_network as load_network
 from .networks import save_network as save_network
 from .relaxer import SpiceRelaxer as SpiceRelaxer
+from .signal import gradient_noise as gradient_noise

@@ -1,0 +1,58 @@
+"""The gradient's signal-to-noise ratio, against what its formula says of small errors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import network
+
+import circuits
+import eqprop as ep
+from circuits.bridge.comparison import fixed_points
+from circuits.bridge.emission import node_names, voltages
+
+XS, YS, COST = np.random.default_rng(0).uniform(-1, 1, (3, 2)), np.array([0, 1, 1]), ep.SquaredError(on=0.2)
+
+
+def by_small_errors(net, beta):
+    """The noise from first principles: a conductance's estimate is the batch mean of (Δ₊² − Δ₋²)/4β, Δ the voltage across it."""
+    free = fixed_points(net, XS, None, None, 0.0)
+    names = [node for layer in node_names(net) for node in layer]
+    netlist, sources = circuits.emit(net), circuits.drives(net, XS)
+    total = 0.0
+    for k in range(len(XS)):
+        smaller, values = circuits.reduce(netlist, {name: column[k : k + 1] for name, column in sources.items()})
+        order = [names.index(node) for node in smaller.nodes if node in names]
+        spread = np.zeros((len(names), len(names)))
+        spread[np.ix_(order, order)] = circuits.covariance(smaller, voltages(free)[k, order], values)
+        rails = net.input_gain * np.concatenate([XS[k], -XS[k]])
+        hidden, out = free[0][k], free[1][k]
+        n = len(hidden)
+        first = (rails[:, None] - hidden) ** 2 * np.diag(spread)[:n]
+        across = np.diag(spread)[:n, None] + np.diag(spread)[None, n:] - 2 * spread[:n, n:]
+        total += np.sum(first) + np.sum((hidden[:, None] - out) ** 2 * across)
+    return np.sqrt(2 * total / (4 * beta**2)) / len(XS)
+
+
+def test_noise_wins_at_small_nudges_and_bias_at_large_ones():
+    net = network(sizes=(2, 5, 2))
+    found = circuits.gradient_noise(net, COST, XS, YS, [0.01, 0.03, 0.1, 0.2], draws=100)
+    noise, bias = found.noise.values, found.bias.values
+    np.testing.assert_allclose(noise * found.beta, noise[0] * 0.01, rtol=0.15)
+    np.testing.assert_allclose(bias[1] / bias[0], 9, rtol=0.02)
+    assert noise[0] == pytest.approx(by_small_errors(net, 0.01), rel=0.1)
+    assert noise[0] != pytest.approx(2 * by_small_errors(net, 0.01), rel=0.1)  # the control
+    exact = ep.Implicit()(net, COST, jnp.asarray(XS), jnp.asarray(YS)).grad.conductances
+    signal = np.sqrt(sum(float(jnp.sum(g**2)) for g in exact))
+    np.testing.assert_allclose(found.signal, signal, rtol=1e-6)
+    np.testing.assert_allclose(found.snr, signal / np.hypot(noise, bias), rtol=1e-6)
+    assert found.attrs["best_beta"] == found.beta.values[np.argmax(found.snr.values)]
+    assert found.snr.max() > 3 * found.snr[0]
+
+
+def test_what_has_no_noise_of_its_own_is_refused():
+    with pytest.raises(ValueError, match="`betas` must be finite and above 0, one or more, but are"):
+        circuits.gradient_noise(network(), COST, XS, YS, [0.0])
+    amplified = ep.Resistive.init(jax.random.key(0), (2, 4, 2), amplification=2.0)
+    with pytest.raises(ValueError, match="`net` must be without amplifiers"):
+        circuits.gradient_noise(amplified, COST, XS, YS, [0.1])
