@@ -43,5 +43,5 @@ if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 
 .venv/bin/python -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --clear .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,pyspice,test]'
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,dask,pyspice,test]'
 PYRIGHT_PYTHON_IGNORE_WARNINGS=1 .venv/bin/pyright --version # fetches what it runs, so that tests need no network

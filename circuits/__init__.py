@@ -96,10 +96,13 @@ if TYPE_CHECKING:
     from .bridge import energy as energy
     from .bridge import gradient_noise as gradient_noise
     from .bridge import learn_on_chips as learn_on_chips
+    from .bridge import load_network as load_network
     from .bridge import on_chip as on_chip
+    from .bridge import save_network as save_network
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
     from .simulators.nodal import Nodal as Nodal
+    from .sweeps import sweep as sweep
 
 _BRIDGE = (
     "Attribution",
@@ -115,10 +118,16 @@ _BRIDGE = (
     "energy",
     "gradient_noise",
     "learn_on_chips",
+    "load_network",
     "on_chip",
+    "save_network",
     "states",
 )
-_LATER = dict.fromkeys(_BRIDGE, ".bridge") | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
+_LATER = (
+    dict.fromkeys(_BRIDGE, ".bridge")
+    | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
+    | {"sweep": ".sweeps"}
+)
 
 
 def __getattr__(name: str):

@@ -19,8 +19,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     deck.add_argument("--trusted", action="store_true", help="follow .include and .lib within the deck's folder")
     devices = commands.add_parser("devices", help="list devices and published ones with their units and sources")
     devices.add_argument("--plot", metavar="FILE", help="draw the spread of the published ones into FILE, a PNG or SVG")
+    sweeps = commands.add_parser("sweep", help="simulate a circuit over axes and chips, as a file declares it; or merge its shards")
+    sweeps.add_argument("file", help="the declaration, a TOML file; or the word merge")
+    sweeps.add_argument("run", nargs="?", help="with merge: the folder that holds the shards")
+    sweeps.add_argument("--out", help="folder of the run (default: the file's name without its ending)")
+    sweeps.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    sweeps.add_argument("--dry-run", action="store_true", help="say what it would take, and keep nothing")
+    sweeps.add_argument("--shard", metavar="i/n", help="do the i-th of n parts, in a folder of its own")
+    sweeps.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")
+    sweeps.add_argument("--dask", metavar="ADDRESS", help="a scheduler, as tcp://host:8786, or local:4 for four processes")
+    sweeps.add_argument("--trusted", action="store_true", help="run a factory that the file names, and follow .include in decks")
+    commands.add_parser("doctor", help="what is installed, what ngspice can do, and what is missing")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "sweep":
+            from .sweeps.command import run_command
+
+            return run_command(options)
+        if options.command == "doctor":
+            from .doctor import examine
+
+            return examine(print)
         if options.command == "run":
             from .running import run as run_deck
 

@@ -14,5 +14,7 @@ from .emission import node_names as node_names
 from .emission import states as states
 from .energies import CircuitEnergy as CircuitEnergy
 from .energies import energy as energy
+from .networks import load_network as load_network
+from .networks import save_network as save_network
 from .relaxer import SpiceRelaxer as SpiceRelaxer
 from .signal import gradient_noise as gradient_noise

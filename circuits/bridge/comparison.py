@@ -219,16 +219,17 @@ def _settle_nudged(model, cost, xs, ys, beta, start):
     return jax.vmap(lambda x, y, s: ep.settle(ep.Nudged(model, cost, y, beta), x, METHOD, s))(xs, ys, start)
 
 
+@eqx.filter_jit
+def contrast(estimator: ep.EqProp, model: ep.Resistive, xs: jax.Array, phases: Any) -> Any:
+    """The gradient that an estimator makes of states (phase, sample, layer), those of the free phase first."""
+    free = jax.tree.map(lambda s: jnp.asarray(s)[0], phases)
+    return estimator.contrast(model, xs, free, jax.tree.map(lambda s, f: jnp.asarray(s)[1:] - f, phases, free))
+
+
 def gradients(model, cost, xs, ys, beta: float, circuit, own) -> dict[str, float]:
     """Cosines and relative differences of the gradients from two sets of phases (phase, sample, layer), and of the exact one."""
     estimator = ep.EqProp.centred(beta)
-
-    @eqx.filter_jit
-    def contrast(phases):
-        free = jax.tree.map(lambda s: jnp.asarray(s)[0], phases)
-        return estimator.contrast(model, jnp.asarray(xs), free, jax.tree.map(lambda s, f: jnp.asarray(s)[1:] - f, phases, free))
-
-    found = {"circuit": contrast(circuit), "model": contrast(own)}
+    found = {name: contrast(estimator, model, jnp.asarray(xs), phases) for name, phases in (("circuit", circuit), ("model", own))}
     found["exact"] = ep.Implicit(METHOD)(model, cost, jnp.asarray(xs), jnp.asarray(ys)).grad
     report = {}
     for a, b in (("circuit", "model"), ("circuit", "exact"), ("model", "exact")):

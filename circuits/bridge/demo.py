@@ -145,24 +145,30 @@ def require(numbers: Mapping[str, Any]) -> None:
         raise DemoError("; ".join(wrong))
 
 
+def train_one(index: int, setting: Setting, data: ep.data.Data, seed: int, hidden: int = SIZES[1], **shown: Any) -> ep.Fit:
+    """Trains the network of a setting, the demo's `index`-th, from a seed; `shown`: its progress, as of `ep.fit`."""
+    init_key, order_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), index))
+    sizes = (SIZES[0], hidden, SIZES[2])
+    return ep.fit(
+        ep.Resistive.init(init_key, sizes, device=setting.device, unit=UNIT, input_gain=setting.input_gain),
+        setting.cost,
+        data,
+        ep.EqProp.centred(setting.beta, setting.method),
+        rates=setting.rates,
+        decay=setting.decay,
+        epochs=setting.epochs,
+        key=order_key,
+        **shown,
+    )
+
+
 def train(demo: Demo) -> ep.Resistive:
     """Trains both networks by centred equilibrium propagation; returns the one with Shockley diodes."""
-    fits = {}
-    for index, (name, setting) in enumerate((("ideal diodes", IDEAL), ("Shockley diodes", SHOCKLEY))):
-        init_key, order_key = jax.random.split(jax.random.fold_in(jax.random.key(demo.seed), index))
-        net = ep.Resistive.init(init_key, SIZES, device=setting.device, unit=UNIT, input_gain=setting.input_gain)
-        fits[name] = ep.fit(
-            net,
-            setting.cost,
-            demo.data,
-            ep.EqProp.centred(setting.beta, setting.method),
-            rates=setting.rates,
-            decay=setting.decay,
-            epochs=setting.epochs,
-            key=order_key,
-            console=demo.console,
-            name=name,
-        )
+    settings = (("ideal diodes", IDEAL), ("Shockley diodes", SHOCKLEY))
+    fits = {
+        name: train_one(index, setting, demo.data, demo.seed, console=demo.console, name=name)
+        for index, (name, setting) in enumerate(settings)
+    }
     demo.figure("training", eqprop.plotting.training(fits))
     rows = {}
     for short, fit in zip(("ideal", "shockley"), fits.values(), strict=True):

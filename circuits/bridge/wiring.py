@@ -1,7 +1,7 @@
 """Where a model's inputs, outputs and nodes are in its netlist."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Array
@@ -66,4 +66,4 @@ class Wiring:
             strength = Operation("*", (Constant(siemens / self.nudges[0]), Voltage(NUDGE)))
             added.append(VoltageSource(target, target, GROUND, 0.0))
             added.append(Behavioural(f"nudge_{plus}", plus, minus, "i", Operation("*", (strength, off))))
-        return Netlist(netlist.title, (*netlist.elements, *added), netlist.header, (), netlist.options)
+        return replace(netlist, elements=(*netlist.elements, *added), analyses=())

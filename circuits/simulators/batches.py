@@ -87,6 +87,14 @@ class DeckSimulator(Simulator):
             return np.empty((0, equations.unknowns)), log
         return _table(plots[0], *asked)[:samples], log
 
+    def transcript(self, netlist: Netlist) -> str:
+        """What ngspice says of the operating point of a netlist, for a look at one that fails; of an error, the error."""
+        analysis = OperatingPoint(Equations(netlist).free)
+        try:
+            return self._run(replace(netlist, analyses=(analysis,)), "", partial=True)[1]
+        except SimulationError as error:
+            return str(error)
+
     def transient(self, netlist, *, stop, step, start=None):
         equations = Equations(netlist)
         check_start(equations, start)
