@@ -10,6 +10,8 @@ from circuits.memristors import IonDrift
 NODAL = circuits.Nodal()
 OMEGA, STOP = 2 * np.pi * 1e3, 2e-3
 DEVICE = Memristor("m", "series", "0", IonDrift(mobility=1e-11), 0.2)
+PAIR = Memristor("up", "in", "mid", IonDrift(mobility=1e-11), 0.3), Memristor("down", "0", "mid", IonDrift(mobility=1e-11), 0.6)
+START = {"p": 0.3, **DEVICE.start, **PAIR[0].start, **PAIR[1].start}
 
 DECK = """Some circuits on one source
 V1 in 0 sin(0 1 1k)
@@ -40,12 +42,12 @@ L1 l 0 1
 
 def whole():
     netlist = circuits.parse(DECK)
-    return Netlist(netlist.title, (*netlist.elements, *DEVICE.elements()))
+    return Netlist(netlist.title, (*netlist.elements, *(element for device in (DEVICE, *PAIR) for element in device.elements())))
 
 
 @pytest.fixture(scope="module")
 def found():
-    return NODAL.transient(whole(), stop=STOP, step=5e-6, start={"p": 0.3, **DEVICE.start}).voltage
+    return NODAL.transient(whole(), stop=STOP, step=5e-6, start=START).voltage
 
 
 def relaxed(t, rate, first, drive):
@@ -98,8 +100,21 @@ def test_a_memristor_behind_a_resistor_is_the_root_of_the_flux(found):
     assert np.ptp(ohms) > 3000  # its state does move
 
 
+def test_two_memristors_head_to_head_are_a_resistor_between_which_a_node_moves(found):
+    """What one gains the other loses: the charge sets both, and the node between them has no other element."""
+    model, (up, down) = PAIR[0].model, PAIR
+    ohms = sum(1 / model.siemens(device.state) for device in PAIR)
+    charge = (1 - np.cos(OMEGA * found.time.values)) / OMEGA / ohms
+    moved = model.mobility * model.on_ohms / model.thickness**2 * charge
+    np.testing.assert_allclose(found.sel(node=up.node), up.state + moved, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(found.sel(node=down.node), down.state - moved, rtol=0, atol=2e-6)
+    expected = np.sin(OMEGA * found.time.values) / model.siemens(down.state - moved) / ohms
+    np.testing.assert_allclose(found.sel(node="mid"), expected, rtol=0, atol=1e-5)
+    assert np.ptp(moved) > 0.1
+
+
 def test_all_of_it_is_what_ngspice_finds(found, simulator):
-    theirs = simulator.transient(whole(), stop=STOP, step=1e-6, start={"p": 0.3, **DEVICE.start}).voltage
+    theirs = simulator.transient(whole(), stop=STOP, step=1e-6, start=START).voltage
     for node in found.node.values:
         at = np.interp(found.time[1:], theirs.time, theirs.sel(node=node))
         np.testing.assert_allclose(found.sel(node=node)[1:], at, rtol=0, atol=1e-4)

@@ -69,7 +69,7 @@ class Nodal(Simulator):
     def _first(self, equations: Equations, start: Mapping[str, float]) -> np.ndarray:
         """The unknowns (unknowns,) at time 0."""
         netlist = held(equations, start)
-        netlist.check()
+        netlist.check(transient=True)
         at = Equations(netlist)
         solved, _, _ = Solver(at, self.iterations).solve({}, 1)
         if not certify(at, solved, {}).correction[0] <= self.tolerance:
