@@ -24,6 +24,7 @@ from .devices import IdealPair as IdealPair
 from .devices import Junction as Junction
 from .diodes import DiodePair as DiodePair
 from .diodes import SingleDiode as SingleDiode
+from .diodes import ZenerDiode as ZenerDiode
 from .elements import GROUND as GROUND
 from .elements import Capacitor as Capacitor
 from .elements import ConductanceMatrix as ConductanceMatrix
@@ -37,6 +38,7 @@ from .memristors import Memristor as Memristor
 from .netlist import Netlist as Netlist
 from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance
+from .noise import with_noise as with_noise
 from .pyspice import from_pyspice as from_pyspice
 from .reciprocity import nonreciprocity as nonreciprocity
 from .reduction import reduce as reduce

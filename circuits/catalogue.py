@@ -10,16 +10,18 @@ import numpy as np
 
 from .curves import Curve
 from .devices import IdealDiodes, IdealPair, Junction
-from .diodes import DiodePair, SingleDiode
+from .diodes import DiodePair, SingleDiode, ZenerDiode
 from .elements import ConductanceMatrix
 from .files import write
+from .memristors import VTEAM, IonDrift, StanfordRRAM, Yakopcic
 from .netlist import Netlist
 from .transistors import Mosfet
 from .variation import PRESETS
 
 KINDS: dict[str, tuple[type, ...]] = {
-    "devices of hidden nodes": (IdealPair, IdealDiodes, DiodePair, SingleDiode, Curve),
+    "devices of hidden nodes": (IdealPair, IdealDiodes, DiodePair, SingleDiode, ZenerDiode, Curve),
     "models of elements": (Junction, Mosfet),
+    "memristors (circuits.memristors)": (IonDrift, VTEAM, Yakopcic, StanfordRRAM),
 }
 UNITS = {
     "saturation": "A",
@@ -34,6 +36,30 @@ UNITS = {
     "body_effect": "V^0.5",
     "potential": "V",
     "modulation": "1/V",
+    "on_ohms": "ohm",
+    "off_ohms": "ohm",
+    "mobility": "m^2/(V s)",
+    "thickness": "m",
+    "on_volts": "V",
+    "off_volts": "V",
+    "on_speed": "m/s",
+    "off_speed": "m/s",
+    "set_amperes": "A",
+    "reset_amperes": "A",
+    "steepness": "1/V",
+    "set_volts": "V",
+    "reset_volts": "V",
+    "set_speed": "1/s",
+    "reset_speed": "1/s",
+    "gap_scale": "m",
+    "least_gap": "m",
+    "largest_gap": "m",
+    "speed": "m/s",
+    "generation": "eV",
+    "recombination": "eV",
+    "spacing": "m",
+    "ambient": "K",
+    "thermal_resistance": "K/W",
 }
 """The units of parameters that have one."""
 

@@ -5,7 +5,7 @@ The formulas use the array namespace of their argument, so that the same lines r
 
 import abc
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ class Junction:
     `reverse` = 1; it differs from Shockley's law by at most 0.05 Is. The junctions of its transistors have 0 for the cube.
 
     **Arguments:** `saturation`: Is in A. `emission`: N. `gmin`: in S; not scaled by the area. `name`: of its `.model` card. `bandgap`:
-    EG in eV and `exponent`: XTI, which say what temperature does to Is. `reverse`: the weight of the cube. Raises `ValueError` where a
-    number is not finite, or Is or N not above 0, or gmin below 0.
+    EG in eV and `exponent`: XTI, which say what temperature does to Is. `reverse`: the weight of the cube. `flicker`,
+    `flicker_exponent`: KF and AF of its noise KF |i|^AF/f in A²/Hz, one-sided. Raises `ValueError` where a number is not finite, or Is
+    or N not above 0, or gmin or KF below 0.
     """
 
     saturation: float
@@ -40,11 +41,15 @@ class Junction:
     bandgap: float = 1.11
     exponent: float = 3.0
     reverse: float = 1.0
+    flicker: float = 0.0
+    flicker_exponent: float = 1.0
 
     def __post_init__(self):
         check_name(self.name)
-        if not np.isfinite([self.bandgap, self.exponent]).all():
-            raise ValueError(f"`bandgap` and `exponent` must be finite, but are {self.bandgap} and {self.exponent}")
+        for field in ("bandgap", "exponent", "flicker", "flicker_exponent"):
+            value = getattr(self, field)
+            if not (math.isfinite(value) and (field != "flicker" or value >= 0)):
+                raise ValueError(f"`{field}` must be finite{' and at least 0' if field == 'flicker' else ''}, but is {value}")
         for field in ("saturation", "emission", "gmin"):
             value = getattr(self, field)
             try:
@@ -99,8 +104,9 @@ class Junction:
 
     def card(self) -> str:
         """Its `.model` line."""
-        heat = ((" EG", self.bandgap, 1.11), (" XTI", self.exponent, 3.0))
-        more = "".join(f"{name}={number(value)}" for name, value, usual in heat if value != usual)
+        rest = (("EG", "bandgap"), ("XTI", "exponent"), ("KF", "flicker"), ("AF", "flicker_exponent"))
+        usual = {field.name: field.default for field in fields(self)}
+        more = "".join(f" {name}={number(getattr(self, own))}" for name, own in rest if getattr(self, own) != usual[own])
         return f".model {self.name} D(IS={number(self.saturation)} N={number(self.emission)}{more})"
 
 

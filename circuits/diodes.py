@@ -118,6 +118,47 @@ class SingleDiode(JunctionDevice):
         ]
 
 
+@dataclass(frozen=True)
+class ZenerDiode(JunctionDevice):
+    """A diode from every node to ground that conducts forward, and in reverse beyond its breakdown voltage `bias`.
+
+    i(v) = j(v) − j(−v − bias), j being the law of a `Junction`: the breakdown is a second junction, behind a rail at −`bias`, and as
+    steep as the first. Raises `ValueError` for a `bias` that is not above 0.
+    """
+
+    saturation: float
+    bias: float
+    emission: float = 1.0
+    gmin: float = GMIN
+    temperature: float = ROOM
+
+    def __post_init__(self):
+        super().__post_init__()
+        if isinstance(self.bias, float | int) and self.bias <= 0:
+            raise ValueError(f"`bias` must be above 0, but is {self.bias}")
+
+    def current(self, v):
+        return self.junction.current(v) - self.junction.current(-v - self.bias)
+
+    def cocontent(self, v):
+        return self.junction.cocontent(v) + self.junction.cocontent(-v - self.bias)
+
+    def rails(self):
+        return [VoltageSource("railn", "railn", GROUND, 0.0 - self.bias)]
+
+    def describe(self):
+        return (
+            f"a Zener diode to ground, which breaks down at {self.bias} V (a second one from railn); Is = {self.saturation} A, "
+            f"N = {self.emission}"
+        )
+
+    def elements(self, nodes, loads):
+        del loads
+        law = self._model
+        pairs = ((Diode(f"{node}p", node, GROUND, law), Diode(f"{node}n", "railn", node, law)) for node in nodes)
+        return [diode for pair in pairs for diode in pair]
+
+
 def _polarity(v: Array) -> Array:
     """−1 in the first half of the nodes and +1 in the second, in the precision of `v`."""
     return np.where(first_half(v.shape[-1]), -1, 1).astype(v.dtype)

@@ -42,6 +42,29 @@ class Junctions:
         return cls(tuple(a for a, _ in ends), tuple(c for _, c in ends), Junction(**fields), area)
 
 
+@dataclass(frozen=True)
+class OwnLaw:
+    """The current of an element that the voltage across it alone tells: a `Behavioural` as a two-terminal device."""
+
+    expression: Expression
+    voltages: tuple[tuple[Voltage, float], ...]
+
+    @classmethod
+    def of(cls, element: Behavioural) -> "OwnLaw | None":
+        """That of an element; None for a source of a voltage, and for what depends on anything else."""
+        own = element.own_voltages
+        return cls(element.expression, tuple(own.items())) if element.output == "i" and len(own) == len(element.controls) else None
+
+    def current(self, v: Array, area: Array = 1.0) -> Array:
+        """i(v) in A, elementwise."""
+        return area * (evaluate(self.expression, {voltage: sign * v for voltage, sign in self.voltages})[0] + 0.0 * v)
+
+    def cocontent(self, v: Array, area: Array = 1.0) -> Array:
+        """∫₀ᵛ i(u) du in W, elementwise, by Gauss and Legendre's rule with 48 points: exact where i is as good as a polynomial."""
+        points, weights = np.polynomial.legendre.leggauss(48)
+        return area * v / 2 * (self.current(v[..., None] * ((1 + points) / 2).astype(v.dtype)) @ weights.astype(v.dtype))
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
     """Non-linear elements of one law, k of them: a term `law(v)` that enters `rows` with `signs`.

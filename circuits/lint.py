@@ -9,7 +9,6 @@ import numpy as np
 
 from .devices import Diode
 from .elements import GROUND, Capacitor, ConductanceMatrix, Element, Inductor, Resistor
-from .expressions import Voltage
 from .sources import Behavioural, Transresistance, VoltageGain, VoltageSource
 from .transistors import Transistor
 
@@ -91,10 +90,8 @@ def _follows_its_voltage(element: Element, transient: bool) -> bool:
     """Whether an element is a current that the voltage across it tells; alone, as at an operating point nothing else need be known."""
     if not isinstance(element, Behavioural) or element.output != "i":
         return False
-    own = [
-        isinstance(control, Voltage) and {control.plus, control.minus} == {element.plus, element.minus} for control in element.controls
-    ]
-    return any(own) if transient else bool(own) and all(own)
+    own = len(element.own_voltages)
+    return own > 0 and (transient or own == len(element.controls))
 
 
 def _spanning(matrix: ConductanceMatrix) -> Iterator[tuple[str, str]]:

@@ -308,6 +308,12 @@ class Behavioural(TwoTerminal):
         """The voltages and currents that its expression holds, each once."""
         return tuple(dict.fromkeys(variables(self.expression)))
 
+    @property
+    def own_voltages(self) -> dict[Voltage, float]:
+        """Those of its controls that are the voltage across it: 1 for v(plus) − v(minus), −1 for the other way."""
+        ways = {(self.plus, self.minus): 1.0, (self.minus, self.plus): -1.0}
+        return {c: ways[c.plus, c.minus] for c in self.controls if isinstance(c, Voltage) and (c.plus, c.minus) in ways}
+
     @cached_property
     def nodes(self):
         controls = (node for v in self.controls if isinstance(v, Voltage) for node in (v.plus, v.minus))

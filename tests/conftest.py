@@ -13,6 +13,14 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_opti
 jax.config.update("jax_enable_x64", True)
 
 
+IN_FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
+
+
+def drawn(brief: int, full: int) -> int:
+    """How many examples hypothesis draws, each of which is a circuit to compile: few, or with EQPROP_TEST_FULL=1 many."""
+    return full if IN_FULL else brief
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget_compiled_programs():
     """Each compiled program holds memory maps, of which a process may have 65,530: without this the suite runs out and XLA crashes."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import PAIR, OnlyOperatingPoints, examples, network
+from conftest import PAIR, OnlyOperatingPoints, drawn, examples, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ def test_names_are_what_a_designer_expects():
 
 
 @given(st.integers(0, 10_000), st.sampled_from([(1, 1, 1), (3, 6, 4, 2)]), st.sampled_from([0.0, 0.005]))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=drawn(5, 12), deadline=None)
 def test_energy_equations_and_ngspice_agree(seed, sizes, beta):
     """Three ways: the minimiser of the co-content, Kirchhoff's law, and ngspice."""
     net = network(PAIR, sizes, seed)
@@ -197,6 +197,7 @@ def test_a_device_of_one_value_is_emitted_and_one_of_many_refused():
 
 SWEPT = np.linspace(-0.8, 0.7, 61)
 NODES = {
+    "zener": circuits.ZenerDiode(1e-9, 0.2),
     "single": circuits.SingleDiode(1e-10, bias=-0.25),
     "curve": circuits.Curve([-0.9, -0.3, -0.11, 0.05, 0.2, 0.7], [-4e-5, -6e-6, -1e-6, -1e-6, 2e-6, 3e-5]),
     "fine curve": circuits.Curve(SWEPT, PAIR.current(SWEPT)),

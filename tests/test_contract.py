@@ -3,14 +3,13 @@
 `make test` runs every model with some methods and estimators, and some models with all; `make test-full` all with all.
 """
 
-import os
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 import pytest
+from conftest import IN_FULL
 
 import eqprop as ep
 from eqprop.equilibrium import free_hessian
@@ -25,10 +24,16 @@ METHODS = {
     "flow": ep.GradientFlow(tolerance=1e-11),
     "flow, then newton": ep.Then(ep.GradientFlow(tolerance=1e-2), ep.Newton(tolerance=1e-12)),
 }
-IN_FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
 SOME = list(PROBLEMS) if IN_FULL else ["resistive, ideal diodes", "Hopfield, tanh"]
 FLOWING = SOME if IN_FULL else SOME[:1]
-MODELS_OF_THEIR_OWN = {"oscillators", "Ising", "attention", "springs", "Hopfield, local"}  # test_models asks the same of them
+MODELS_OF_THEIR_OWN = {
+    "Hopfield, convolutional",
+    "oscillators",
+    "Ising",
+    "attention",
+    "springs",
+    "Hopfield, local",
+}  # test_models asks the same of them
 CENTRED = [name for name in PROBLEMS if IN_FULL or name not in MODELS_OF_THEIR_OWN]
 each_problem = pytest.mark.parametrize("name", PROBLEMS)
 some_problems = pytest.mark.parametrize("name", SOME)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import examples, network
+from conftest import drawn, examples, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_netlist import divider
@@ -53,7 +53,7 @@ def decks(draw):
 
 
 @given(decks())
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=drawn(10, 25), deadline=None, derandomize=True)
 def test_it_agrees_with_ngspice_on_circuits_of_every_element(netlist):
     theirs, ours = circuits.Ngspice().operating_points(netlist), NODAL.operating_points(netlist)
     assert ours.status.values.tolist() == theirs.status.values.tolist()
@@ -107,7 +107,7 @@ def test_a_layered_network_is_solved_by_elimination_and_densely_alike(monkeypatc
     np.testing.assert_allclose(NODAL.operating_points(netlist, drives).voltage, apart.voltage, rtol=0, atol=1e-14)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=drawn(4, 10), deadline=None)
 @given(decks())
 def test_unknowns_that_only_linear_elements_touch_are_eliminated_exactly(netlist):
     """A large circuit's way, taken with a small one: the same voltages, and a certificate from the whole circuit's equations."""

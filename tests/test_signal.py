@@ -1,5 +1,7 @@
 """The gradient's signal-to-noise ratio, against what its formula says of small errors."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ import circuits
 import eqprop as ep
 from circuits.bridge.comparison import fixed_points
 from circuits.bridge.emission import node_names, voltages
+from circuits.units import BOLTZMANN
 
 XS, YS, COST = np.random.default_rng(0).uniform(-1, 1, (3, 2)), np.array([0, 1, 1]), ep.SquaredError(on=0.2)
 
@@ -48,6 +51,26 @@ def test_noise_wins_at_small_nudges_and_bias_at_large_ones():
     np.testing.assert_allclose(found.snr, signal / np.hypot(noise, bias), rtol=1e-6)
     assert found.attrs["best_beta"] == found.beta.values[np.argmax(found.snr.values)]
     assert found.snr.max() > 3 * found.snr[0]
+
+
+def test_noise_drawn_in_python_has_the_variance_of_the_equations(simulator):
+    """kT/C of each node and their correlation, by time averages over both simulators' transients of the same currents."""
+    netlist = circuits.parse("RC\nV1 in 0 0\nR1 in a 10k\nR2 a b 20k\nC1 a 0 1p\nC2 b 0 2p\n.temp 77\n")
+    step, stop = 5e-10, 4e-6  # a twentieth of the shortest time constant, a hundred of the longest
+    noisy = circuits.with_noise(netlist, np.zeros(2), step=step, stop=stop, seed=3)
+    exact = circuits.covariance(netlist, np.zeros(2))
+    np.testing.assert_allclose(np.diag(exact), BOLTZMANN * 350.15 / np.array([1e-12, 2e-12]), rtol=1e-9)
+    waves = []
+    for one in (circuits.Nodal(), simulator):
+        found = one.transient(noisy, stop=stop, step=step).voltage.sel(node=["a", "b"])
+        even = np.stack([np.interp(np.arange(2e-7, stop, step), found.time, found.sel(node=node)) for node in ("a", "b")])
+        np.testing.assert_allclose(np.diag(np.cov(even)), np.diag(exact), rtol=0.35)  # five standard errors of so long an average
+        waves.append(even)
+    np.testing.assert_allclose(waves[0], waves[1], atol=0.02 * waves[0].std())
+    louder = circuits.with_noise(dataclasses.replace(netlist, temperature=1400.6), np.zeros(2), step=step, stop=stop, seed=3)
+    assert circuits.Nodal().transient(louder, stop=stop, step=step).voltage.sel(node="a").std() > 1.9 * waves[0][0].std()
+    with pytest.raises(ValueError, match="`step` and `stop` must be 0 < step < stop"):
+        circuits.with_noise(netlist, np.zeros(2), step=1e-6, stop=1e-7, seed=0)
 
 
 def test_what_has_no_noise_of_its_own_is_refused():

@@ -1,6 +1,5 @@
 """Batch sweeps of networks of `eqprop`: their measures are those that are made by hand."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import network
+from conftest import IN_FULL, network
 
 import circuits
 import eqprop as ep
@@ -20,7 +19,6 @@ from circuits.sweeps.declaration import Declaration
 from circuits.sweeps.plan import Cases
 
 ROOT = Path(__file__).parent.parent
-FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
 COST = ep.SquaredError(on=0.2)
 BETA = 0.05
 XS = np.random.default_rng(3).uniform(-1, 1, (4, 3))
@@ -212,7 +210,7 @@ def untrained(hidden):
     return network(device=circuits.DiodePair(saturation=1e-9, bias=0.1), sizes=(64, hidden, 10), gain=8.0, biases=0.0)
 
 
-@pytest.mark.skipif(not FULL, reason="two workers that load JAX")
+@pytest.mark.skipif(not IN_FULL, reason="two workers that load JAX")
 def test_workers_change_no_bit(file, tmp_path, simulator):
     """And they compute in double precision, though nobody tells them to."""
     for workers in (1, 2):

@@ -15,7 +15,7 @@ import eqprop as ep
 from ..devices import Diode, Junction
 from ..elements import GROUND, Capacitor, ConductanceMatrix, Element, Resistor
 from ..equations import Equations
-from ..laws import current_of
+from ..laws import OwnLaw, current_of
 from ..netlist import Netlist, NetlistError
 from ..reciprocity import ROUNDING, Coordinates, nonreciprocity
 from ..simulators.nodal import Nodal
@@ -40,9 +40,10 @@ def energy(
 
     E(z, x) = Σ_e ω_e P_e(v_e) / unit − Σ_sources ω i_s v_s / unit,    v = T z + (what the sources set)
 
-    The sum goes over resistors, P = ½ g v², and diodes, P = ∫ i dv; z are the voltages of the nodes that no ideal source ties to
-    others, and the weights ω are 1 but behind amplifiers (`Coordinates`; Millar 1951 for the co-content). Kirchhoff's current law at a
-    node of z is unit · D ∂E/∂z.
+    The sum goes over resistors, P = ½ g v², and over diodes, memristors at their states (`Memristor.frozen`) and other sources of a
+    current that the voltage across them tells, P = ∫ i dv. z are the voltages of the nodes that no ideal source ties to others, and the
+    weights ω are 1 but behind amplifiers (`Coordinates`; Millar 1951 for the co-content). Kirchhoff's current law at a node of z is
+    unit · D ∂E/∂z.
 
     **Arguments:**
 
@@ -146,7 +147,7 @@ class CircuitEnergy(ep.Energy):
 
 
 @eqx.filter_custom_jvp
-def _cocontent(model: Junction, area: Array, v: Array) -> Array:
+def _cocontent(model: Junction | OwnLaw, area: Array, v: Array) -> Array:
     """`model.cocontent(v, area)` with `model.current(v, area)` as its derivative."""
     return model.cocontent(v, area)
 
@@ -165,9 +166,12 @@ class _Plan:
         elements = netlist.elements
         if not (np.isfinite(unit) and unit > 0):
             raise ValueError(f"`unit` must be finite and above 0, but is {unit}")
-        without = [e.letter + e.name for e in elements if isinstance(e, Behavioural)]
+        without = [e.letter + e.name for e in netlist.of(Behavioural) if OwnLaw.of(e) is None]
         if without:
-            raise NetlistError(f"the circuit must be of elements that state a co-content, but {without[:10]} are told by expressions")
+            raise NetlistError(
+                f"the circuit must be of elements that have a co-content, but the expressions of {without[:10]} hold more than the "
+                "voltage across the element, or set one"
+            )
         if transistors := [f"M{t.name}" for t in netlist.of(Transistor)]:
             raise NetlistError(
                 f"the circuit must have an energy, but the currents of {transistors[:10]} depend on gates that draw none: the "
@@ -269,6 +273,10 @@ class _Plan:
             law = model.at(equations.netlist.temperature)
             self.junctions.append((law, (first, second), np.array([d.area for d in diodes]), weights))
 
+        for told in equations.netlist.of(Behavioural):
+            first, second = (np.array([places[node]]) for node in (told.plus, told.minus))
+            self.junctions.append((OwnLaw.of(told), (first, second), np.ones(1), weight(first, second, f"B{told.name}")))
+
         self.fixed = np.zeros((len(places), len(places)))
         for element in equations.netlist.elements:
             if isinstance(element, Resistor | ConductanceMatrix) and element not in learns:
@@ -280,7 +288,8 @@ class _Plan:
         if broken:
             raise _without_energy(found, broken)
         curvature = np.linalg.eigvalsh(self.to_all.T @ (self.fixed + self.fixed.T) @ self.to_all)
-        self.convex = bool(curvature.min(initial=0.0) >= -ROUNDING * curvature.max(initial=0.0))
+        rising = not equations.netlist.of(Behavioural)  # what an expression says may fall
+        self.convex = rising and bool(curvature.min(initial=0.0) >= -ROUNDING * curvature.max(initial=0.0))
 
     def _add(self, element: Resistor | ConductanceMatrix, places: dict[str, int], weight: Callable) -> None:
         if isinstance(element, Resistor):

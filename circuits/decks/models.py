@@ -48,10 +48,8 @@ def model(card: Card, gmin: float) -> tuple[str, DiodeModel | MosfetModel]:
 
 
 def _diode(values: dict[str, float], gmin: float, name: str) -> DiodeModel:
-    law = Junction(
-        values.get("is", 1e-14), values.get("n", 1.0), gmin, name, bandgap=values.get("eg", 1.11), exponent=values.get("xti", 3.0)
-    )
-    return DiodeModel(law, values.get("rs", 0.0))
+    given = {field: values[key] for key, field in _JUNCTION.items() if key in values}
+    return DiodeModel(Junction(**{"saturation": 1e-14, **given}, gmin=gmin, name=name), values.get("rs", 0.0))
 
 
 def _mosfet(kind: str):
@@ -63,8 +61,9 @@ def _mosfet(kind: str):
 
 
 _OHMS = {"rs", "rd"}
+_JUNCTION = {"is": "saturation", "n": "emission", "eg": "bandgap", "xti": "exponent", "kf": "flicker", "af": "flicker_exponent"}
 _DIODE: dict[str, float | None] = {
-    **dict.fromkeys(("is", "n", "rs", "eg", "xti")),
+    **dict.fromkeys((*_JUNCTION, "rs")),
     **dict.fromkeys(("cjo", "cj0", "tt", "ikf"), 0.0),
 }
 _MOSFET: dict[str, float | None] = {
