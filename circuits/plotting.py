@@ -144,7 +144,7 @@ def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
             ax.plot(row + off, values.mean(), "_", color=colour, markersize=22, markeredgewidth=2.5)
         ideal = 100 * float(one.ideal)
         ax.plot([row - 0.35, row + 0.35], [ideal, ideal], "k--", linewidth=0.8, label="ideal chip" if row == 0 else None)
-    ax.set_xticks(range(len(data)), [str(one.attrs["preset"]).split("@")[0].replace("-", "\n") for one in data], fontsize="small")
+    ax.set_xticks(range(len(data)), [str(one.attrs["preset"]).replace("@1", "").replace("-", "\n") for one in data], fontsize="small")
     ax.set_ylabel("test accuracy (%)")
     ax.set_title(f"{data[0].chip.size} chips of each device; the mean as a bar")
     ax.legend(loc="lower right")
