@@ -48,7 +48,7 @@ def main() -> None:
             found.append(hysteresis(simulator, model, drive, state=state, stop=stop, step=step / 5))
             seconds.append(time.perf_counter() - start)
         line, dots = found
-        apart = separation(dots, line)
+        apart = separation(line, dots)  # ngspice's steps are fine where a state switches
         draw(line, dots, ax).set_title(f"{name}: {apart:.0e} apart", fontsize="medium")
         figures[name] = {"apart": apart, "seconds": dict(zip(("ODE", "ngspice"), seconds, strict=True))}
         rows.append([name, f"{100 * apart:.3f}", f"{float(abs(line.current).max()):.3g}", *(f"{s:.1f}" for s in seconds)])
