@@ -1,6 +1,8 @@
 """Variations that add to a circuit what a netlist leaves out: the resistance of lines, drivers and instruments."""
 
+import abc
 import fnmatch
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +13,24 @@ from ..topologies.crossbars import wired
 from .base import Part
 
 
+class Rewiring(Part):
+    """A variation that puts several elements in the place of one, of those whose SPICE names match the pattern `of`."""
+
+    of: str
+
+    @abc.abstractmethod
+    def become(self, element: Element) -> list[Element]:
+        """What stands in the place of an element that is meant."""
+
+    def apply(self, netlist, draw):
+        del draw
+        meant = (fnmatch.fnmatchcase(element.letter + element.name, self.of) for element in netlist.elements)
+        rewired = (self.become(e) if yes else [e] for e, yes in zip(netlist.elements, meant, strict=True))
+        return replace(netlist, elements=tuple(itertools.chain.from_iterable(rewired)))
+
+
 @dataclass(frozen=True)
-class WireResistance(Part):
+class WireResistance(Rewiring):
     """Lines of `ohms` from device to device: every conductance matrix whose name matches `of` becomes a crossbar with wires.
 
     A row's line begins at its node and passes the columns in their order; a column's ends at its node, after the last row. The
@@ -25,20 +43,15 @@ class WireResistance(Part):
     def __post_init__(self):
         _check_ohms(self.ohms)
 
-    def apply(self, netlist, draw):
-        del draw
-        elements: list[Element] = []
-        for element in netlist.elements:
-            if isinstance(element, ConductanceMatrix) and fnmatch.fnmatchcase(f"R{element.name}", self.of):
-                elements += wired(element.rows, element.columns, element.siemens, self.ohms, f"{element.name}_")
-            else:
-                elements.append(element)
-        return replace(netlist, elements=tuple(elements))
+    def become(self, element):
+        if not isinstance(element, ConductanceMatrix):
+            return [element]
+        return wired(element.rows, element.columns, element.siemens, self.ohms, f"{element.name}_")
 
 
 @dataclass(frozen=True)
-class SourceResistance(Part):
-    """Drivers of `ohms`: it stands between every source whose name matches `of` and its node.
+class SourceResistance(Rewiring):
+    """Drivers of `ohms`: it stands between every voltage source whose name matches `of` and the node that it drives.
 
     The source then drives the node `in3.s` of its own, where it drove `in3`. Raises `ValueError` where `ohms` is not above 0.
     """
@@ -49,16 +62,12 @@ class SourceResistance(Part):
     def __post_init__(self):
         _check_ohms(self.ohms)
 
-    def apply(self, netlist, draw):
-        del draw
-        elements: list[Element] = []
-        for element in netlist.elements:
-            if isinstance(element, VoltageSource) and fnmatch.fnmatchcase(element.key, self.of) and element.plus != GROUND:
-                inner = f"{element.plus}.s"
-                elements += [replace(element, plus=inner), Resistor(f"source_{element.name}", inner, element.plus, 1 / self.ohms)]
-            else:
-                elements.append(element)
-        return replace(netlist, elements=tuple(elements))
+    def become(self, element):
+        if not isinstance(element, VoltageSource):
+            return [element]
+        side = "minus" if element.plus == GROUND else "plus"
+        node = getattr(element, side)
+        return [replace(element, **{side: f"{node}.s"}), Resistor(f"source_{element.name}", f"{node}.s", node, 1 / self.ohms)]
 
 
 @dataclass(frozen=True)
