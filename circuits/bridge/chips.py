@@ -14,7 +14,7 @@ import eqprop as ep
 
 from ..elements import ConductanceMatrix
 from ..variation import OfConductances, Preset, Programming, ProgrammingError, ReadNoise, StepNoise, Temperature, Variation
-from ..variation.base import Part
+from ..variation.base import Composed, Part
 
 Layers = tuple[Float[Array, "chips before layer"], ...]
 TABLE = 257
@@ -74,7 +74,7 @@ class Chips:
 
         def answers(level: float | None, parts: tuple[Part, ...]) -> Layers:
             asked = net if level is None else _at(net, level)
-            found = [on_chip(asked, _Parts(parts), seed=seed, number=number).conductances for number in range(chips)]
+            found = [on_chip(asked, Composed(parts), seed=seed, number=number).conductances for number in range(chips)]
             return tuple(jnp.stack(layer) for layer in zip(*found, strict=True))
 
         quarter, rest = answers(low + (full - low) / 4, kept), answers(full - (full - low) / 4, kept)
@@ -82,14 +82,6 @@ class Chips:
         error, noise = _tables(preset)
         programmed = answers(None, preset.variation.parts())
         return cls(programmed, gain, answers(low, kept), answers(full, kept), full, error, noise)
-
-
-@dataclass(frozen=True)
-class _Parts(Variation):
-    members: tuple[Part, ...]
-
-    def parts(self):
-        return self.members
 
 
 def _at(net: ep.Resistive, level: float) -> ep.Resistive:
