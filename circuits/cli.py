@@ -29,10 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweeps.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")
     sweeps.add_argument("--dask", metavar="ADDRESS", help="a scheduler, as tcp://host:8786, or local:4 for four processes")
     sweeps.add_argument("--trusted", action="store_true", help="run a factory that the file names, and follow .include in decks")
+    reports = commands.add_parser("report", help="write what came of a sweep into its folder, as one HTML file")
+    reports.add_argument("run", help="the folder of the run, ended or not")
     commands.add_parser("doctor", help="what is installed, what ngspice can do, and what is missing")
     options = parser.parse_args(arguments)
     try:
-        if options.command == "sweep":
+        if options.command in ("sweep", "report"):
             from .sweeps.command import run_command
 
             return run_command(options)

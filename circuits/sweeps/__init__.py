@@ -33,6 +33,7 @@ chip at each point, and `timings.csv`. Results are the same bit for bit whatever
 
 from .declaration import SweepError as SweepError
 from .journal import StorageError as StorageError
+from .reporting import report as report
 from .results import load as load
 from .sweeping import Estimate as Estimate
 from .sweeping import Outcome as Outcome

@@ -157,6 +157,7 @@ class Cases:
         places: dict[Layout, int] = {}
         layout, keys = [], []
         versions = {"circuits": version("eqprop-circuits"), "python": platform.python_version(), "numpy": np.__version__}
+        versions["machine"] = f"{platform.system()} {platform.machine()}"
         chips = document["chips"]
         for values in self.declaration.points():
             case = self.case(values)
