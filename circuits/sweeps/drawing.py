@@ -36,7 +36,7 @@ def along(values: "xr.DataArray", axis: str, by: str | None = None, ax: Any = No
     order = np.argsort(at)
     for index, place in enumerate(some(values.sizes[by]) if by else [0]):
         line = (seen.isel({by: place}) if by else seen).isel({axis: order})
-        colour, label = COLOURS[index], said(values[by].values[place]) if by else None
+        colour, label = COLOURS[index], _short(values[by].values[place]) if by else None
         if values.sizes["chip"] > 1:
             ax.fill_between(at[order], line.lowest, line.highest, color=colour, alpha=0.15, linewidth=0)
         ax.plot(at[order], line["mean"], color=colour, marker="os^Dv"[index], markersize=4, linestyle=DASHES[index], label=label)
@@ -55,7 +55,7 @@ def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) ->
     image = ax.pcolormesh(mean.values, cmap="cividis", edgecolors="face", linewidth=0.2)
     for dim, axis, name in zip(mean.dims, (ax.yaxis, ax.xaxis), (rows, columns), strict=True):
         chosen = _some_ticks(mean.sizes[dim])
-        axis.set_ticks(chosen + 0.5, [said(value) for value in mean[dim].values[chosen]])
+        axis.set_ticks(chosen + 0.5, [_short(value) for value in mean[dim].values[chosen]])
         axis.set_label_text(name)
     if mean.size > 100 or max(mean.shape) > 10:
         ax.figure.colorbar(image, ax=ax, label=named(values)).solids.set_rasterized(True)
@@ -77,7 +77,7 @@ def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) ->
     ax = axes_or_new(ax)
     seen = quantiles(values, by)
     for index, place in enumerate(some(values.sizes[by]) if by else [0]):
-        line, label = (seen.isel({by: place}), said(values[by].values[place])) if by else (seen, None)
+        line, label = (seen.isel({by: place}), _short(values[by].values[place])) if by else (seen, None)
         ax.plot(line, 100 * seen["quantile"], color=COLOURS[index], linestyle=DASHES[index], label=label)
     bulk = seen.sel(quantile=[0.05, 1.0], method="nearest").values
     if np.nanmin(bulk) > 0 and np.nanmax(bulk) > 20 * np.nanmin(bulk):
@@ -99,6 +99,12 @@ def _legend_above(ax: Any, title: str) -> None:
 def said(value: Any) -> str:
     """A value of an axis."""
     return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _short(value: Any) -> str:
+    """The end of a value where there is no room for all of it: of paths the end tells more."""
+    text = said(value)
+    return text if len(text) <= 16 else f"…{text[-15:]}"
 
 
 def named(values: "xr.DataArray") -> str:
@@ -126,7 +132,7 @@ def _set_scale(ax: Any, values: np.ndarray) -> np.ndarray:
             at, scale = values.astype(float), best
     chosen = np.argsort(at)[_some_ticks(len(values))]
     ax.set_xscale(scale)
-    ax.set_xticks(at[chosen], texts := [said(value) for value in values[chosen]])
+    ax.set_xticks(at[chosen], texts := [_short(value) for value in values[chosen]])
     ax.set_xticks([], minor=True)
     if sum(map(len, texts)) > 45:
         ax.tick_params(axis="x", labelrotation=25)

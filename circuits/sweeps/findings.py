@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
 
+OWN = {"voltage": ("V", "mean over the samples of the node's voltage without a nudge"), "points": ("1", ""), "time": ("s", "")}
+"""Unit of what is no measure, and what it is."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -100,8 +103,8 @@ def gather(folder: str | Path) -> Findings:
         chunks.append(Chunk(at, chip, key, record.seconds, row["attempts"], record.failure))
     data = xr.Dataset(coords=coordinates)
     for name, array in arrays.items():
-        kind = kinds.get(name) or plan.variables.get(name.partition(" of ")[0])
-        unit, what = (kind.units, kind.what) if kind else ({"time": "s"}.get(name, "1"), "")
+        kind = kinds.get(name)
+        unit, what = (kind.units, kind.what) if kind else OWN[name.partition(" of ")[0]]
         data[name] = _scaled(xr.DataArray(array, coordinates, dims, name, {"units": unit, "long_name": what}))
     errors = None
     if nodes is not None:

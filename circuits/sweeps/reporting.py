@@ -92,7 +92,7 @@ def _notes(found: Findings) -> Iterator[str]:
         text = f"Unfinished: {found.missing} of {found.total} chunks are missing. This is what is there; --resume goes on with the run."
         yield f'<p class="note alarm">{text}</p>'
     if found.failed:
-        text = f"{len(found.failed)} of {len(found.chunks)} chunks have points without a certified answer; they are listed below."
+        text = f"In {len(found.failed)} of {len(found.chunks)} chunks there are points without a certified answer, as listed below."
         yield f'<p class="note alarm">{text}</p>'
     elif found.chunks:
         yield '<p class="note">Every operating point that was simulated has a certified answer.</p>'
