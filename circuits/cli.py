@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweeps.add_argument("run", nargs="?", help="with merge: the folder that holds the shards")
     sweeps.add_argument("--out", help="folder of the run (default: the file's name without its ending)")
     sweeps.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    sweeps.add_argument("--retry-failed", action="store_true", help="go on with it, and try again what is on record as failed")
     sweeps.add_argument("--dry-run", action="store_true", help="say what it would take, and keep nothing")
     sweeps.add_argument("--shard", metavar="i/n", help="do the i-th of n parts, in a folder of its own")
     sweeps.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")

@@ -47,7 +47,8 @@ def _sweep(options: argparse.Namespace) -> int:
             sweep(
                 options.file,
                 out=options.out or Path(options.file).stem,
-                resume=options.resume,
+                resume=options.resume or options.retry_failed,
+                retry_failed=options.retry_failed,
                 shard=_shard(options.shard),
                 dask=options.dask,
                 console=console,

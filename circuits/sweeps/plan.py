@@ -142,6 +142,7 @@ class Cases:
                 drawn,
                 _variation(document.get("variation", {})),
                 document["seed"],
+                document["cycle"],
                 float(document.get("beta", 0.0)),
                 document.get("temperature"),
                 tuple(document["measure"]),
