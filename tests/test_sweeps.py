@@ -327,3 +327,4 @@ def test_the_code_of_the_page_on_sweeps_runs(tmp_path, monkeypatch, capsys):
     assert not scope["outcome"].failed
     assert scope["outcome"].dataset().sizes["programming.spread"] == 2
     assert "temperature" in capsys.readouterr().out
+    assert (tmp_path / "divider/report.html").exists()

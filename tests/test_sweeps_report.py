@@ -117,15 +117,18 @@ def test_every_id_is_there_once(text):
 
 def test_what_is_missing_is_said(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "run")
-    kept = sorted(chunks(tmp_path / "run"))
-    for name in kept[:5]:
-        (tmp_path / "run/chunks" / name).unlink()
+    keys = journal.read_plan(folder).keys
+    for key in (*keys[2], *keys[5]):  # all of the largest spread
+        (tmp_path / f"run/chunks/{key}.chunk").unlink()
     assert circuits.cli.main(["report", str(tmp_path / "run")]) == 0
     assert capsys.readouterr().out == (
-        f"5 of 24 chunks are missing, go on with them (--resume)\nthe report is in {tmp_path / 'run/report.html'}\n"
+        f"8 of 24 chunks are missing, go on with them (--resume)\nthe report is in {tmp_path / 'run/report.html'}\n"
     )
-    assert "Unfinished: 5 of 24 chunks are missing." in (tmp_path / "run/report.html").read_text()
-    for name in kept[5:]:
+    part = (tmp_path / "run/report.html").read_text()
+    assert "Unfinished: 8 of 24 chunks are missing." in part
+    assert re.search("Node error rises from 0 mV at programming.spread = 0 to [0-9.]+ mV at programming.spread = 0.05", part)
+    assert not re.search(r"\bnan\b", part)
+    for name in chunks(tmp_path / "run"):
         (tmp_path / "run/chunks" / name).unlink()
     circuits.report(tmp_path / "run")
     empty = (tmp_path / "run/report.html").read_text()
@@ -199,7 +202,7 @@ def opened(browser):
 def test_in_a_browser(folder, text, opened):
     opens, asked, wrong = opened
     page = opens(folder / "report.html")
-    assert len(page.query_selector_all("figure")) == text.count("<figure>") == 5
+    assert len(page.query_selector_all("figure")) == text.count("<figure>") >= 4
     for figure in page.query_selector_all("figure > svg"):
         box = figure.bounding_box()
         assert min(box["width"], box["height"]) > 200

@@ -57,16 +57,24 @@ def sections(found: Findings) -> Iterator[Section]:
     for name in found.measures:
         if name != "largest_error":  # a table has it
             section = _section(found.data[name])
-            if name == "node_error" and found.nodes is not None and section.figures:
+            if name == "node_error" and found.nodes is not None and np.isfinite(found.nodes).any():
                 section.figures.append(_of_nodes(found.nodes))
             yield section
 
 
-def time(found: Findings) -> Figure | None:
-    """What a chunk took along the axis that moves it most; `None` where none does."""
-    values = found.data["time"]
+def of_time(found: Findings) -> Figure | None:
+    """What a chunk took along the axis that moves it most; `None` where none makes it half as long again.
+
+    Of several chips the median, as the first chunks wait for their workers to start.
+    """
+    values, chips = found.data["time"], found.plan.chips
+    if chips > 1:
+        values = values.median("chip").expand_dims("chip", -1).rename("median time").assign_attrs(values.attrs)
     axes = _moving(values)
-    return _along(values, axes[0], None) if axes else None
+    if not axes:
+        return None
+    mean = over_chips(values, axes[0])["mean"]
+    return _along(values, axes[0], None) if float(mean.max()) > 1.5 * float(mean.min()) else None
 
 
 def _section(values: "xr.DataArray") -> Section:
@@ -121,6 +129,7 @@ def _of_nodes(nodes: "xr.DataArray") -> Figure:
 
 
 def _distribution(values: "xr.DataArray", by: str | None, what: str) -> Figure:
+    values = values.dropna(by, how="all") if by else values
     half, most, last = (_value(float(values.quantile(share)), values) for share in (0.5, 0.95, 1.0))
     caption = f"Half of the {what} are below {half}, 95 % below {most}, and the largest is {last}"
     if by:
@@ -153,6 +162,7 @@ def _reach(values: "xr.DataArray", axis: str) -> float:
 
 def _change(values: "xr.DataArray", axis: str, by: str | None) -> str:
     """How a measure goes along an axis, and where chips differ the most."""
+    values = values.dropna(axis, how="all")
     mean, at = over_chips(values, axis)["mean"], values[axis].values
     over = _listed([*([f"{values.sizes['chip']} chips"] if values.sizes["chip"] > 1 else []), *_others(values, axis)])
     name, steps = _name(values).capitalize(), np.diff(mean.values)
@@ -184,7 +194,7 @@ def _reaches(values: "xr.DataArray", rows: str, columns: str) -> str:
     for axis, other in ((rows, columns), (columns, rows)):
         reach = (mean.max(axis) - mean.min(axis)).values
         most = int(np.nanargmax(reach))
-        moves.append(f"{axis} moves it by up to {_value(reach[most], values)} (at {other} = {said(mean[other].values[most])})")
+        moves.append(f"{axis} moves it by up to {_step(reach[most], values)} (at {other} = {said(mean[other].values[most])})")
     unit = values.attrs["units"]
     return f"The mean{'' if unit == '1' else f' in {unit}'} is {' and '.join(ends)}; {', '.join(moves)}."
 
@@ -210,6 +220,11 @@ def _range(low: float, high: float, values: "xr.DataArray") -> str:
     """In brackets, where it is more than a point."""
     ends = [_value(float(end), values) for end in (low, high)]
     return f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
+
+
+def _step(value: float, values: "xr.DataArray") -> str:
+    """A difference of two values: of percentages it is not one."""
+    return f"{value:.3g} points" if values.attrs["units"] == "%" else _value(value, values)
 
 
 def _sentence(text: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from ..plotting import COLOURS
 from .declaration import SweepError
 from .drawing import named
-from .figures import INK, Figure, Section, sections, time
+from .figures import INK, Figure, Section, of_time, sections
 from .findings import Chunk, Findings, gather
 from .journal import put
 from .progress import duration
@@ -162,7 +162,7 @@ def _slowest(found: Findings) -> str:
         f"A chunk is one chip at one point with all its samples. Half of the {len(seconds)} chunks took less than"
         f" {np.median(seconds):.2g} s of one core, the slowest {max(seconds):.2g} s, all of them {duration(sum(seconds))}."
     )
-    figure = time(found)
+    figure = of_time(found)
     drawn = f'\n<div class="figures">\n{_figure(figure)}\n</div>' if figure else ""
     return f"<p>{text}</p>{drawn}\n{_chunks('Slowest chunks', found, chunks)}"
 
@@ -202,7 +202,7 @@ def _run(found: Findings) -> str:
     declared = [*_flat(plan.declaration, ""), *((f"axes.{axis}", json.dumps(values)) for axis, values in plan.axes.items())]
     rows = [[Cell(escape(key), key), Cell(escape(_shortened(value)), value)] for key, value in declared if value != "[]"]
     versions = [[Cell(escape(name), name), Cell(escape(value), value)] for name, value in plan.versions.items()]
-    return f"{table('Declaration', ['declared', 'value'], rows)}\n{table('Versions', ['software', 'version'], versions)}"
+    return f"{table('Declaration', ['declared', 'value'], rows)}\n{table('Versions', ['with', 'which'], versions)}"
 
 
 def _flat(value: Any, prefix: str) -> Iterator[tuple[str, str]]:
