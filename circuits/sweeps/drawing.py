@@ -40,6 +40,9 @@ def along(values: "xr.DataArray", axis: str, by: str | None = None, ax: Any = No
         if values.sizes["chip"] > 1:
             ax.fill_between(at[order], line.lowest, line.highest, color=colour, alpha=0.15, linewidth=0)
         ax.plot(at[order], line["mean"], color=colour, marker="os^Dv"[index], markersize=4, linestyle=DASHES[index], label=label)
+    if _spans_decades(seen):
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel(axis)
     ax.set_ylabel(named(values))
     if by:
@@ -51,8 +54,9 @@ def along(values: "xr.DataArray", axis: str, by: str | None = None, ax: Any = No
 def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) -> Any:
     """A measure of a sweep (axes, chip) over two axes, the mean over chips and all other axes, with numbers where there is room."""
     ax = axes_or_new(ax)
-    mean = over_chips(values, rows, columns)["mean"]
-    image = ax.pcolormesh(mean.values, cmap="cividis", edgecolors="face", linewidth=0.2)
+    seen = over_chips(values, rows, columns)
+    mean, scale = seen["mean"], "log" if _spans_decades(seen) else "linear"
+    image = ax.pcolormesh(mean.values, cmap="cividis", norm=scale, edgecolors="face", linewidth=0.2)
     for dim, axis, name in zip(mean.dims, (ax.yaxis, ax.xaxis), (rows, columns), strict=True):
         chosen = _some_ticks(mean.sizes[dim])
         axis.set_ticks(chosen + 0.5, [_short(value) for value in mean[dim].values[chosen]])
@@ -79,8 +83,7 @@ def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) ->
     for index, place in enumerate(some(values.sizes[by]) if by else [0]):
         line, label = (seen.isel({by: place}), _short(values[by].values[place])) if by else (seen, None)
         ax.plot(line, 100 * seen["quantile"], color=COLOURS[index], linestyle=DASHES[index], label=label)
-    bulk = seen.sel(quantile=[0.05, 1.0], method="nearest").values
-    if np.nanmin(bulk) > 0 and np.nanmax(bulk) > 20 * np.nanmin(bulk):
+    if _spans_decades(seen.sel(quantile=[0.05, 1.0], method="nearest").to_dataset("quantile")):
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlabel(named(values))
@@ -111,6 +114,12 @@ def named(values: "xr.DataArray") -> str:
     """The name of a measure with its unit."""
     name, unit = str(values.name).replace("_", " "), values.attrs.get("units", "1")
     return name if unit == "1" else f"{name} ({unit})"
+
+
+def _spans_decades(seen: "xr.Dataset") -> bool:
+    """Whether all is above 0 and a linear scale would flatten the lower part."""
+    low, high = (f([f(one.values) for one in seen.values()]) for f in (np.nanmin, np.nanmax))
+    return bool(low > 0 and high > 50 * low)
 
 
 def _some_ticks(count: int) -> np.ndarray:
