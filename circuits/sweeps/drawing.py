@@ -95,7 +95,7 @@ def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) ->
 
 
 def _legend_above(ax: Any, title: str) -> None:
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "frameon": False}
     ax.legend(title=title, ncols=len(COLOURS), alignment="left", columnspacing=1.0, handlelength=1.6, handletextpad=0.4, **place)
 
 
