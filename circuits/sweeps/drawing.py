@@ -56,7 +56,7 @@ def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) ->
     ax = axes_or_new(ax)
     seen = over_chips(values, rows, columns)
     mean, scale = seen["mean"], "log" if _spans_decades(seen) else "linear"
-    image = ax.pcolormesh(mean.values, cmap="cividis", norm=scale, edgecolors="face", linewidth=0.2)
+    image = ax.pcolormesh(mean.values, cmap="cividis", norm=scale, edgecolors="face", linewidth=0.2, rasterized=mean.size > 1000)
     for dim, axis, name in zip(mean.dims, (ax.yaxis, ax.xaxis), (rows, columns), strict=True):
         chosen = _some_ticks(mean.sizes[dim])
         axis.set_ticks(chosen + 0.5, [_short(value) for value in mean[dim].values[chosen]])
