@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from .bridge import Comparison as Comparison
     from .bridge import Learned as Learned
     from .bridge import SpiceRelaxer as SpiceRelaxer
+    from .bridge import accuracy_against_spread as accuracy_against_spread
     from .bridge import attribute as attribute
     from .bridge import compare as compare
     from .bridge import drives as drives
@@ -119,6 +120,7 @@ _BRIDGE = (
     "emit",
     "energy",
     "gradient_noise",
+    "accuracy_against_spread",
     "learn_on_chips",
     "load_network",
     "on_chip",

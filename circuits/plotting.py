@@ -152,6 +152,31 @@ def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
     return ax
 
 
+def against_spread(data: "xr.Dataset", ax: Any = None) -> Any:
+    """Accuracy on chips of one device against its spread, moved there and trained there: means, and ranges over chips as bands.
+
+    `data` as of `circuits.accuracy_against_spread`.
+    """
+    ax = _axes(ax)
+    at = data.spread.values
+    for name, label, colour, style in (
+        ("moved", "trained elsewhere", COLOURS[1], "--x"),
+        ("trained", "trained on the chip", COLOURS[0], "-o"),
+    ):
+        values = 100 * data[name]
+        ax.fill_between(at, values.min("chip"), values.max("chip"), color=colour, alpha=0.2, linewidth=0)
+        ax.plot(at, values.mean("chip"), style, color=colour, label=label, markersize=4)
+    ax.axhline(100 * float(data.ideal), color="black", linestyle=":", linewidth=0.9, label="ideal chip")
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(at, [f"{factor:g}" for factor in at])
+    ax.set_xlabel("spread (in units of the device's own)")
+    ax.set_ylabel("test accuracy (%)")
+    ax.set_title(str(data.attrs["preset"]))
+    ax.legend(fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
 def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
     """The flow's transient with the circuit's on top. `data` has `flow` and `circuit` (time, node) in V over `time` in s."""
     ax = _axes(ax, width=8.0)

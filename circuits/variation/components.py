@@ -16,6 +16,7 @@ from .base import OfElements, Part, check_spread, log_normal
 class Saturation(OfElements):
     """Log-normal spread of every diode's saturation current, through its `area`; `spread` as for `Programming`."""
 
+    spreads = ("spread",)
     spread: float
     of: str = "D*"
 
@@ -32,6 +33,7 @@ class Saturation(OfElements):
 class Ideality(OfElements):
     """Log-normal spread of every diode's emission coefficient N, at the same Is; each diode then has a model of its own."""
 
+    spreads = ("spread",)
     spread: float
     of: str = "D*"
 
@@ -53,6 +55,7 @@ class ThresholdMismatch(OfElements):
     Circuits 24, 1433, 1989). Each transistor then has a model of its own.
     """
 
+    spreads = ("volt_metres",)
     volt_metres: float
     of: str = "M*"
 
@@ -75,6 +78,7 @@ class Amplifiers(OfElements):
     offset stands in the source of 0 V behind it, times the gain.
     """
 
+    spreads = ("gain", "offset")
     gain: float = 0.0
     offset: float = 0.0
 
@@ -100,6 +104,7 @@ class Amplifiers(OfElements):
 class NudgeError(OfElements):
     """Log-normal spread of the nudge sources' transconductance (`Gnudge_*`): outputs that are nudged more, or less, than asked for."""
 
+    spreads = ("spread",)
     spread: float
     of: str = "Gnudge_*"
 

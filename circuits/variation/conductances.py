@@ -67,6 +67,7 @@ class Programming(OfConductances):
     """
 
     anew = True
+    spreads = ("spread",)
     spread: float
     of: str = "R*"
 
@@ -92,6 +93,7 @@ class ProgrammingError(OfConductances):
     """
 
     anew = True
+    spreads = ("coefficients",)
     full: float
     coefficients: tuple[float, ...]
     of: str = "R*"
@@ -114,6 +116,7 @@ class ProgrammingError(OfConductances):
 class DeviceToDevice(OfConductances):
     """Log-normal spread from device to device, which a chip keeps in every cycle: as `Programming`, drawn once."""
 
+    spreads = ("spread",)
     spread: float
     of: str = "R*"
 
@@ -157,6 +160,7 @@ class StepNoise(OfConductances):
     """
 
     anew = True
+    spreads = ("spread",)
     spread: float
     count: int
     highest: float
@@ -182,6 +186,7 @@ class Bounds(OfConductances):
     Raises `ValueError` for a spread that is negative or not finite, and a conductance not above 0.
     """
 
+    spreads = ("spread",)
     highest: float
     spread: float
     of: str = "R*"
@@ -201,6 +206,7 @@ class StuckAt(OfConductances):
     Raises `ValueError` for shares that are below 0 or above 1 together, and where not 0 ≤ lowest < highest.
     """
 
+    spreads = ("on", "off")
     on: float
     off: float
     highest: float
@@ -230,6 +236,9 @@ class Logarithmic:
         """Its value at `share` = g/full, above 0."""
         return np.clip(self.slope * np.log(share) + self.offset, self.lowest, self.highest)
 
+    def __mul__(self, factor: float) -> "Logarithmic":
+        return Logarithmic(*(factor * part for part in (self.slope, self.offset, self.lowest, self.highest)))
+
 
 @dataclass(frozen=True)
 class Drift(OfConductances):
@@ -240,6 +249,7 @@ class Drift(OfConductances):
     not so.
     """
 
+    spreads = ("spread",)
     seconds: float
     exponent: float | Logarithmic
     spread: float | Logarithmic = 0.0
@@ -272,6 +282,7 @@ class ReadNoise(OfConductances):
     """
 
     anew = True
+    spreads = ("relative", "most")
     relative: float
     exponent: float = 0.0
     full: float = 1.0
