@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
     from .simulators.nodal import Nodal as Nodal
+    from .sweeps import report as report
     from .sweeps import sweep as sweep
 
 _BRIDGE = (
@@ -130,7 +131,7 @@ _BRIDGE = (
 _LATER = (
     dict.fromkeys(_BRIDGE, ".bridge")
     | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
-    | {"sweep": ".sweeps"}
+    | dict.fromkeys(("report", "sweep"), ".sweeps")
 )
 
 
