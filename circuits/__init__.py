@@ -38,6 +38,7 @@ from .memristors import Memristor as Memristor
 from .netlist import Netlist as Netlist
 from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance
+from .noise import noise_density as noise_density
 from .noise import with_noise as with_noise
 from .pyspice import from_pyspice as from_pyspice
 from .reciprocity import nonreciprocity as nonreciprocity

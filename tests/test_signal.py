@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import network
+from conftest import PAIR, network
 
 import circuits
 import eqprop as ep
@@ -73,9 +73,10 @@ def test_noise_drawn_in_python_has_the_variance_of_the_equations(simulator):
         circuits.with_noise(netlist, np.zeros(2), step=1e-6, stop=1e-7, seed=0)
 
 
-def test_what_has_no_noise_of_its_own_is_refused():
+def test_amplifiers_make_noise_too():
+    """Small errors in voltages are errors of the gradient that go as 1/β, whatever lies between."""
+    amplified = ep.Resistive.init(jax.random.key(0), (2, 4, 2), device=PAIR, unit=1e-5, input_gain=4.0, amplification=2.0)
+    found = circuits.gradient_noise(amplified, COST, XS, YS, [1e-3, 2e-3], draws=32)
+    assert found.noise[0] / found.noise[1] == pytest.approx(2, rel=0.3)
     with pytest.raises(ValueError, match="`betas` must be finite and above 0, one or more, but are"):
         circuits.gradient_noise(network(), COST, XS, YS, [0.0])
-    amplified = ep.Resistive.init(jax.random.key(0), (2, 4, 2), amplification=2.0)
-    with pytest.raises(ValueError, match="`net` must be without amplifiers"):
-        circuits.gradient_noise(amplified, COST, XS, YS, [0.1])

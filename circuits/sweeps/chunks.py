@@ -47,7 +47,7 @@ class Case:
             "outputs": (bool(self.subject.outputs), "outputs: `network.outputs`"),
             "classes": (self.samples.classes is not None, "samples with classes: `label` in the data"),
             "nudge": (self.beta != 0, "a nudge: `beta` other than 0"),
-            "capacitances": ("capacitances" not in needed or _has_capacitances(self.subject.netlist()), "a capacitance at every node"),
+            "capacitances": ("capacitances" not in needed or _have_capacitances(self.subject), "a capacitance at every output"),
         }
         for need in sorted(needed):
             if not asks[need][0]:
@@ -111,9 +111,10 @@ class Case:
         return voltage if self.variation is None else self.variation.read(voltage)
 
 
-def _has_capacitances(netlist: Netlist) -> bool:
-    c = Equations(netlist).capacitances()
-    return bool(np.linalg.matrix_rank(c) == len(c))
+def _have_capacitances(subject: Subject) -> bool:
+    equations = Equations(subject.netlist())
+    own = equations.sparse_capacitances.diagonal()
+    return all(own[equations.place(node)] > 0 for node in subject.outputs)
 
 
 @cache

@@ -5,6 +5,7 @@ import fnmatch
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -69,6 +70,8 @@ class Composed(Variation):
 class Part(Variation):
     """A single variation."""
 
+    cause: ClassVar[str]
+    """What it is called among the causes of a chip's distance from its model."""
     anew = False
     """Whether every cycle draws anew; otherwise a chip keeps what it has."""
 

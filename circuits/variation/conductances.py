@@ -38,6 +38,7 @@ class OfConductances(OfElements):
 class Within(OfConductances):
     """Devices that can be programmed from `lowest` to `highest` (S) alone: a `ValueError` names an element that is beyond."""
 
+    cause = "device range"
     highest: float
     lowest: float = 0.0
     of: str = "R*"
@@ -66,6 +67,7 @@ class Programming(OfConductances):
     The mean stays g and the standard deviation is `spread` · g. Raises `ValueError` for a spread that is negative or not finite.
     """
 
+    cause = "programming"
     anew = True
     spread: float
     of: str = "R*"
@@ -91,6 +93,7 @@ class ProgrammingError(OfConductances):
     they are not finite, or `full` not above 0.
     """
 
+    cause = "programming error"
     anew = True
     full: float
     coefficients: tuple[float, ...]
@@ -114,6 +117,7 @@ class ProgrammingError(OfConductances):
 class DeviceToDevice(OfConductances):
     """Log-normal spread from device to device, which a chip keeps in every cycle: as `Programming`, drawn once."""
 
+    cause = "device mismatch"
     spread: float
     of: str = "R*"
 
@@ -131,6 +135,7 @@ class Levels(OfConductances):
     Raises `ValueError` where `count` is below 2, or not 0 ≤ lowest < highest.
     """
 
+    cause = "quantised levels"
     count: int
     highest: float
     lowest: float = 0.0
@@ -156,6 +161,7 @@ class StepNoise(OfConductances):
     Raises `ValueError` for a spread that is negative or not finite, and a count or a conductance not above 0.
     """
 
+    cause = "programming steps"
     anew = True
     spread: float
     count: int
@@ -182,6 +188,7 @@ class Bounds(OfConductances):
     Raises `ValueError` for a spread that is negative or not finite, and a conductance not above 0.
     """
 
+    cause = "device bounds"
     highest: float
     spread: float
     of: str = "R*"
@@ -201,6 +208,7 @@ class StuckAt(OfConductances):
     Raises `ValueError` for shares that are below 0 or above 1 together, and where not 0 ≤ lowest < highest.
     """
 
+    cause = "stuck devices"
     on: float
     off: float
     highest: float
@@ -240,6 +248,7 @@ class Drift(OfConductances):
     not so.
     """
 
+    cause = "drift"
     seconds: float
     exponent: float | Logarithmic
     spread: float | Logarithmic = 0.0
@@ -271,6 +280,7 @@ class ReadNoise(OfConductances):
     they are negative or not finite, or `full` not above 0.
     """
 
+    cause = "read noise"
     anew = True
     relative: float
     exponent: float = 0.0
