@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from .bridge import save_network as save_network
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
+    from .simulators.langevin import langevin as langevin
     from .simulators.nodal import Nodal as Nodal
     from .sweeps import sweep as sweep
 
@@ -128,7 +129,7 @@ _BRIDGE = (
 )
 _LATER = (
     dict.fromkeys(_BRIDGE, ".bridge")
-    | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
+    | {"Nodal": ".simulators.nodal", "langevin": ".simulators.langevin", "solve_crossbars": ".simulators.crossbars"}
     | {"sweep": ".sweeps"}
 )
 

@@ -267,8 +267,8 @@ def test_the_noise_of_controlled_sources_is_ngspices(simulator):
     np.testing.assert_allclose(np.sqrt(np.diag(said)), seen.deviation, rtol=3e-4)
     warm = circuits.covariance(dataclasses.replace(netlist, temperature=310.0), free, nodes=nodes)
     assert not np.allclose(np.sqrt(np.diag(warm)), seen.deviation, rtol=3e-4)  # the control
+    more = circuits.parse(AMPLIFIERS + "R8 a x 1k\nR9 x 0 1k\n")
     with pytest.raises(circuits.NetlistError, match=r"noise must have a bound at every node, but .* none at \['x'\]"):
-        more = circuits.parse(AMPLIFIERS + "R8 a x 1k\nR9 x 0 1k\n")
         circuits.covariance(more, np.append(free, 0.0), nodes=["a", "x"])
 
 
