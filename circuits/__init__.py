@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from .bridge import learn_on_chips as learn_on_chips
     from .bridge import load_network as load_network
     from .bridge import on_chip as on_chip
+    from .bridge import pulses as pulses
     from .bridge import save_network as save_network
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
@@ -124,6 +125,7 @@ _BRIDGE = (
     "learn_on_chips",
     "load_network",
     "on_chip",
+    "pulses",
     "save_network",
     "states",
 )
