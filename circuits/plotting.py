@@ -158,7 +158,7 @@ def against_spread(data: "xr.Dataset", ax: Any = None) -> Any:
 
     `data` as of `circuits.accuracy_against_spread`.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     at = data.spread.values
     for name, label, colour, style in (
         ("moved", "trained elsewhere", COLOURS[1], "--x"),

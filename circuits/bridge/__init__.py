@@ -17,5 +17,6 @@ from .energies import CircuitEnergy as CircuitEnergy
 from .energies import energy as energy
 from .networks import load_network as load_network
 from .networks import save_network as save_network
+from .pulses import pulses as pulses
 from .relaxer import SpiceRelaxer as SpiceRelaxer
 from .signal import gradient_noise as gradient_noise

@@ -5,7 +5,7 @@ import fnmatch
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,6 +77,8 @@ class Composed(Variation):
 class Part(Variation):
     """A single variation."""
 
+    cause: ClassVar[str]
+    """What it is called among the causes of a chip's distance from its model."""
     anew = False
     """Whether every cycle draws anew; otherwise a chip keeps what it has."""
     spreads: tuple[str, ...] = ()

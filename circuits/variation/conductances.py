@@ -38,6 +38,7 @@ class OfConductances(OfElements):
 class Within(OfConductances):
     """Devices that can be programmed from `lowest` to `highest` (S) alone: a `ValueError` names an element that is beyond."""
 
+    cause = "device range"
     highest: float
     lowest: float = 0.0
     of: str = "R*"
@@ -66,6 +67,7 @@ class Programming(OfConductances):
     The mean stays g and the standard deviation is `spread` · g. Raises `ValueError` for a spread that is negative or not finite.
     """
 
+    cause = "programming"
     anew = True
     spreads = ("spread",)
     spread: float
@@ -92,6 +94,7 @@ class ProgrammingError(OfConductances):
     they are not finite, or `full` not above 0.
     """
 
+    cause = "programming error"
     anew = True
     spreads = ("coefficients",)
     full: float
@@ -116,6 +119,7 @@ class ProgrammingError(OfConductances):
 class DeviceToDevice(OfConductances):
     """Log-normal spread from device to device, which a chip keeps in every cycle: as `Programming`, drawn once."""
 
+    cause = "device mismatch"
     spreads = ("spread",)
     spread: float
     of: str = "R*"
@@ -134,6 +138,7 @@ class Levels(OfConductances):
     Raises `ValueError` where `count` is below 2, or not 0 ≤ lowest < highest.
     """
 
+    cause = "quantised levels"
     count: int
     highest: float
     lowest: float = 0.0
@@ -159,6 +164,7 @@ class StepNoise(OfConductances):
     Raises `ValueError` for a spread that is negative or not finite, and a count or a conductance not above 0.
     """
 
+    cause = "programming steps"
     anew = True
     spreads = ("spread",)
     spread: float
@@ -186,6 +192,7 @@ class Bounds(OfConductances):
     Raises `ValueError` for a spread that is negative or not finite, and a conductance not above 0.
     """
 
+    cause = "device bounds"
     spreads = ("spread",)
     highest: float
     spread: float
@@ -206,6 +213,7 @@ class StuckAt(OfConductances):
     Raises `ValueError` for shares that are below 0 or above 1 together, and where not 0 ≤ lowest < highest.
     """
 
+    cause = "stuck devices"
     spreads = ("on", "off")
     on: float
     off: float
@@ -249,6 +257,7 @@ class Drift(OfConductances):
     not so.
     """
 
+    cause = "drift"
     spreads = ("spread",)
     seconds: float
     exponent: float | Logarithmic
@@ -281,6 +290,7 @@ class ReadNoise(OfConductances):
     they are negative or not finite, or `full` not above 0.
     """
 
+    cause = "read noise"
     anew = True
     spreads = ("relative", "most")
     relative: float
