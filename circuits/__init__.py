@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import memristors as memristors
+from . import plotting as plotting
 from . import topologies as topologies
 from .analyses import Noise as Noise
 from .analyses import OperatingPoint as OperatingPoint

@@ -36,14 +36,12 @@ def on_page_content(content, page, **_):
     """Turns equations into MathML, which browsers draw without a script."""
     if not page.file.src_uri.endswith(".ipynb"):
         return IN_PAGES.sub(lambda found: mathml(found[2], page, block=found[1] == "div"), content)
+
+    def equation(found):
+        return mathml(found["block"] or found["inline"], page, block=found["block"] is not None)
+
     parts = VERBATIM.split(content)  # text, verbatim, its tag, text, …
-    for index in range(0, len(parts), 3):
-        parts[index] = IN_NOTEBOOKS.sub(
-            lambda found: mathml(found["block"] or found["inline"], page, block=bool(found["block"])), parts[index]
-        )
-        if index + 2 < len(parts):
-            parts[index + 2] = ""
-    return "".join(parts)
+    return "".join(IN_NOTEBOOKS.sub(equation, part) if k % 3 == 0 else part for k, part in enumerate(parts) if k % 3 < 2)
 
 
 def notebooks():

@@ -16,8 +16,8 @@ TOOLKIT = "eqprop_circuits"
 def citation(*things: Any) -> str:
     """BibTeX of the toolkit itself and of the published work behind `things`, each entry once.
 
-    **Arguments:** `things`: networks, estimators, methods, devices, memristors, variations, presets, optimisers, simulators; or classes,
-    or functions such as `eqprop.data.mnist` and `circuits.PRESETS["rram-wan2022@1"]`. What an object holds is cited with it: the device
+    **Arguments:** `things`: networks, estimators, methods, devices, memristors, variations, presets, optimisers, simulators; classes; or
+    functions such as `eqprop.data.mnist` and `circuits.PRESETS["rram-wan2022@1"]`. What an object holds is cited with it: the device
     of a network, the elements of a netlist, the variations of a preset. What is the toolkit's own adds nothing to the toolkit's entry.
 
     **Raises** `ValueError` for things of which nothing is known, naming them.
@@ -41,7 +41,7 @@ class _Found:
             return True
         named = hasattr(thing, "__qualname__")  # a class or a function, and no object of a class
         kinds = thing.__mro__ if isinstance(thing, type) else (thing,) if named else type(thing).__mro__
-        known = any([self._behind(kind, thing) for kind in kinds])  # a list, so that all are collected
+        known = max([self._behind(kind, thing) for kind in kinds])
         if isinstance(thing, tuple | list | dict):
             held = thing.values() if isinstance(thing, dict) else thing
         elif not known or isinstance(thing, type):
@@ -52,7 +52,7 @@ class _Found:
             held = getattr(thing, "__dict__", {}).values()
         if known or held:
             self._seen[id(thing)] = thing  # held on to, so that nothing else gets its number
-        return any([known, *[self.add(one) for one in held]])
+        return max([known, *[self.add(one) for one in held]])  # of all of them, where `any` would stop at one
 
     def _behind(self, kind: Any, thing: Any) -> bool:
         """Collects the keys of a class or a function; whether its package says what it rests on."""

@@ -11,21 +11,22 @@ jax.config.update("jax_enable_x64", True)
 cost = ep.SquaredError()
 
 
-# 1. An energy that nobody wrote before: phases on a ring, pulled by the input, each coupled to its neighbour.
+# 1. An energy that nobody wrote before: rotors, pulled by the input, which drag pointers along.
 def energy(params, state, x):
-    ring = jnp.sum(params["k"] * (state - jnp.roll(state, 1)) ** 2) / 2
-    return ring + jnp.sum(state**2) / 2 - params["pull"] @ x @ jnp.sin(state)
+    rotors, pointers = state
+    wells = jnp.sum(rotors**2) / 2 + jnp.sum(pointers**2) / 2 - ep.bias(params["bias"], rotors)
+    return wells - ep.bilinear(params["in"], x, jnp.sin(rotors)) - ep.bilinear(params["out"], jnp.sin(rotors), pointers)
 
 
-params = {"k": jnp.full(6, 0.3), "pull": jax.random.normal(jax.random.key(0), (6, 4)) / 2}
-net = ep.energy(energy, params, state=jnp.zeros(6), outputs=lambda state: state[:2])
-data = ep.data.regression(100)
-fit = ep.fit(net, cost, data, ep.EqProp.centred(beta=0.1), rates={"*": 0.3}, epochs=8, batch=10, key=jax.random.key(1))
+keys = jax.random.split(jax.random.key(0))
+params = {"in": jax.random.normal(keys[0], (4, 16)) / 2, "out": jax.random.normal(keys[1], (16, 2)) / 4, "bias": jnp.zeros(16)}
+net = ep.energy(energy, params, state=(jnp.zeros(16), jnp.zeros(2)), outputs=lambda state: state[-1])
+data, estimator = ep.data.regression(200), ep.EqProp.centred(beta=0.1)
+fit = ep.fit(net, cost, data, estimator, rates={"*": 0.2}, epochs=10, batch=10, key=jax.random.key(1))
 print("loss", fit.history["test_loss"])
-print("gradient", ep.gradient_error(ep.EqProp.centred(beta=0.1), fit.net, cost, data.train.x[:4], data.train.y[:4]))
-
 x = data.test.x[0]
-ep.plotting.landscape(fit.net, x, ep.relax(fit.net, x).state).figure.savefig("landscape.png")
+ep.plotting.landscape(fit.net, x, ep.relax(fit.net, x).state, nodes=(0, 16)).figure.savefig("landscape.png")
+
 
 # 2. A resistive network that learns two moons.
 moons = ep.data.two_moons(200)
@@ -45,7 +46,7 @@ ep.plotting.training({"two moons": learned}).figure.savefig("training.png")
 # 3. The same network as a circuit, in ngspice.
 deck = circuits.emit(learned.net, moons.test.x[0])
 deck.save("net.cir")
-seen = circuits.compare(learned.net, moons.test.x[:20], moons.test.y[:20], cost=volts, beta=0.05)
+seen = circuits.compare(learned.net, moons.test.x[:20])
 print(seen)
 seen.plot().figure.savefig("agreement.png")
 
