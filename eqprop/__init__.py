@@ -1,6 +1,7 @@
 """Equilibrium propagation for any energy: settle, nudge, settle again, and learn from the difference."""
 
 from . import data as data
+from . import plotting as plotting
 from .blocks import colour as colour
 from .calibration import Calibration as Calibration
 from .calibration import GradientError as GradientError
