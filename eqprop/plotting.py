@@ -108,7 +108,7 @@ def phase(path: Trajectory, ax: Any = None) -> Any:
     ax.set_ylabel("state")
     ax.grid(alpha=0.3)
     if values.shape[1] <= 20:
-        ax.legend(fontsize="small")
+        ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
 
 
@@ -134,12 +134,12 @@ def traces(found: Traces, parameters: Mapping[str, Callable[[Any], Any]], ax: An
     """
     ax = _new_axes() if ax is None else ax
     for (name, pick), colour in zip(parameters.items(), COLOURS, strict=False):
-        ax.plot(pick(found.backpropagation), color=colour, linewidth=5, alpha=0.35, label=f"{name}, back-propagation")
-        ax.plot(pick(found.nudged), color=colour, linewidth=1, linestyle="--", label=f"{name}, nudged phase")
+        ax.plot(pick(found.backpropagation), color=colour, linewidth=5, alpha=0.35, label=name)
+        ax.plot(pick(found.nudged), color=colour, linewidth=1, linestyle="--")
     ax.set_xlabel("step")
     ax.set_ylabel("contribution to the gradient")
     ax.grid(alpha=0.3)
-    ax.legend(fontsize="small")
+    ax.legend(title="broad: back-propagation through time\ndashed: nudged phase", title_fontsize="small", fontsize="small")
     return ax
 
 

@@ -25,7 +25,10 @@ def execute(path: Path, *, quick: bool, environment: dict[str, str] | None = Non
         at = next(k for k, cell in enumerate(notebook.cells) if "settings" in cell.metadata.get("tags", ()))
         lines = [f"{name} = {value!r}" for name, value in notebook.metadata["quick"].items()]
         notebook.cells.insert(at + 1, nbformat.v4.new_code_cell("\n".join(lines)))
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False)
+    quiet = ["--log-level=ERROR"]  # of the kernel, which else warns at every start that it is reached over TCP
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", record_timing=False, coalesce_streams=True, extra_arguments=quiet
+    )
     client.execute(cwd=str(path.parent), **({} if environment is None else {"env": environment}))
     return notebook
 
