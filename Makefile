@@ -11,8 +11,8 @@ demo: .venv/.ready
 lab: .venv/.lab
 	$(BIN)/jupyter-lab notebooks
 
-notebooks: .venv/.lab
-	$(BIN)/jupyter-nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+notebooks: .venv/.ready
+	$(BIN)/python notebooks/run.py
 
 docs: .venv/.docs
 	$(BIN)/mkdocs build

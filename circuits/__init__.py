@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from .bridge import SpiceRelaxer as SpiceRelaxer
     from .bridge import attribute as attribute
     from .bridge import compare as compare
+    from .bridge import compare_transient as compare_transient
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import energy as energy
@@ -116,6 +117,7 @@ _BRIDGE = (
     "SpiceRelaxer",
     "attribute",
     "compare",
+    "compare_transient",
     "drives",
     "emit",
     "energy",

@@ -18,3 +18,4 @@ from .networks import load_network as load_network
 from .networks import save_network as save_network
 from .relaxer import SpiceRelaxer as SpiceRelaxer
 from .signal import gradient_noise as gradient_noise
+from .transients import compare_transient as compare_transient
