@@ -54,4 +54,4 @@ def mathml(latex, page, *, block):
     made = convert(html.unescape(latex).strip(), display="block" if block else "inline")
     if "\\" in made or re.search(r"&(?!#|amp;|lt;|gt;)", made):
         raise PluginError(f"{page.file.src_uri}: an equation that cannot be shown: {latex}")
-    return made
+    return f'<div class="equation">{made}</div>' if block else made
