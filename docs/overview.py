@@ -4,7 +4,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from matplotlib.figure import Figure
 
 import circuits
@@ -21,16 +20,18 @@ def energy(params, state, x):
 
 def landscape(ax):
     """The energy, and the paths of the free and the nudged phase on it."""
-    net = ep.energy(energy, {"w": jnp.array(0.8)}, state=jnp.array([-0.75, 0.75]), outputs=lambda state: state[1:])
+    net = ep.energy(energy, {"w": jnp.array(0.8)}, state=jnp.array([-0.5, 1.2]), outputs=lambda state: state[1:])
     x, y, times = jnp.array([0.9]), jnp.array([-0.6]), jnp.linspace(0, 15, 200)
     free = ep.trajectory(net, x, times)
     nudged = ep.trajectory(ep.Nudged(net, ep.SquaredError(), y, 0.8), x, times, start=free.states[-1])
-    paths = {"free phase: to the lowest energy": free, "nudged phase: the output is pulled to its target": nudged}
+    paths = {"free phase: to the lowest energy": free, "nudged phase: the output is pulled towards its target": nudged}
     ep.plotting.landscape(net, x, free.states[-1], span=1.5, paths=paths, ax=ax)
+    ax.set(xlim=(-0.7, 2.2), ylim=(-0.9, 1.9))
     ax.axhline(float(y[0]), color="white", linestyle=":", linewidth=1)
     ax.annotate("target of the output", (ax.get_xlim()[0], float(y[0])), (6, 4), textcoords="offset points", color="white", fontsize=9)
     ax.set(xlabel="state of the hidden neuron", ylabel="state of the output neuron", title="A network settles twice …")
-    ax.legend(loc="upper left", fontsize=8)
+    handles, _ = ax.get_legend_handles_labels()
+    ax.legend(handles, [*paths, "where the free phase ends"], loc="upper left", fontsize=8)
 
 
 def circuit(ax):
@@ -38,8 +39,8 @@ def circuit(ax):
     deck = circuits.parse("""Small
 Vin in 0 0.5
 R1 in h1 20k
-R2 in h2 50k
 D1 h1 0 d
+R2 in h2 50k
 D2 0 h2 d
 R3 h1 out 10k
 R4 h2 out 30k
@@ -59,7 +60,6 @@ def main():
     landscape(left)
     circuit(right)
     figure.savefig(OUT, dpi=110)
-    assert np.isfinite(OUT.stat().st_size)
 
 
 if __name__ == "__main__":
