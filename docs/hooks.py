@@ -10,8 +10,10 @@ from mkdocs.exceptions import PluginError
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 LIST = "<!-- every notebook, its title and what it shows -->"
-VERBATIM = re.compile(r"(<(pre|code|script|style|svg|math)\b.*?</\2>)", re.DOTALL)
+VERBATIM = re.compile(r"(<(pre|code|script|style|svg|math)\b.*?</\2>|<[^>]*>)", re.DOTALL)
 IN_PAGES = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+SCRIPTS = re.compile(r"(?<!\w)([^\W\d_])((?:[_^](?:\{[^{}<>]*\}|−?[^\W_]+))+)(?![\w(])")
+SCRIPT = re.compile(r"([_^])(?:\{(.*?)\}|(−?[^\W_]+))")
 IN_NOTEBOOKS = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.DOTALL)
 
 
@@ -33,15 +35,31 @@ def on_page_markdown(markdown, page, **_):
 
 
 def on_page_content(content, page, **_):
-    """Turns equations into MathML, which browsers draw without a script."""
-    if not page.file.src_uri.endswith(".ipynb"):
-        return IN_PAGES.sub(lambda found: mathml(found[2], page, block=found[1] == "div"), content)
+    """Turns equations into MathML, which browsers draw without a script; those of docstrings get their sub- and superscripts."""
 
-    def equation(found):
+    def in_page(found):
+        return mathml(found[2], page, block=found[1] == "div")
+
+    def in_notebook(found):
         return mathml(found["block"] or found["inline"], page, block=found["block"] is not None)
 
-    parts = VERBATIM.split(content)  # text, verbatim, its tag, text, …
-    return "".join(IN_NOTEBOOKS.sub(equation, part) if k % 3 == 0 else part for k, part in enumerate(parts) if k % 3 < 2)
+    if page.file.src_uri.endswith(".ipynb"):
+        return outside_code(content, lambda text: IN_NOTEBOOKS.sub(in_notebook, text))
+    if page.file.src_uri.startswith("reference/"):
+        return outside_code(content, lambda text: SCRIPTS.sub(scripts, text))
+    return IN_PAGES.sub(in_page, content)
+
+
+def outside_code(content, change):
+    """The page with all text changed that is neither code, nor a picture, nor a tag."""
+    parts = VERBATIM.split(content)  # text, verbatim, its kind, text, …
+    return "".join(change(part) if k % 3 == 0 else part for k, part in enumerate(parts) if k % 3 < 2)
+
+
+def scripts(found):
+    """A letter with scripts, as u^l_i, in HTML."""
+    tags = {"_": "sub", "^": "sup"}
+    return found[1] + SCRIPT.sub(lambda part: f"<{tags[part[1]]}>{part[2] or part[3]}</{tags[part[1]]}>", found[2])
 
 
 def notebooks():

@@ -16,7 +16,7 @@ TOOLKIT = "eqprop_circuits"
 def citation(*things: Any) -> str:
     """BibTeX of the toolkit itself and of the published work behind `things`, each entry once.
 
-    **Arguments:** `things`: networks, estimators, methods, devices, memristors, variations, presets, optimisers, simulators; classes; or
+    **Arguments:** `things`: networks, estimators, methods, devices, memristors, variations, presets, optimisers, simulators; classes;
     functions such as `eqprop.data.mnist` and `circuits.PRESETS["rram-wan2022@1"]`. What an object holds is cited with it: the device
     of a network, the elements of a netlist, the variations of a preset. What is the toolkit's own adds nothing to the toolkit's entry.
 
