@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import memristors as memristors
+from . import plotting as plotting
 from . import topologies as topologies
 from .analyses import Noise as Noise
 from .analyses import OperatingPoint as OperatingPoint
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from .bridge import accuracy_against_spread as accuracy_against_spread
     from .bridge import attribute as attribute
     from .bridge import compare as compare
+    from .bridge import compare_transient as compare_transient
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import energy as energy
@@ -120,6 +122,7 @@ _BRIDGE = (
     "SpiceRelaxer",
     "attribute",
     "compare",
+    "compare_transient",
     "drives",
     "emit",
     "energy",

@@ -1,4 +1,7 @@
-"""Figures of circuits. Every function draws on the axes it is given, or on new ones, and returns them."""
+"""Figures of circuits. Every function draws on the axes it is given, or on new ones, and returns them.
+
+New axes are pyplot's, so that a notebook shows them.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +22,9 @@ def axes_or_new(ax: Any, width: float = 6.4, height: float = 4.4) -> Any:
     """`ax`, or, where it is `None`, axes of that many inches on a new figure."""
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
+    from matplotlib import pyplot
 
-    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+    return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
@@ -73,9 +76,9 @@ def _layers(data: "xr.Dataset") -> list[tuple[str, np.ndarray, np.ndarray]]:
 
 def beside(data: "xr.Dataset") -> Any:
     """`agreement` and `differences` side by side, on a new figure; returns the second's axes."""
-    from matplotlib.figure import Figure
+    from matplotlib import pyplot
 
-    left, right = Figure(figsize=(11, 4.4), layout="constrained").subplots(1, 2)
+    left, right = pyplot.subplots(1, 2, figsize=(11, 4.4), layout="constrained")[1]
     agreement(data, left)
     return differences(data, right)
 
@@ -179,13 +182,13 @@ def against_spread(data: "xr.Dataset", ax: Any = None) -> Any:
 
 
 def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
-    """The flow's transient with the circuit's on top. `data` has `flow` and `circuit` (time, node) in V over `time` in s."""
+    """The flow's transient with the circuit's on top: what `circuits.compare_transient` returns."""
     ax = axes_or_new(ax, width=8.0)
-    nanoseconds = 1e9 * data.time.values
+    nanoseconds, simulator = 1e9 * data.time.values, data.attrs["simulator"]
     for index, node in enumerate(nodes):
         colour = COLOURS[index % len(COLOURS)]
         ax.plot(nanoseconds, data.flow.sel(node=node), color=colour, linewidth=4, alpha=0.35, label=f"{node}, RC flow")
-        ax.plot(nanoseconds, data.circuit.sel(node=node), color=colour, linewidth=1, linestyle="--", label=f"{node}, ngspice's .tran")
+        ax.plot(nanoseconds, data.circuit.sel(node=node), color=colour, linewidth=1, linestyle="--", label=f"{node}, {simulator}")
     if "nudged_at" in data.attrs:
         ax.axvline(1e9 * data.attrs["nudged_at"], color="black", linewidth=0.8, linestyle=":", label="nudge switched on")
     gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))

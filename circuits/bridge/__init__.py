@@ -20,3 +20,4 @@ from .networks import save_network as save_network
 from .pulses import pulses as pulses
 from .relaxer import SpiceRelaxer as SpiceRelaxer
 from .signal import gradient_noise as gradient_noise
+from .transients import compare_transient as compare_transient
