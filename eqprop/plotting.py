@@ -165,7 +165,7 @@ def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: 
     ax.plot(*x[wrong].T, "o", color="black", markersize=9, fillstyle="none", label=f"decided wrongly: {wrong.sum()} of {len(y)}")
     ax.set_xlabel("input 0")
     ax.set_ylabel("input 1")
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=classes + 1)
     return ax
 
 
