@@ -105,6 +105,24 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
     return ax
 
 
+def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) -> Any:
+    """Accuracies of chips by kind, such as the device they are made of: each chip, and the mean as a bar; `ideal` of the ideal chip."""
+    ax = _axes(ax)
+    for row, values in enumerate(found.values()):
+        percent = 100 * np.asarray(values)
+        label = f"{percent.size} chips" if row == 0 else None
+        ax.plot(percent, row + np.linspace(-0.2, 0.2, percent.size), ".", color=COLOURS[0], markersize=4, alpha=0.5, label=label)
+        ax.plot(percent.mean(), row, "|", color=COLOURS[1], markersize=24, markeredgewidth=2.5, label=None if row else "mean")
+    ax.axvline(100 * ideal, color="black", linewidth=0.8, linestyle="--", label=f"ideal chip, {100 * ideal:.1f} %")
+    ax.set_yticks(range(len(found)), list(found))
+    ax.invert_yaxis()
+    ax.set_xlabel("test accuracy (%)")
+    ax.set_title("Chips of imperfect devices")
+    ax.legend(fontsize="small")
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
 def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
     """The root mean square of each cause's part in V, as bars, the largest on top; `volts` by cause."""
     ax = axes_or_new(ax)
@@ -132,6 +150,22 @@ def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = No
     ax.set_ylabel("standard deviation of what is there (% of the highest)")
     ax.set_title("Published devices")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
+    """What noise and a finite nudge leave of a gradient, over the strength of the nudge: what `circuits.gradient_noise` returns."""
+    ax = _axes(ax)
+    ax.axhline(float(data.signal[0]), color="black", linewidth=0.8, linestyle="--", label="the gradient itself")
+    ax.loglog(data.beta, np.hypot(data.bias, data.noise), color=COLOURS[2], linewidth=6, alpha=0.35, label="both")
+    ax.loglog(data.beta, data.noise, "o-", color=COLOURS[0], markersize=4, label="error by noise, one reading")
+    ax.loglog(data.beta, data.bias, "s-", color=COLOURS[1], markersize=4, label="error by the finite nudge")
+    ax.axvline(data.attrs["best_beta"], color="0.5", linewidth=1, label=f"best β = {data.attrs['best_beta']:.2g}")
+    ax.set_xlabel("strength of the nudge β")
+    ax.set_ylabel("norm over all conductances")
+    ax.set_title("Error of the gradient")
+    ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
     return ax
 
