@@ -107,7 +107,7 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
 
 def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) -> Any:
     """Accuracies of chips by kind, such as the device they are made of: each chip, and the mean as a bar; `ideal` of the ideal chip."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for row, values in enumerate(found.values()):
         percent = 100 * np.asarray(values)
         label = f"{percent.size} chips" if row == 0 else None
@@ -156,7 +156,7 @@ def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = No
 
 def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
     """What noise and a finite nudge leave of a gradient, over the strength of the nudge: what `circuits.gradient_noise` returns."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ax.axhline(float(data.signal[0]), color="black", linewidth=0.8, linestyle="--", label="the gradient itself")
     ax.loglog(data.beta, np.hypot(data.bias, data.noise), color=COLOURS[2], linewidth=6, alpha=0.35, label="both")
     ax.loglog(data.beta, data.noise, "o-", color=COLOURS[0], markersize=4, label="error by noise, one reading")
