@@ -189,11 +189,7 @@ def test_what_is_misspelt_is_named_with_the_nearest(file, tmp_path, capsys, wron
         ({"measure": ["noise"]}, r"the measures \['noise'\] need outputs"),
         (
             {"measure": ["noise"], "outputs": ["out"], "network": circuits.parse(DECK), "axes": {}, "data": {}},
-            r"the measures \['noise'\] need a capacitance",
-        ),
-        (
-            {"measure": ["noise"], "outputs": ["out"], "variation": circuits.SourceResistance(50.0)},
-            r"the measures \['noise'\] need a capacitance at every node, which in lack",
+            r"the measures \['noise'\] need a capacitance at every output, which out lack",
         ),
         ({"cycle": -1}, "`cycle` must be a whole number of at least 0, but is -1"),
         ({"retry_failed": True}, "`retry_failed` is of a run that goes on"),

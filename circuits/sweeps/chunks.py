@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..analyses import OperatingPoint
-from ..elements import Capacitor
 from ..equations import Equations
 from ..netlist import Netlist, NetlistError
 from ..reduction import reduce
@@ -50,7 +49,7 @@ class Case:
             "outputs": (bool(self.subject.outputs), "outputs: `network.outputs`"),
             "classes": (self.samples.classes is not None, "samples with classes: `label` in the data"),
             "nudge": (self.beta != 0, "a nudge: `beta` other than 0"),
-            "capacitances": (not bare, f"a capacitance at every node, which {', '.join(bare[:3])} lack"),
+            "capacitances": (not bare, f"a capacitance at every output, which {', '.join(bare[:3])} lack"),
         }
         for need in sorted(needed):
             if not asks[need][0]:
@@ -111,16 +110,13 @@ class Case:
         return reduce(netlist, drives if self.variation is None else self.variation.drives(drives))
 
     def _without_capacitance(self) -> list[str]:
-        """The nodes of the first chip, which are those of every chip, whose voltages would have no finite noise."""
+        """The outputs whose voltages have noise without a bound on the first chip, which has the nodes of every chip."""
         netlist = self.subject.netlist()
         if self.variation is not None:
             netlist = self.variation.chip(netlist, seed=self.seed, number=0)
         equations = Equations(netlist)
-        having = {node for one in netlist.of(Capacitor) for node in one.nodes}
-        if bare := [node for node in equations.free if node not in having]:
-            return bare
-        c = equations.capacitances()
-        return [] if np.linalg.matrix_rank(c) == len(c) else list(equations.free)
+        own = equations.sparse_capacitances.diagonal()
+        return [node for node in self.subject.outputs if own[equations.place(node)] <= 0]
 
     def read(self, voltage: np.ndarray) -> np.ndarray:
         """What is read of voltages in V."""
