@@ -7,6 +7,7 @@ from .calibration import Calibration as Calibration
 from .calibration import GradientError as GradientError
 from .calibration import calibrate as calibrate
 from .calibration import gradient_error as gradient_error
+from .citation import citation as citation
 from .costs import Cost as Cost
 from .costs import SquaredError as SquaredError
 from .descent import BlockNewton as BlockNewton
