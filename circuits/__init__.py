@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import memristors as memristors
+from . import plotting as plotting
 from . import topologies as topologies
 from .analyses import Noise as Noise
 from .analyses import OperatingPoint as OperatingPoint
@@ -92,8 +93,10 @@ if TYPE_CHECKING:
     from .bridge import Comparison as Comparison
     from .bridge import Learned as Learned
     from .bridge import SpiceRelaxer as SpiceRelaxer
+    from .bridge import accuracy_against_spread as accuracy_against_spread
     from .bridge import attribute as attribute
     from .bridge import compare as compare
+    from .bridge import compare_transient as compare_transient
     from .bridge import drives as drives
     from .bridge import emit as emit
     from .bridge import energy as energy
@@ -107,6 +110,7 @@ if TYPE_CHECKING:
     from .simulators.crossbars import solve_crossbars as solve_crossbars
     from .simulators.langevin import langevin as langevin
     from .simulators.nodal import Nodal as Nodal
+    from .sweeps import report as report
     from .sweeps import sweep as sweep
 
 _BRIDGE = (
@@ -118,10 +122,12 @@ _BRIDGE = (
     "SpiceRelaxer",
     "attribute",
     "compare",
+    "compare_transient",
     "drives",
     "emit",
     "energy",
     "gradient_noise",
+    "accuracy_against_spread",
     "learn_on_chips",
     "load_network",
     "on_chip",
@@ -132,7 +138,7 @@ _BRIDGE = (
 _LATER = (
     dict.fromkeys(_BRIDGE, ".bridge")
     | {"Nodal": ".simulators.nodal", "langevin": ".simulators.langevin", "solve_crossbars": ".simulators.crossbars"}
-    | {"sweep": ".sweeps"}
+    | dict.fromkeys(("report", "sweep"), ".sweeps")
 )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RAIL, COLUMN = 3.0, 2.6
 """The distances of rails and of columns, in units of which a symbol is 1 long."""
+INCHES = 0.5
+"""What a unit is long where a drawing is as large as it likes; letters shrink with it on axes that are smaller."""
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 
 
@@ -44,7 +46,9 @@ def schematic(netlist: Netlist, canvas: Any = "svg") -> "schemdraw.Drawing":
     nodes = [*netlist.nodes, *([GROUND] if any(GROUND in _ends(part) for part in parts) else [])]
     height = {node: -RAIL * k for k, node in enumerate(nodes)}
     reach = {node: [COLUMN * k for k, part in enumerate(parts) if node in _ends(part)] for node in nodes}
-    drawing = schemdraw.Drawing(show=False, canvas=canvas, fontsize=11, lw=1.2)
+    wide, high = COLUMN * len(parts) + 2.0, RAIL * len(nodes)
+    inches = INCHES if canvas == "svg" else min(*canvas.figure.get_size_inches() / (wide, high), INCHES)
+    drawing = schemdraw.Drawing(show=False, canvas=canvas, fontsize=11 * inches / INCHES, lw=1.2)
     for node in nodes:
         first, last = min(reach[node], default=0.0), max(reach[node], default=0.0)
         drawing += symbols.Line().endpoints((first - 1.0, height[node]), (last, height[node])).label(node, loc="left")
@@ -73,7 +77,7 @@ def _draw(drawing: Any, part: Element, x: float, height: dict[str, float]) -> No
     kind, label, turned = _symbol(part)
     downwards = (plus == ends[0]) != turned
     start, end = (top, max(bottom, middle)) if downwards else (max(bottom, middle), top)
-    drawing += getattr(symbols, kind)().endpoints(start, end).label(label, loc="bottom" if downwards else "top", ofst=0.1)
+    drawing += getattr(symbols, kind)().endpoints(start, end).label(label, loc="bottom", ofst=0.1)
     if bottom < middle:
         drawing += symbols.Line().endpoints(middle, bottom)
     for node in {plus, minus}:

@@ -1,11 +1,13 @@
 """Equilibrium propagation for any energy: settle, nudge, settle again, and learn from the difference."""
 
 from . import data as data
+from . import plotting as plotting
 from .blocks import colour as colour
 from .calibration import Calibration as Calibration
 from .calibration import GradientError as GradientError
 from .calibration import calibrate as calibrate
 from .calibration import gradient_error as gradient_error
+from .citation import citation as citation
 from .costs import Cost as Cost
 from .costs import SquaredError as SquaredError
 from .descent import BlockNewton as BlockNewton

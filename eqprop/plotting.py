@@ -1,6 +1,9 @@
-"""Figures of energies, phases and training. Every function draws on the axes it is given, or on new ones, and returns them."""
+"""Figures of energies, phases, gradients and training. Every function draws on the axes it is given, or on new ones, and returns them.
 
-from collections.abc import Mapping
+New axes are pyplot's, so that a notebook shows them.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -8,8 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .costs import Cost
+from .data import Split
 from .dynamics import Trajectory
 from .energy import Energy, State
+from .estimators import Traces
+from .evaluation import evaluate
 from .training import Fit, Fits
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -17,9 +24,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 
 
 def _new_axes() -> Any:
-    from matplotlib.figure import Figure
+    from matplotlib import pyplot
 
-    return Figure(figsize=(6.4, 4.4), layout="constrained").add_subplot()
+    return pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
 
 
 def landscape(
@@ -63,6 +70,31 @@ def landscape(
     return ax
 
 
+def well(phases: Mapping[str, tuple[Energy, Trajectory]], x: Any, *, ax: Any = None) -> Any:
+    """The energy of a network of one node in each of its phases, and the phases moving on it: a dot at each time, a ring at the end.
+
+    **Arguments:** `phases`: by name, an energy and a trajectory on it. **Raises** `ValueError` for a state of more than one node.
+    """
+    ax = _new_axes() if ax is None else ax
+    paths = [np.asarray(jax.vmap(lambda s: ravel_pytree(s)[0])(path.states)) for _, path in phases.values()]
+    if any(path.shape[1] != 1 for path in paths):
+        raise ValueError(f"`phases` must be of one node, but are of {[path.shape[1] for path in paths]}")
+    low, high = min(path.min() for path in paths), max(path.max() for path in paths)
+    line = jnp.linspace(low - 0.15 * (high - low), high + 0.15 * (high - low), 200)
+    for index, ((name, (energy, path)), states) in enumerate(zip(phases.items(), paths, strict=True)):
+        colour, dash = COLOURS[index % len(COLOURS)], ("-", "--", ":", "-.")[index % 4]
+        restore = ravel_pytree(jax.tree.map(lambda s: s[0], path.states))[1]
+        heights = jax.vmap(lambda at, energy=energy, restore=restore: energy(restore(at[None]), x))(line)
+        ax.plot(line, heights, dash, color=colour, label=name)
+        ax.plot(states[:, 0], path.energies, ".", color=colour, markersize=5)
+        ax.plot(states[-1, 0], path.energies[-1], "o", color=colour, markersize=10, fillstyle="none", markeredgewidth=1.5)
+    ax.set_xlabel("state s")
+    ax.set_ylabel("energy")
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
 def phase(path: Trajectory, ax: Any = None) -> Any:
     """Every node of a phase over time, and when it had settled."""
     ax = _new_axes() if ax is None else ax
@@ -76,7 +108,64 @@ def phase(path: Trajectory, ax: Any = None) -> Any:
     ax.set_ylabel("state")
     ax.grid(alpha=0.3)
     if values.shape[1] <= 20:
-        ax.legend(fontsize="small")
+        ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def orders(found: Mapping[str, tuple[float, Mapping[float, float]]], ax: Any = None) -> Any:
+    """How the error of a gradient falls with the nudge, by estimator: what `eqprop.order_of_error` returns, by name."""
+    ax = _new_axes() if ax is None else ax
+    for index, (name, (slope, errors)) in enumerate(found.items()):
+        marker = "os^Dv"[index % 5]
+        label = f"{name}: order {slope:.2f}"
+        ax.loglog(list(errors), list(errors.values()), marker + "-", color=COLOURS[index % len(COLOURS)], markersize=5, label=label)
+    ax.set_xlabel("strength of the nudge β")
+    ax.set_ylabel("relative error of the gradient")
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def traces(found: Traces, parameters: Mapping[str, Callable[[Any], Any]], ax: Any = None) -> Any:
+    """What each step adds to the gradient: of back-propagation through time as a broad line, of the nudged phase as a thin one on top.
+
+    **Arguments:** `parameters`: by name, a parameter as a function of the gradient, e.g. `lambda grad: grad.biases[0][:, 3]`; time is
+    the leading axis of its leaves.
+    """
+    ax = _new_axes() if ax is None else ax
+    for (name, pick), colour in zip(parameters.items(), COLOURS, strict=False):
+        ax.plot(pick(found.backpropagation), color=colour, linewidth=5, alpha=0.35, label=name)
+        ax.plot(pick(found.nudged), color=colour, linewidth=1, linestyle="--")
+    ax.set_xlabel("step")
+    ax.set_ylabel("contribution to the gradient")
+    ax.grid(alpha=0.3)
+    ax.legend(title="broad: back-propagation through time\ndashed: nudged phase", title_fontsize="small", fontsize="small")
+    return ax
+
+
+def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: int = 60) -> Any:
+    """What a network of two inputs decides over their plane, with the examples of all classes, those decided wrongly ringed.
+
+    **Arguments:** `points`: of the plane along each input, each of which settles.
+    """
+    from matplotlib.colors import ListedColormap
+
+    ax = _new_axes() if ax is None else ax
+    x, y = np.asarray(split.x), np.asarray(split.y)
+    margin = 0.1 * np.ptp(x, axis=0)
+    axes = [np.linspace(low, high, points) for low, high in zip(x.min(0) - margin, x.max(0) + margin, strict=True)]
+    plane = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2).astype(x.dtype)
+    said = evaluate(net, cost, Split(plane, np.zeros(len(plane), y.dtype))).decisions.reshape(points, points)
+    wrong = evaluate(net, cost, split).decisions != y
+    classes = int(y.max()) + 1
+    ax.pcolormesh(*axes, said, cmap=ListedColormap(COLOURS[:classes]), vmin=0, vmax=classes - 1, alpha=0.25, rasterized=True)
+    for label in range(classes):
+        of = y == label
+        ax.plot(*x[of].T, "os^Dv"[label % 5], color=COLOURS[label % len(COLOURS)], markersize=3.5, label=f"class {label}")
+    ax.plot(*x[wrong].T, "o", color="black", markersize=9, fillstyle="none", label=f"decided wrongly: {wrong.sum()} of {len(y)}")
+    ax.set_xlabel("input 0")
+    ax.set_ylabel("input 1")
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=classes + 1)
     return ax
 
 
@@ -98,7 +187,7 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
                 ax.fill_between(epochs, low, 100 - right + spread, color=colour, alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylabel("images decided wrongly (%)")
+    ax.set_ylabel("examples decided wrongly (%)")
     ax.set_title("Training by equilibrium propagation")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

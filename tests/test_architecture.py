@@ -93,6 +93,12 @@ def test_importing_circuits_loads_little(forbidden):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+def test_importing_eqprop_loads_no_more_than_jax_and_its_solvers():
+    heavy = {"matplotlib", "netCDF4", "pandas", "scipy.linalg", "sklearn", "xarray"}  # a second of imports that few calls need
+    code = f"import eqprop, sys; print(*sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split() == []
+
+
 def test_importing_eqprop_changes_no_setting():
     code = "import jax; before = dict(jax.config.values); import eqprop, sys; sys.exit(before != dict(jax.config.values))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

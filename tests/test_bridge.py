@@ -310,3 +310,28 @@ def test_a_failed_sample_decides_nothing(simulator):
     assert seen.agreement == 0.75
     assert not seen.agrees
     assert "DIFFERS" in str(seen)
+
+
+def test_a_transient_is_the_flow_of_the_model():
+    """Free and then nudged; the control is the same circuit with another capacitance, which ends where the model does, but later."""
+    net, (xs, ys) = network(), examples(1)
+    tau = net.capacitance / net.unit
+    settings = {"y": ys[0], "cost": COST, "beta": 0.5, "stop": 2 * tau, "step": tau / 200}
+    data = circuits.compare_transient(net, xs[0], **settings)
+    size = float(np.abs(data.flow).max())
+    assert float(np.abs(data.circuit - data.flow).max()) < 1e-4 * size
+    assert data.attrs["nudged_at"] == pytest.approx(2 * tau)
+    before, after = (data.flow.sel(time=data.attrs["nudged_at"] + late * tau, method="nearest") for late in (-0.1, 2.0))
+    assert float(np.abs(after - before).max()) > 1e-2 * size
+
+    class Slower(OnlyOperatingPoints):
+        def operating_points(self, netlist, drives=None):
+            raise AssertionError("a transient begins at 0 V, not at an operating point")
+
+        def transient(self, netlist, **settings):
+            slower = [dataclasses.replace(c, farads=2 * c.farads) for c in netlist.of(circuits.Capacitor)]
+            return circuits.Ngspice().transient(netlist.with_elements(*slower), **settings)
+
+    slow = circuits.compare_transient(net, xs[0], stop=2 * tau, step=tau / 200, simulator=Slower())
+    assert float(np.abs(slow.circuit - slow.flow).max()) > 0.05 * size
+    assert "nudged_at" not in slow.attrs

@@ -175,6 +175,16 @@ def test_a_programmed_chip_knows_its_devices():
     assert made.noise is None
 
 
+def test_a_gain_is_a_device_s_own_step_whatever_its_bounds_and_levels():
+    net = within(network())
+    own = circuits.DeviceToDevice(0.2)
+    bounded = device(circuits.Levels(20, 3e-6) + own + circuits.Bounds(3e-6, 0.5))
+    made, free = (Chips.program(net, preset, seed=1, chips=2) for preset in (bounded, device(own)))
+    for gain, alone, high, beyond in zip(made.gain, free.gain, made.highest, free.highest, strict=True):
+        np.testing.assert_allclose(gain, alone, rtol=1e-12)
+        assert np.mean(np.asarray(high) < 0.7 * np.asarray(beyond)) > 0.1  # where the slope up to three quarters would be too low
+
+
 @pytest.fixture(scope="module")
 def few():
     """Some digits, and a small network that knows them."""
@@ -200,6 +210,21 @@ def test_learning_on_the_chip_brings_back_what_moving_lost(few):
     idle = circuits.learn_on_chips(net, COST, data, device(variation), estimator=estimator, rate=0.0, epochs=1, chips=4)
     assert idle.recovered == 0.0  # the control: nothing learned, nothing brought back
     assert "4 chips; ideal chip" in str(found)
+
+
+def test_accuracy_against_spread(few):
+    net, data, estimator = few
+    preset = device(circuits.DeviceToDevice(0.3) + circuits.ReadNoise(0.02))
+    options = {"estimator": estimator, "rate": 0.1, "epochs": 1, "chips": 2}
+    found = circuits.accuracy_against_spread(net, COST, data, preset, (0.0, 3.0), **options)
+    assert dict(found.sizes) == {"spread": 2, "chip": 2}
+    np.testing.assert_array_equal(found.moved.sel(spread=0.0), float(found.ideal))
+    own = circuits.learn_on_chips(net, COST, data, preset.times(3.0), **options).dataset
+    np.testing.assert_array_equal(found.trained.sel(spread=3.0), own.trained)
+    assert own.moved.mean() < found.ideal - 0.05
+    ax = circuits.plotting.against_spread(found.sel(spread=[3.0]))
+    assert [line.get_label() for line in ax.get_lines()] == ["trained elsewhere", "trained on the chip", "ideal chip"]
+    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), 100 * own.moved.mean())
 
 
 def test_an_update_passes_through_the_device(few):

@@ -1,7 +1,6 @@
-"""The main job as the command line runs it, and the README's own code."""
+"""The main job as the command line runs it."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import optimised
 
 import circuits.cli
 import eqprop.cli
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 def demo(tmp_path_factory, simulator):
     out = tmp_path_factory.mktemp("demo") / "made" / "here"
     command = [sys.executable, "-m", "circuits", "demo", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=optimised(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out, done.stdout
 
@@ -106,30 +106,3 @@ def test_eqprop_verify_prints_its_table_and_fails_where_a_row_does(capsys, monke
         assert heading.split() == ["energy", "estimator", "order", "measured", "verdict"]
         assert row.startswith("Hopfield, tanh            one-sided")
         assert row.endswith(verdict)
-
-
-def test_the_code_of_the_page_on_extending_runs(capsys):
-    scope = {}
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
-    assert len(blocks) == 6
-    for block in blocks:
-        exec(compile(block, "docs/extending.md", "exec"), scope)
-    assert scope["blocks"] == (0, 1, 0, 1, 0, 1)
-    assert "beta = " in capsys.readouterr().out
-
-
-def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, simulator, capsys):
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 5
-    scope = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), scope)
-    assert set(scope["points"].status.values) == {"ok"}
-    assert scope["seen"].agrees
-    assert {path.name for path in tmp_path.iterdir()} == {"net.cir", "agreement.png"}
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("ngspice-", "nodal,"))]
-    theirs, ours = (float(line.split()[-1]) for line in said)
-    assert scope["in_the_loop"].free.settled.all()
-    assert abs(theirs - ours) < 1e-12
-    assert 0.4 < ours < 0.6

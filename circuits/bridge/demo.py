@@ -34,6 +34,7 @@ from ..units import BOLTZMANN, ROOM
 from ..variation import Programming, Saturation
 from .comparison import compare
 from .emission import drives, emit, node_names, voltages
+from .transients import compare_transient
 
 SIZES = (64, 100, 10)
 UNIT = 1e-5  # S
@@ -351,24 +352,17 @@ def noise(demo: Demo, net: ep.Resistive) -> None:
 
 def transient(demo: Demo, net: ep.Resistive) -> None:
     """The RC flow of one image, free from 0 V and then nudged, and ngspice's transient at the same times."""
-    x, y = jnp.asarray(demo.data.test.x[0]), jnp.asarray(demo.data.test.y[0])
-    names = [node for layer in node_names(net) for node in layer]
-    tau = net.capacitance / net.unit
-    parts, start, rest, zero = [], net.init_state(x), {}, 0.0
-    for beta in (0.0, SHOCKLEY.beta):
-        deck = emit(net, np.asarray(x), y=np.asarray(y), cost=SHOCKLEY.cost, beta=beta)
-        seen = demo.simulator.transient(reduce(deck)[0], stop=3 * tau, step=tau / 500, start=rest)
-        times = seen.time.values
-        flow = ep.trajectory(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, jnp.asarray(times), start=start).states
-        parts.append(
-            xr.Dataset(
-                {"circuit": seen.voltage.sel(node=names), "flow": (("time", "node"), voltages(flow))},
-            ).assign_coords(time=zero + times)
-        )
-        start = tuple(layer[-1] for layer in flow)
-        rest = dict(zip(names, voltages(start).tolist(), strict=True))
-        zero += float(times[-1])
-    data = xr.concat(parts, "time").assign_attrs(nudged_at=float(parts[0].time[-1]))
+    y, tau = demo.data.test.y[0], net.capacitance / net.unit
+    data = compare_transient(
+        net,
+        demo.data.test.x[0],
+        y=y,
+        cost=SHOCKLEY.cost,
+        beta=SHOCKLEY.beta,
+        stop=3 * tau,
+        step=tau / 500,
+        simulator=demo.simulator,
+    )
     gap = np.max(np.abs(data.flow.values - data.circuit.values)) / np.max(np.abs(data.flow.values))
     demo.report("7. Transient", {"transient_error_relative": ("RC flow against .tran, relative to full scale", gap, "")})
     hidden = data.flow.isel(time=-1, node=slice(SIZES[1]))

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -16,7 +14,7 @@ from ..noise import covariance
 from ..reduction import reduce
 from ..simulators import SimulationError, Simulator
 from ..simulators.nodal import Nodal
-from .comparison import METHOD, fixed_points
+from .comparison import METHOD, contrast, fixed_points
 from .emission import drives, emit, node_names, voltages
 
 
@@ -60,13 +58,9 @@ def gradient_noise(
         estimator = ep.EqProp.centred(beta)
         settled = np.stack([voltages(fixed_points(net, xs, ys, cost, b, free)) for b in (beta, -beta)])
 
-        @eqx.filter_jit
-        def estimate(phases, estimator=estimator):
-            moved = tuple(jnp.stack(layer) - f for layer, f in zip(zip(*phases, strict=True), free, strict=True))
-            return estimator.contrast(net, jnp.asarray(xs), jax.tree.map(jnp.asarray, free), moved)
-
-        def gradient(states: np.ndarray, estimate=estimate) -> np.ndarray:
-            return _flat(estimate([tuple(np.split(one, sizes, axis=1)) for one in states]))
+        def gradient(states: np.ndarray, estimator=estimator) -> np.ndarray:
+            phases = np.split(np.concatenate([voltages(free)[None], states]), sizes, axis=-1)
+            return _flat(contrast(estimator, net, jnp.asarray(xs), tuple(phases)))
 
         mean = gradient(settled)
         noisy = [

@@ -17,6 +17,7 @@ class Saturation(OfElements):
     """Log-normal spread of every diode's saturation current, through its `area`; `spread` as for `Programming`."""
 
     cause = "diode mismatch (Is)"
+    spreads = ("spread",)
     spread: float
     of: str = "D*"
 
@@ -34,6 +35,7 @@ class Ideality(OfElements):
     """Log-normal spread of every diode's emission coefficient N, at the same Is; each diode then has a model of its own."""
 
     cause = "diode mismatch (N)"
+    spreads = ("spread",)
     spread: float
     of: str = "D*"
 
@@ -56,6 +58,7 @@ class ThresholdMismatch(OfElements):
     """
 
     cause = "threshold mismatch"
+    spreads = ("volt_metres",)
     volt_metres: float
     of: str = "M*"
 
@@ -79,6 +82,7 @@ class Amplifiers(OfElements):
     """
 
     cause = "amplifier mismatch"
+    spreads = ("gain", "offset")
     gain: float = 0.0
     offset: float = 0.0
 
@@ -105,6 +109,7 @@ class NudgeError(OfElements):
     """Log-normal spread of the nudge sources' transconductance (`Gnudge_*`): outputs that are nudged more, or less, than asked for."""
 
     cause = "nudge mismatch"
+    spreads = ("spread",)
     spread: float
     of: str = "Gnudge_*"
 

@@ -69,6 +69,7 @@ class Programming(OfConductances):
 
     cause = "programming"
     anew = True
+    spreads = ("spread",)
     spread: float
     of: str = "R*"
 
@@ -95,6 +96,7 @@ class ProgrammingError(OfConductances):
 
     cause = "programming error"
     anew = True
+    spreads = ("coefficients",)
     full: float
     coefficients: tuple[float, ...]
     of: str = "R*"
@@ -118,6 +120,7 @@ class DeviceToDevice(OfConductances):
     """Log-normal spread from device to device, which a chip keeps in every cycle: as `Programming`, drawn once."""
 
     cause = "device mismatch"
+    spreads = ("spread",)
     spread: float
     of: str = "R*"
 
@@ -163,6 +166,7 @@ class StepNoise(OfConductances):
 
     cause = "programming steps"
     anew = True
+    spreads = ("spread",)
     spread: float
     count: int
     highest: float
@@ -189,6 +193,7 @@ class Bounds(OfConductances):
     """
 
     cause = "device bounds"
+    spreads = ("spread",)
     highest: float
     spread: float
     of: str = "R*"
@@ -209,6 +214,7 @@ class StuckAt(OfConductances):
     """
 
     cause = "stuck devices"
+    spreads = ("on", "off")
     on: float
     off: float
     highest: float
@@ -238,6 +244,9 @@ class Logarithmic:
         """Its value at `share` = g/full, above 0."""
         return np.clip(self.slope * np.log(share) + self.offset, self.lowest, self.highest)
 
+    def __mul__(self, factor: float) -> "Logarithmic":
+        return Logarithmic(*(factor * part for part in (self.slope, self.offset, self.lowest, self.highest)))
+
 
 @dataclass(frozen=True)
 class Drift(OfConductances):
@@ -249,6 +258,7 @@ class Drift(OfConductances):
     """
 
     cause = "drift"
+    spreads = ("spread",)
     seconds: float
     exponent: float | Logarithmic
     spread: float | Logarithmic = 0.0
@@ -282,6 +292,7 @@ class ReadNoise(OfConductances):
 
     cause = "read noise"
     anew = True
+    spreads = ("relative", "most")
     relative: float
     exponent: float = 0.0
     full: float = 1.0

@@ -4,7 +4,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
@@ -48,6 +47,8 @@ def _curvatures(energy: Energy, cost: Cost, xs: Array, ys: Array, states: State)
 
 def _bound(hessian: np.ndarray, pull: np.ndarray) -> float:
     """1/λ_max of C'' x = λ H x. By SciPy: XLA's LAPACK calls of two threads wait for each other for ever on two cores."""
+    import scipy.linalg
+
     if not (np.isfinite(hessian).all() and np.isfinite(pull).all()):
         return np.nan
     last = len(hessian) - 1

@@ -1,0 +1,137 @@
+"""The README and the pages: their code runs, their links lead somewhere, and the reference has every public name."""
+
+import importlib
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+import circuits.cli
+import eqprop
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SUBMODULES = ("eqprop.data", "eqprop.models", "eqprop.plotting", "circuits.memristors", "circuits.topologies", "circuits.plotting")
+
+
+def blocks(page):
+    """The blocks of a page that are run: their language, their text and the line at which they begin."""
+    text = page.read_text()
+    return [(found[1], found[2], text.count("\n", 0, found.start(2))) for found in BLOCK.finditer(text)]
+
+
+def run(page, scope):
+    """Runs the blocks of a page in turn, in one scope: Python as it is, of `console` the commands of this project."""
+    for language, text, line in blocks(page):
+        if language == "python":
+            exec(compile("\n" * line + text, page.name, "exec"), scope)
+            continue
+        for command in re.findall(r"^\$ \.venv/bin/circuits (.*)$", text, re.MULTILINE):
+            assert circuits.cli.main(shlex.split(command)) == 0, f"{page.name}: circuits {command}"
+
+
+def checks_readme(scope, said):
+    assert scope["seen"].agrees
+    assert set(scope["points"].status.values) == {"ok"}
+    assert scope["outcome"].complete
+    assert not scope["outcome"].failed
+    assert scope["fit"].history["test_accuracy"][-1] > 0.7
+    assert {path.name for path in Path().iterdir()} >= {"net.cir", "agreement.png", "chips"}
+
+
+def checks_extending(scope, said):
+    assert scope["blocks"] == (0, 1, 0, 1, 0, 1)
+    assert "beta = " in said
+    assert scope["seen"].agrees
+
+
+def checks_start(scope, said):
+    assert abs(float(scope["estimate"].grad.params["k"]) / scope["exact"] - 1) < 0.01
+    assert abs(scope["in_ngspice"] - scope["in_the_model"]).max() < 1e-9
+
+
+def checks_theory(scope, said):
+    assert abs(float(scope["by_hand"] / scope["exact"]) - 1) < 1e-3
+    assert "must be below" in said
+
+
+CHECKS = {"README.md": checks_readme, "extending.md": checks_extending, "start.md": checks_start, "theory.md": checks_theory}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, simulator, capsys):
+    monkeypatch.chdir(tmp_path)
+    scope = {"__name__": "page"}
+    run(page, scope)
+    CHECKS.get(page.name, lambda *_: None)(scope, capsys.readouterr().out)
+
+
+def test_every_fence_says_whether_it_runs():
+    """A block of code without a language would be skipped without a word."""
+    for page in PAGES:
+        fences = re.findall(r"^```(.*)$", page.read_text(), re.MULTILINE)
+        assert set(fences[::2]) <= {"python", "console", "sh", "text"}, page
+        assert set(fences[1::2]) <= {""}, page
+
+
+def test_a_block_that_fails_is_seen(tmp_path):
+    """The control of the test above: wrong code, and a command that fails."""
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```python\nassert 1 + 1 == 3\n```\n")
+    with pytest.raises(AssertionError):
+        run(page, {})
+    page.write_text("```console\n$ .venv/bin/circuits run nowhere.cir\n```\n")
+    with pytest.raises(AssertionError, match="circuits run nowhere"):
+        run(page, {})
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
+            path, _, anchor = target.partition("#")
+            if path.startswith(("http:", "https:")):
+                continue
+            found = page.parent / path if path else page
+            assert found.exists(), f"{page.name} links to {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", found.read_text(), re.MULTILINE)
+                assert anchor in [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings], target
+
+
+def public(module):
+    """The public names of a module that are not modules."""
+    names = [name for name in dir(module) if not name.startswith("_") and name not in ("importlib", "TYPE_CHECKING", "GROUND")]
+    found = {f"{module.__name__}.{name}": getattr(module, name) for name in names}
+    return {name: thing for name, thing in found.items() if not isinstance(thing, type(re)) and is_ours(thing)}
+
+
+def is_ours(thing):
+    home = getattr(thing, "__module__", "eqprop")
+    return home is None or home.startswith(("eqprop", "circuits"))
+
+
+def test_the_reference_has_every_public_name():
+    listed = re.findall(r"^::: (\S+)$", "".join(page.read_text() for page in ROOT.glob("docs/reference/*.md")), re.MULTILINE)
+    assert len(set(listed)) == len(listed)
+    things = {}
+    for name in listed:
+        module, _, last = name.rpartition(".")
+        things[id(getattr(importlib.import_module(module), last))] = name
+    for module in (eqprop, circuits, *map(importlib.import_module, SUBMODULES)):
+        missing = [name for name, thing in public(module).items() if id(thing) not in things and name.rpartition(".")[2] != "COLOURS"]
+        assert not missing, f"these are in no page of docs/reference: {missing}"
+
+
+def test_what_a_newcomer_writes(tmp_path, monkeypatch, simulator, capsys):
+    """From the README alone, in at most 60 lines: an energy, training, a circuit, ngspice, variation, figures."""
+    script = ROOT / "tests/newcomer.py"
+    assert len(script.read_text().splitlines()) <= 60
+    monkeypatch.chdir(tmp_path)
+    scope = runpy.run_path(str(script))
+    assert scope["fit"].history["test_loss"][-1] < 0.5 * scope["fit"].history["test_loss"][0]
+    assert scope["seen"].agrees
+    assert (scope["status"] == "ok").all()
+    assert {path.name for path in tmp_path.iterdir()} >= {"landscape.png", "training.png", "agreement.png", "net.cir"}
