@@ -10,7 +10,7 @@ from conftest import PAIR, network
 import circuits
 import eqprop as ep
 from circuits.bridge.chips import Chips
-from circuits.bridge.comparison import fixed_points
+from circuits.bridge.comparison import METHOD, fixed_points
 from circuits.bridge.emission import voltages
 from circuits.variation import PRESETS
 
@@ -86,8 +86,19 @@ def test_the_causes_of_a_distance_add_up(simulator):
     np.testing.assert_allclose(data.part.sel(cause="diode law"), (off.dataset.model.sel(phase="free") - off.dataset.ideal), atol=1e-9)
     assert data.attrs["gradient_cosine_model_exact"] > 0.999999
     assert 0 < data.attrs["gradient_cosine_circuit_exact"] < 0.99999
+    exact = ep.Implicit(METHOD)(network(), COST, jnp.asarray(XS), jnp.asarray(LABELS)).grad
+    norm = np.sqrt(sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(eqx.filter(exact, eqx.is_array))))
+    assert data.attrs["gradient_norm_exact"] == pytest.approx(norm, rel=1e-6)
+    assert data.attrs["gradient_norm_circuit"] != pytest.approx(norm, rel=1e-3)  # another chip's
     text = str(found)
-    for said in ("diode law", "interaction", "100.0%", "displacement, beta 0.001", "gradient, finite beta: cosine 1.000000"):
+    for said in (
+        "diode law",
+        "gradient, norm in V2: chip ",
+        "interaction",
+        "100.0%",
+        "displacement, beta 0.001",
+        "gradient, finite beta: cosine 1.000000",
+    ):
         assert said in text
     with pytest.raises(ValueError, match="`of` must be 'part', or 'displacement' where there is a nudge, but is 'gradient'"):
         found.rms("gradient")

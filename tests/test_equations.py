@@ -241,6 +241,7 @@ C3 d a 0.5p
 C4 d 0 1p
 Vs d s 0
 R4 s 0 30k
+R10 s c 25k
 F1 0 e Vs 0.5
 R5 e 0 12k
 C5 e 0 1p

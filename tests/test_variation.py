@@ -71,6 +71,19 @@ def test_single_resistors_vary_too():
     assert chip.elements[0].siemens != 1.0
 
 
+def test_every_variation_is_a_cause_by_name():
+    """Names that differ, as a chip's causes are told apart by them; one's own goes by its class."""
+
+    class Tails(circuits.variation.OfConductances):
+        pass
+
+    found = [getattr(circuits, name) for name in dir(circuits)]
+    causes = [one.cause for one in found if isinstance(one, type) and issubclass(one, circuits.variation.Part)]
+    assert len(set(causes)) == len(causes) > 15
+    assert {"programming", "stuck devices", "wire resistance", "device mismatch"} < set(causes)
+    assert Tails.cause == "Tails"
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"`spread` must be finite and at least 0, but is -0\.1"):
         circuits.Programming(-0.1)

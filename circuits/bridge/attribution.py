@@ -41,8 +41,8 @@ class Attribution:
     - `noise` (sample, node) in V: the standard deviation of the chip's noise.
     - `ideal_decision`, `chip_decision` (sample).
 
-    With a nudge its attributes have the cosines and relative differences of gradients, as a `Comparison` has them: `circuit` is the
-    chip, noise left out, and `model_exact` what a finite β costs.
+    With a nudge its attributes have the norms, cosines and relative differences of gradients, as a `Comparison` has them: `circuit` is
+    the chip, noise left out, and `model_exact` what a finite β costs.
     """
 
     dataset: xr.Dataset
@@ -76,6 +76,9 @@ class Attribution:
             if f"gradient_cosine_{pair}" in data.attrs:
                 cosine, off = data.attrs[f"gradient_cosine_{pair}"], data.attrs[f"gradient_difference_{pair}"]
                 lines.append(f"gradient, {title}: cosine {cosine:.6f}, relative difference {off:.2e}")
+        if "gradient_norm_exact" in data.attrs:
+            norms = (f"{title} {data.attrs[f'gradient_norm_{name}']:.4g}" for name, title in (("circuit", "chip"), ("exact", "exact")))
+            lines.append(f"gradient, norm in V2: {', '.join(norms)}")
         return "\n".join(lines)
 
     def _table(self, of: str, title: str, removed: xr.DataArray | None) -> list[str]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jax.flatten_util import ravel_pytree
 
 import eqprop as ep
 
@@ -29,8 +30,8 @@ class Comparison:
     - `circuit_decision` (-1 where it failed), `model_decision` (sample), read from the free phase, and with labels given `label`;
     - for a device with an ideal counterpart, `ideal` (sample, node) and `ideal_decision` (sample) of the ideal-diode model.
 
-    With a nudge the attributes have the cosines and relative differences of the equilibrium-propagation gradients from the circuit's
-    and from the model's voltages, and of each with the exact gradient.
+    With a nudge the attributes have the norms (V², by conductances in units), cosines and relative differences of the
+    equilibrium-propagation gradients from the circuit's and from the model's voltages, and those with the exact gradient.
     """
 
     dataset: xr.Dataset
@@ -100,6 +101,9 @@ class Comparison:
             if f"gradient_cosine_{pair}" in found:
                 cosine, off = found[f"gradient_cosine_{pair}"], found[f"gradient_difference_{pair}"]
                 lines.append(f"gradient, {title}: cosine {cosine:.9f}, relative difference {off:.2e}")
+        if "gradient_norm_exact" in found:
+            norms = ", ".join(f"{name} {found[f'gradient_norm_{name}']:.6g}" for name in ("circuit", "model", "exact"))
+            lines.append(f"gradient, norm in V2: {norms}")
         return "\n".join(lines)
 
     def plot(self, ax=None):
@@ -227,11 +231,11 @@ def contrast(estimator: ep.EqProp, model: ep.Resistive, xs: jax.Array, phases: A
 
 
 def gradients(model, cost, xs, ys, beta: float, circuit, own) -> dict[str, float]:
-    """Cosines and relative differences of the gradients from two sets of phases (phase, sample, layer), and of the exact one."""
+    """Norms, cosines and relative differences of the gradients from two sets of phases (phase, sample, layer), and of the exact one."""
     estimator = ep.EqProp.centred(beta)
     found = {name: contrast(estimator, model, jnp.asarray(xs), phases) for name, phases in (("circuit", circuit), ("model", own))}
     found["exact"] = ep.Implicit(METHOD)(model, cost, jnp.asarray(xs), jnp.asarray(ys)).grad
-    report = {}
+    report = {f"gradient_norm_{name}": float(jnp.linalg.norm(ravel_pytree(gradient)[0])) for name, gradient in found.items()}
     for a, b in (("circuit", "model"), ("circuit", "exact"), ("model", "exact")):
         report[f"gradient_cosine_{a}_{b}"] = ep.cosine(found[a], found[b])
         report[f"gradient_difference_{a}_{b}"] = ep.relative_error(found[a], found[b])

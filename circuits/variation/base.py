@@ -78,11 +78,16 @@ class Part(Variation):
     """A single variation."""
 
     cause: ClassVar[str]
-    """What it is called among the causes of a chip's distance from its model."""
+    """What it is called among the causes of a chip's distance from its model; the name of its class where it does not say."""
     anew = False
     """Whether every cycle draws anew; otherwise a chip keeps what it has."""
     spreads: tuple[str, ...] = ()
     """The fields that say how wide what is drawn is spread, in proportion."""
+
+    def __init_subclass__(cls, **arguments: Any):
+        super().__init_subclass__(**arguments)
+        if "cause" not in vars(cls):
+            cls.cause = cls.__name__
 
     @abc.abstractmethod
     def apply(self, netlist: Netlist, draw: Draw) -> Netlist:
