@@ -37,6 +37,9 @@ if ! "$PYTHON" -c 'import ctypes.util, sys; sys.exit(ctypes.util.find_library("n
     if command -v apt-get >/dev/null 2>&1; then library=libngspice0; else library=libngspice; fi
     (install "$library") || say "without $library, which only the simulator through PySpice needs"
 fi
+if ! command -v chromium >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+    (install chromium) || say "without chromium, which only the tests of reports need"
+fi
 if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
     command -v apt-get >/dev/null 2>&1 || fail "'$PYTHON' has no venv module; please install it, then run make again"
     install "$("$PYTHON" -c 'import sys; print(f"python{sys.version_info[0]}.{sys.version_info[1]}-venv")')"

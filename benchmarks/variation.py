@@ -13,13 +13,16 @@ import numpy as np
 
 import circuits
 import eqprop as ep
+from circuits.plotting import against_spread as panel
 from circuits.plotting import learning
 from circuits.variation import PRESETS
 from circuits.variation.presets import lognormal
 
 from .report import save, table
 
-COST, ESTIMATOR = ep.SquaredError(on=0.2), ep.EqProp.centred(0.5, ep.Sweeps(n=6))
+COST, ESTIMATOR = ep.SquaredError(on=0.2), ep.EqProp.centred(0.5, ep.Sweeps(n=4))
+LEARNING = {"estimator": ESTIMATOR, "rate": 0.1, "epochs": 1}
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 RANGE = 0.2  # of the conductances, in units of the network's unit
 CONFIRMED, IMAGES = 2, 16  # chips and images that ngspice sees, of each preset
 
@@ -29,10 +32,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.variation", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     parser.add_argument("--figure", metavar="FILE", help="draw them into FILE, a PNG or SVG")
+    parser.add_argument("--spreads", metavar="FILE", help="draw accuracy against every device's spread into FILE instead")
     parser.add_argument("--chips", type=int, default=100, metavar="N", help="chips of each device (100)")
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     data = ep.data.digits(0)
+    if arguments.spreads:
+        against_spread(data, arguments.spreads, arguments.chips)
+        return
     devices = {**PRESETS, "lognormal@1, 30 %": partial(lognormal, 0.3)}
     rows, seen = [], []
     figures: dict[str, Any] = {"chips": arguments.chips}
@@ -40,11 +47,8 @@ def main() -> None:
     nets: dict[float, ep.Resistive] = {}
     for name, make in devices.items():
         start, preset = time.perf_counter(), make()
-        share = preset.lowest / preset.highest
-        if share not in nets:
-            nets[share] = trained(share, data)
-        net = scaled(nets[share], preset.highest)
-        found = circuits.learn_on_chips(net, COST, data, preset, estimator=ESTIMATOR, rate=0.1, epochs=1, chips=arguments.chips)
+        net = network(preset, data, nets)
+        found = circuits.learn_on_chips(net, COST, data, preset, chips=arguments.chips, **LEARNING)
         off = confirm(net, found, data)
         seconds = time.perf_counter() - start
         accuracy = {kind: 100 * found.dataset[kind].values for kind in ("ideal", "moved", "trained")}
@@ -64,6 +68,32 @@ def main() -> None:
     save(arguments.json, figures)
     if arguments.figure:
         learning(seen).figure.savefig(arguments.figure, dpi=150)
+
+
+def against_spread(data: ep.data.Data, file: str, chips: int) -> None:
+    """A panel for each device: accuracy from a quarter to four times its spread."""
+    import matplotlib.pyplot as plt
+
+    nets: dict[float, ep.Resistive] = {}
+    figure, axes = plt.subplots(2, 4, figsize=(15, 7), sharey=True, layout="constrained")
+    for ax, make in zip(axes.flat, PRESETS.values(), strict=False):
+        preset = make()
+        net = network(preset, data, nets)
+        found = circuits.accuracy_against_spread(net, COST, data, preset, FACTORS, chips=chips, **LEARNING)
+        panel(found, ax)
+        rows = [[f"{f:g}", *(f"{100 * float(found[k][i].mean()):.2f}" for k in ("moved", "trained"))] for i, f in enumerate(FACTORS)]
+        table(f"{preset.name}: mean test accuracy on {chips} chips, %", ["times the spread", "moved there", "trained there"], rows)
+    for ax in axes.flat[len(PRESETS) :]:
+        ax.remove()
+    figure.savefig(file, dpi=120)
+
+
+def network(preset: circuits.Preset, data: ep.data.Data, nets: dict[float, ep.Resistive]) -> ep.Resistive:
+    """The network for a device: one that was trained within its range; `nets` keeps those by the share of the lowest conductance."""
+    share = preset.lowest / preset.highest
+    if share not in nets:
+        nets[share] = trained(share, data)
+    return scaled(nets[share], preset.highest)
 
 
 def trained(share: float, data: ep.data.Data) -> ep.Resistive:

@@ -39,6 +39,7 @@ from .memristors import Memristor as Memristor
 from .netlist import Netlist as Netlist
 from .netlist import NetlistError as NetlistError
 from .noise import covariance as covariance
+from .noise import noise_density as noise_density
 from .noise import with_noise as with_noise
 from .pyspice import from_pyspice as from_pyspice
 from .reciprocity import nonreciprocity as nonreciprocity
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from .bridge import Comparison as Comparison
     from .bridge import Learned as Learned
     from .bridge import SpiceRelaxer as SpiceRelaxer
+    from .bridge import accuracy_against_spread as accuracy_against_spread
     from .bridge import attribute as attribute
     from .bridge import compare as compare
     from .bridge import compare_transient as compare_transient
@@ -102,10 +104,13 @@ if TYPE_CHECKING:
     from .bridge import learn_on_chips as learn_on_chips
     from .bridge import load_network as load_network
     from .bridge import on_chip as on_chip
+    from .bridge import pulses as pulses
     from .bridge import save_network as save_network
     from .bridge import states as states
     from .simulators.crossbars import solve_crossbars as solve_crossbars
+    from .simulators.langevin import langevin as langevin
     from .simulators.nodal import Nodal as Nodal
+    from .sweeps import report as report
     from .sweeps import sweep as sweep
 
 _BRIDGE = (
@@ -122,16 +127,18 @@ _BRIDGE = (
     "emit",
     "energy",
     "gradient_noise",
+    "accuracy_against_spread",
     "learn_on_chips",
     "load_network",
     "on_chip",
+    "pulses",
     "save_network",
     "states",
 )
 _LATER = (
     dict.fromkeys(_BRIDGE, ".bridge")
-    | {"Nodal": ".simulators.nodal", "solve_crossbars": ".simulators.crossbars"}
-    | {"sweep": ".sweeps"}
+    | {"Nodal": ".simulators.nodal", "langevin": ".simulators.langevin", "solve_crossbars": ".simulators.crossbars"}
+    | dict.fromkeys(("report", "sweep"), ".sweeps")
 )
 
 

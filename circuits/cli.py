@@ -24,15 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweeps.add_argument("run", nargs="?", help="with merge: the folder that holds the shards")
     sweeps.add_argument("--out", help="folder of the run (default: the file's name without its ending)")
     sweeps.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    sweeps.add_argument("--retry-failed", action="store_true", help="go on with it, and try again what is on record as failed")
     sweeps.add_argument("--dry-run", action="store_true", help="say what it would take, and keep nothing")
     sweeps.add_argument("--shard", metavar="i/n", help="do the i-th of n parts, in a folder of its own")
     sweeps.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")
     sweeps.add_argument("--dask", metavar="ADDRESS", help="a scheduler, as tcp://host:8786, or local:4 for four processes")
     sweeps.add_argument("--trusted", action="store_true", help="run a factory that the file names, and follow .include in decks")
+    reports = commands.add_parser("report", help="write what came of a sweep into its folder, as one HTML file")
+    reports.add_argument("run", help="the folder of the run, ended or not")
     commands.add_parser("doctor", help="what is installed, what ngspice can do, and what is missing")
     options = parser.parse_args(arguments)
     try:
-        if options.command == "sweep":
+        if options.command in ("sweep", "report"):
             from .sweeps.command import run_command
 
             return run_command(options)

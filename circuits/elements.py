@@ -123,10 +123,13 @@ class ConductanceMatrix(Element):
         return (*rows, *(node for node, any_used in zip(self.columns, np.any(used, axis=0), strict=True) if any_used))
 
     def lines(self):
-        ohms = 1 / np.where(self.siemens > 0, self.siemens, 1.0)
+        there = np.asarray(self.siemens > 0)
+        ohms = 1 / np.where(there, self.siemens, 1.0)
         return [
-            f"R{self.name}_{self.rows[i]}_{self.columns[j]} {self.rows[i]} {self.columns[j]} {number(ohms[i, j])}"
-            for i, j in np.argwhere(self.siemens > 0).tolist()
+            f"R{self.name}_{row}_{column} {row} {column} {value!r}"  # as `number` writes it: there are many
+            for row, values, present in zip(self.rows, ohms.tolist(), there.tolist(), strict=True)
+            for column, value, is_there in zip(self.columns, values, present, strict=True)
+            if is_there
         ]
 
 

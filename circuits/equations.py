@@ -211,22 +211,24 @@ class Equations:
 
     def capacitances(self) -> np.ndarray:
         """C, what multiplies dz/dt: the capacitance matrix of the free nodes in F, and −L in H for inductors."""
-        return self._capacitances[: self.unknowns, : self.unknowns]
+        return self.sparse_capacitances[: self.unknowns, : self.unknowns].toarray()
 
     def driven_capacitances(self) -> np.ndarray:
         """The capacitances (unknowns, pinned nodes and ground) in F: what they couple in when a pinned node moves."""
-        return self._capacitances[: self.unknowns, self.unknowns :]
+        return self.sparse_capacitances[: self.unknowns, self.unknowns :].toarray()
 
     @cached_property
-    def _capacitances(self) -> np.ndarray:
-        c = np.zeros((self.size, self.size))
-        for capacitor in self.netlist.of(Capacitor):
-            a, b = self.place(capacitor.plus), self.place(capacitor.minus)
-            np.add.at(c, ([a, b, a, b], [a, b, b, a]), np.array([1, 1, -1, -1]) * capacitor.farads)
-        for inductor in self.netlist.of(Inductor):
-            place = self.place(current_of(f"L{inductor.name}"))
-            c[place, place] = -inductor.henries
-        return c
+    def sparse_capacitances(self) -> "csr_array":
+        """C with a row and a column for each place; rows of pinned nodes and of ground mean nothing."""
+        from scipy.sparse import coo_array
+
+        capacitors, inductors = self.netlist.of(Capacitor), self.netlist.of(Inductor)
+        a, b = np.array([(self.place(c.plus), self.place(c.minus)) for c in capacitors], int).reshape(-1, 2).T
+        own = np.array([self.place(current_of(f"L{inductor.name}")) for inductor in inductors], int)
+        farads, henries = np.array([c.farads for c in capacitors], float), np.array([i.henries for i in inductors], float)
+        rows, columns = np.concatenate([a, b, a, b, own]), np.concatenate([a, b, b, a, own])
+        values = np.concatenate([farads, farads, -farads, -farads, -henries])
+        return coo_array((values, (rows, columns)), shape=(self.size, self.size)).tocsr()
 
 
 def _sensed(netlist: Netlist) -> set[str]:

@@ -1,7 +1,12 @@
-"""Thermal and shot noise around an operating point, from the netlist's own linear equations."""
+"""Thermal, shot and flicker noise around an operating point, from the netlist's own linear equations.
 
-from dataclasses import replace
-from typing import Any
+Around it C dz/dt = −J z + ξ, with J = ∂F/∂z, the capacitances C and currents ξ of two-sided density S into the nodes: a conductance G
+contributes 2kTG, a diode q|I| and a transistor's channel (4/3) kT gm; T is the netlist's. ngspice has the same densities, one-sided.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,69 +15,156 @@ from .elements import GROUND, ConductanceMatrix, Resistor
 from .equations import Drives, Equations
 from .netlist import Netlist, NetlistError
 from .sources import CurrentSource, Pwl
+from .states import split, unknowns_at
 from .transistors import Transistor, channels_of
 from .units import BOLTZMANN, CHARGE
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
-def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None) -> np.ndarray:
-    """The covariance Σ (nodes, nodes) in V² of the free nodes' voltages around the operating point `free` (V).
+NOTHING = 1e-9
+"""The part of a variance that still counts as none."""
 
-    With J = ∂KCL/∂v, capacitances C and two-sided current densities S, the solution of
 
-        C⁻¹J Σ + Σ Jᵀ C⁻¹ = C⁻¹ S C⁻¹,
+def covariance(netlist: Netlist, free: np.ndarray, drives: Drives | None = None, *, nodes: Sequence[str] | None = None) -> np.ndarray:
+    """The covariance Σ (nodes, nodes) in V² of the voltages of `nodes`, all free ones if not given, around an operating point.
 
-    where a conductance G contributes 2kTG, a diode q|I| and a transistor's channel (4/3) kT gm to S; T is the netlist's. Where all is
-    linear and passive, Σ_ii = kT/C_i. (ngspice's noise has the same densities, one-sided; Gardiner, Handbook of Stochastic Methods,
-    section 4.4.6.) Flicker is left out: within no bound on its frequencies it has no variance.
+    With C = QᵀCQ and J of the unknowns that have a derivative alone, the others eliminated,
 
-    Raises `NetlistError` where C is singular: every free node needs a capacitance.
+        C⁻¹J Σ + Σ Jᵀ C⁻¹ = C⁻¹ S C⁻¹.
+
+    Where all is linear and passive, Σ_ii = kT/C_i. (Gardiner, Handbook of Stochastic Methods, section 4.4.6.) Flicker is left out:
+    within no bound on its frequencies it has no variance.
+
+    **Arguments:** `free`: the voltages (V) of the free nodes at the operating point, and `drives` there.
+
+    **Raises** `NetlistError` for a node whose noise has no bound, as the white noise of a resistance has where no capacitance is; one
+    that an ideal amplifier ties to nodes with capacitances has one. And for a circuit that is not stable around its operating point.
     """
     from scipy.linalg import solve_continuous_lyapunov
 
     equations = Equations(netlist)
-    drives = {} if drives is None else drives
-    v = np.asarray(free, float)[None]
-    c = equations.capacitances()
-    if np.linalg.matrix_rank(c) < len(c):
-        bare = [node for node, own in zip(equations.free, np.diag(c), strict=True) if own == 0]
-        raise NetlistError(f"every free node must have a capacitance for its noise to have a size, but these have none: {bare[:10]}")
-    drift = np.linalg.solve(c, equations.jacobian(v, drives)[0])
-    kicks = np.linalg.solve(c, np.linalg.solve(c, densities(equations, v, drives)).T)
-    return solve_continuous_lyapunov(drift, kicks)
+    names = equations.free if nodes is None else tuple(nodes)
+    if wrong := [node for node in names if node not in equations.free]:
+        raise NetlistError(f"`nodes` must be free nodes of the netlist, but {wrong[:10]} are not")
+    around = _Linear.at(equations, free, drives)
+    rows = [equations.place(node) for node in names]
+    rates = np.real(np.linalg.eigvals(around.drift))
+    if (rates <= 0).any():
+        raise NetlistError(f"{netlist.title!r} must be stable around its operating point, but noise grows at {-rates.min():.3g} 1/s")
+    kicks = np.linalg.solve(around.capacitance, np.linalg.solve(around.capacitance, around.kicks).T)
+    to = around.to_unknowns[rows]
+    found = to @ solve_continuous_lyapunov(around.drift, kicks) @ to.T if len(rates) else np.zeros((len(rows), len(rows)))
+    within_band = around.white(rows) * rates.max(initial=1.0)
+    if bare := [node for node, white, own in zip(names, within_band, np.diag(found), strict=True) if white > NOTHING * own]:
+        raise NetlistError(f"noise must have a bound at every node, but without a capacitance it has none at {bare[:10]}")
+    return found
 
 
-def band_variance(equations: Equations, unknowns: np.ndarray, lowest: float, highest: float, points: int = 40) -> np.ndarray:
-    """The variance (unknowns,) in V² of the noise within `lowest` to `highest` Hz, around the operating point `unknowns` (1, unknowns).
+def corners(netlist: Netlist, free: np.ndarray, drives: Drives | None = None) -> tuple[float, float]:
+    """The lowest and the highest of the circuit's corner frequencies in Hz: the eigenvalues of C⁻¹J over 2π."""
+    rates = np.real(np.linalg.eigvals(_Linear.at(Equations(netlist), free, drives).drift)) / (2 * np.pi)
+    return float(rates.min()), float(rates.max())
 
-    ∫ 2 diag[(J + 2πif C)⁻¹ (S + K/f) (J + 2πif C)⁻ᴴ] df by Simpson's rule over log f with `points` or more a decade; S and K/f, that of
-    flicker, are two-sided.
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """A circuit around an operating point, z = Qy + Nw as in `states`.
+
+    With w from NᵀJz = Nᵀξ, and M = N (NᵀJN)⁻¹ Nᵀ,
+
+        QᵀCQ dy/dt = −Qᵀ(J − JMJ)Q y + Qᵀ(1 − JM) ξ,      z = (1 − MJ)Q y + M ξ.
+
+    `capacitance`: QᵀCQ. `drift`: its inverse times Qᵀ(J − JMJ)Q, in 1/s. `kicks`: the density of Qᵀ(1 − JM) ξ. `to_unknowns`:
+    (1 − MJ)Q.
     """
-    from scipy.integrate import simpson
 
-    s, j, c = densities(equations, unknowns, {}), equations.jacobian(unknowns, {})[0], equations.capacitances()
-    k = densities(equations, unknowns, {}, flicker=True)
-    f = np.geomspace(lowest, highest, 2 * int(np.ceil(np.log10(highest / lowest) * points / 2)) + 3)
-    spectrum = []
-    for one in f:
-        transfer = np.linalg.inv(j + 2j * np.pi * one * c)
-        spectrum.append(2 * np.real(np.einsum("ij,jk,ik->i", transfer, s + k / one, transfer.conj())))
-    return np.asarray(simpson(np.array(spectrum) * f[:, None], x=np.log(f), axis=0))
+    capacitance: np.ndarray
+    drift: np.ndarray
+    kicks: np.ndarray
+    to_unknowns: np.ndarray
+    _density: "csr_array"
+    _null: "csr_array"
+    _tied: Any
+
+    @classmethod
+    def at(cls, equations: Equations, free: np.ndarray, drives: Drives | None) -> "_Linear":
+        from scipy.sparse.linalg import splu
+
+        drives = {} if drives is None else drives
+        z = unknowns_at(equations, free, drives)
+        own, null = split(equations)
+        j, s = equations.sparse_jacobian(z, drives)[0], densities(equations, z, drives)
+        to, back = (np.zeros((equations.unknowns, len(own))) for _ in range(2))
+        to[own, np.arange(len(own))] = back[own, np.arange(len(own))] = 1.0
+        tied: Any = None
+        if null.shape[1]:
+            try:
+                tied = splu((null.T @ j @ null).tocsc())
+            except RuntimeError as error:
+                raise NetlistError(f"{equations.netlist.title!r} must have one operating point, but has many or none") from error
+            to, back = to - null @ tied.solve(null.T @ (j @ to)), back - null @ tied.solve(null.T @ (j.T @ back), "T")
+        whole: Any = equations.sparse_capacitances
+        c = whole[own][:, own].toarray()
+        return cls(c, np.linalg.solve(c, (j @ to)[own]), back.T @ (s @ back), to, s, null, tied)
+
+    def white(self, rows: Sequence[int]) -> np.ndarray:
+        """The density (rows,) in V²/Hz, two-sided, of M ξ: noise of all frequencies."""
+        if self._tied is None:
+            return np.zeros(len(rows))
+        found = self._null @ self._tied.solve(self._null.T[:, rows].toarray(), "T")
+        return np.einsum("ki,ki->i", found, self._density @ found)
 
 
-def densities(equations: Equations, v: np.ndarray, drives: Drives, *, flicker: bool = False) -> np.ndarray:
-    """S: the two-sided density in A²/Hz of the noise currents into the free nodes, at voltages `v` (1, nodes).
+def noise_density(
+    netlist: Netlist, free: np.ndarray, frequencies: np.ndarray, drives: Drives | None = None, *, nodes: Sequence[str] | None = None
+) -> np.ndarray:
+    """The one-sided density (frequencies, nodes) in V²/Hz of the noise at `nodes`, all free ones if not given, flicker included.
+
+    2 diag[(J + 2πif C)⁻¹ (S + K/f) (J + 2πif C)⁻ᴴ],
+
+    K/f being the two-sided density of flicker. `frequencies` in Hz; the rest as for `covariance`, but any circuit has a density.
+    """
+    equations = Equations(netlist)
+    drives = {} if drives is None else drives
+    names = equations.free if nodes is None else nodes
+    return densities_at(equations, unknowns_at(equations, free, drives), drives, [equations.place(n) for n in names], frequencies)
+
+
+def densities_at(
+    equations: Equations, unknowns: np.ndarray, drives: Drives, places: Sequence[int], frequencies: np.ndarray
+) -> np.ndarray:
+    """`noise_density` of the unknowns at `places`, around `unknowns` (1, unknowns)."""
+    from scipy.sparse.linalg import splu
+
+    j, c = equations.sparse_jacobian(unknowns, drives)[0], equations.sparse_capacitances[: equations.unknowns, : equations.unknowns]
+    s, k = (densities(equations, unknowns, drives, flicker=flicker) for flicker in (False, True))
+    chosen = np.eye(equations.unknowns, dtype=complex)[:, places]
+    found = []
+    for f in frequencies:
+        u = splu((j + 2j * np.pi * f * c).tocsc()).solve(chosen, "T")
+        found.append(2 * np.real(np.einsum("ki,ki->i", u, (s + k / f) @ u.conj())))
+    return np.array(found)
+
+
+def densities(equations: Equations, v: np.ndarray, drives: Drives, *, flicker: bool = False) -> "csr_array":
+    """S: the two-sided density in A²/Hz of the noise currents into the unknowns' rows, at `v` (1, unknowns).
 
     With `flicker` K in A² instead: that of the noise whose density is K/f, which diodes have.
     """
+    from scipy.sparse import coo_array
+
     whole = equations.voltages(v, drives)[0]
     place = {node: i for i, node in enumerate(equations.free)}
     n = equations.unknowns
     thermal = 0.0 if flicker else 2 * BOLTZMANN * equations.netlist.temperature
-    s = np.zeros((n + 1, n + 1))
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(first: Any, second: Any, density: np.ndarray) -> None:
+        first, second = np.asarray(first), np.asarray(second)
         for row, column, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
-            np.add.at(s, (row, column), sign * density)
+            inside = (row < n) & (column < n)
+            parts.append((row[inside], column[inside], sign * density[inside]))
 
     for element in equations.netlist.elements:
         if isinstance(element, ConductanceMatrix):
@@ -94,7 +186,8 @@ def densities(equations: Equations, v: np.ndarray, drives: Drives, *, flicker: b
             _, slopes = law.current(*(whole[[equations.place(node)]] for node in element.nodes))
             first, second = ([place.get(node, n)] for node in (element.drain, element.source))
             add(first, second, 2 / 3 * thermal * np.abs(slopes[1]))
-    return s[:n, :n]
+    rows, columns, values = (np.concatenate([part[i] for part in parts]) if parts else np.zeros(0, int) for i in range(3))
+    return coo_array((values, (rows, columns)), shape=(n, n), dtype=float).tocsr()
 
 
 def with_noise(netlist: Netlist, free: np.ndarray, *, step: float, stop: float, seed: int, drives: Drives | None = None) -> Netlist:
@@ -107,16 +200,14 @@ def with_noise(netlist: Netlist, free: np.ndarray, *, step: float, stop: float, 
     **Arguments:** `free`: the operating point (V) at which S is taken, and `drives` there. `seed`: of the numbers. For small circuits:
     a source has `stop`/`step` points.
 
-    **Raises** `ValueError` where `step` and `stop` are not 0 < step < stop, `NetlistError` for a circuit with branches.
+    **Raises** `ValueError` where `step` and `stop` are not 0 < step < stop.
     """
     if not 0 < step < stop < np.inf:
         raise ValueError(f"`step` and `stop` must be 0 < step < stop, but are {step} and {stop}")
     equations = Equations(netlist)
-    if equations.branches:
-        raise NetlistError(
-            f"noise is drawn for circuits without floating or controlled voltage sources, but there are {equations.branches}"
-        )
-    s = densities(equations, np.asarray(free, float)[None], {} if drives is None else drives)
+    drives = {} if drives is None else drives
+    nodes = len(equations.free)
+    s = densities(equations, unknowns_at(equations, free, drives), drives)[:nodes, :nodes].toarray()
     sizes, ways = np.linalg.eigh(s)
     times = step * np.arange(int(np.ceil(stop / step)) + 1)
     numbers = np.random.default_rng(seed).standard_normal((len(times), len(sizes))) * np.sqrt(np.maximum(sizes, 0.0) / step)
@@ -126,11 +217,3 @@ def with_noise(netlist: Netlist, free: np.ndarray, *, step: float, stop: float, 
         for node, column in zip(equations.free, pushed.T, strict=True)
     )
     return replace(netlist, elements=(*netlist.elements, *sources))
-
-
-def corners(netlist: Netlist, free: np.ndarray, drives: Drives | None = None) -> tuple[float, float]:
-    """The lowest and the highest of the circuit's corner frequencies in Hz: the eigenvalues of C⁻¹J over 2π."""
-    equations = Equations(netlist)
-    j = equations.jacobian(np.asarray(free, float)[None], {} if drives is None else drives)[0]
-    rates = np.real(np.linalg.eigvals(np.linalg.solve(equations.capacitances(), j))) / (2 * np.pi)
-    return float(rates.min()), float(rates.max())

@@ -18,7 +18,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in dash or marker besides."""
 
 
-def _axes(ax: Any, width: float = 6.4, height: float = 4.4) -> Any:
+def axes_or_new(ax: Any, width: float = 6.4, height: float = 4.4) -> Any:
+    """`ax`, or, where it is `None`, axes of that many inches on a new figure."""
     if ax is not None:
         return ax
     from matplotlib import pyplot
@@ -28,7 +29,7 @@ def _axes(ax: Any, width: float = 6.4, height: float = 4.4) -> Any:
 
 def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
     """Voltages of the circuit over those of the model, all phases, samples and nodes of a comparison's dataset, by layer."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for index, (layer, model, circuit) in enumerate(_layers(data)):
         marker, size = (".", 8) if index == 0 else ("x", 14)
         ax.scatter(model, circuit, s=size, marker=marker, color=COLOURS[index], linewidths=0.8, label=f"{layer} nodes", rasterized=True)
@@ -44,7 +45,7 @@ def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
 
 def differences(data: "xr.Dataset", ax: Any = None) -> Any:
     """The distribution of |circuit − model| of a comparison's dataset, by layer, with its tolerance."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     smallest = 1e-17  # V, where what is equal to the last bit is shown
     bins = np.logspace(
         np.log10(smallest), np.log10(max(2 * data.attrs["tolerance_volts"], 2 * float(np.abs(data.circuit - data.model).max()))), 60
@@ -84,7 +85,7 @@ def beside(data: "xr.Dataset") -> Any:
 
 def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
     """Accuracy over programming spread: each chip, the mean and the range over chips. `data` has `accuracy` (spread, chip)."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     percent = 100 * data.accuracy.transpose("spread", "chip").values
     position = np.arange(data.spread.size)
     ax.fill_between(position, percent.min(1), percent.max(1), color=COLOURS[0], alpha=0.2, label="range over chips")
@@ -104,9 +105,27 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
     return ax
 
 
+def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) -> Any:
+    """Accuracies of chips by kind, such as the device they are made of: each chip, and the mean as a bar; `ideal` of the ideal chip."""
+    ax = axes_or_new(ax)
+    for row, values in enumerate(found.values()):
+        percent = 100 * np.asarray(values)
+        label = f"{percent.size} chips" if row == 0 else None
+        ax.plot(percent, row + np.linspace(-0.2, 0.2, percent.size), ".", color=COLOURS[0], markersize=4, alpha=0.5, label=label)
+        ax.plot(percent.mean(), row, "|", color=COLOURS[1], markersize=24, markeredgewidth=2.5, label=None if row else "mean")
+    ax.axvline(100 * ideal, color="black", linewidth=0.8, linestyle="--", label=f"ideal chip, {100 * ideal:.1f} %")
+    ax.set_yticks(range(len(found)), list(found))
+    ax.invert_yaxis()
+    ax.set_xlabel("test accuracy (%)")
+    ax.set_title("Chips of imperfect devices")
+    ax.legend(fontsize="small")
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
 def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
     """The root mean square of each cause's part in V, as bars, the largest on top; `volts` by cause."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     shown = sorted(((cause, value) for cause, value in volts.items() if value > 0), key=lambda item: item[1])
     for row, (cause, value) in enumerate(shown):
         whole = cause == "whole"
@@ -123,7 +142,7 @@ def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
 
 def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = None) -> Any:
     """How far devices are from what they should be: by name, targets and standard deviations in units of the highest conductance."""
-    ax = _axes(ax, width=8.0)
+    ax = axes_or_new(ax, width=8.0)
     for index, (name, (target, deviation)) in enumerate(spreads.items()):
         style = {"color": COLOURS[index % len(COLOURS)], "linestyle": "-" if index < len(COLOURS) else "--"}
         ax.plot(100 * target, 100 * deviation, marker=".", label=name, **style)
@@ -135,9 +154,25 @@ def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = No
     return ax
 
 
+def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
+    """What noise and a finite nudge leave of a gradient, over the strength of the nudge: what `circuits.gradient_noise` returns."""
+    ax = axes_or_new(ax)
+    ax.axhline(float(data.signal[0]), color="black", linewidth=0.8, linestyle="--", label="the gradient itself")
+    ax.loglog(data.beta, np.hypot(data.bias, data.noise), color=COLOURS[2], linewidth=6, alpha=0.35, label="both")
+    ax.loglog(data.beta, data.noise, "o-", color=COLOURS[0], markersize=4, label="error by noise, one reading")
+    ax.loglog(data.beta, data.bias, "s-", color=COLOURS[1], markersize=4, label="error by the finite nudge")
+    ax.axvline(data.attrs["best_beta"], color="0.5", linewidth=1, label=f"best β = {data.attrs['best_beta']:.2g}")
+    ax.set_xlabel("strength of the nudge β")
+    ax.set_ylabel("norm over all conductances")
+    ax.set_title("Error of the gradient")
+    ax.legend(fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
 def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
     """Accuracy on chips by device, moved there and trained there: each chip, and the mean. Datasets as of `circuits.learn_on_chips`."""
-    ax = _axes(ax, width=8.0)
+    ax = axes_or_new(ax, width=8.0)
     kinds = (("moved", "trained elsewhere", COLOURS[1], "x", -0.15), ("trained", "trained on the chip", COLOURS[0], ".", 0.15))
     for row, one in enumerate(data):
         for name, label, colour, marker, off in kinds:
@@ -155,9 +190,34 @@ def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
     return ax
 
 
+def against_spread(data: "xr.Dataset", ax: Any = None) -> Any:
+    """Accuracy on chips of one device against its spread, moved there and trained there: means, and ranges over chips as bands.
+
+    `data` as of `circuits.accuracy_against_spread`.
+    """
+    ax = axes_or_new(ax)
+    at = data.spread.values
+    for name, label, colour, style in (
+        ("moved", "trained elsewhere", COLOURS[1], "--x"),
+        ("trained", "trained on the chip", COLOURS[0], "-o"),
+    ):
+        values = 100 * data[name]
+        ax.fill_between(at, values.min("chip"), values.max("chip"), color=colour, alpha=0.2, linewidth=0)
+        ax.plot(at, values.mean("chip"), style, color=colour, label=label, markersize=4)
+    ax.axhline(100 * float(data.ideal), color="black", linestyle=":", linewidth=0.9, label="ideal chip")
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(at, [f"{factor:g}" for factor in at])
+    ax.set_xlabel("spread (in units of the device's own)")
+    ax.set_ylabel("test accuracy (%)")
+    ax.set_title(str(data.attrs["preset"]))
+    ax.legend(fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
 def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
     """The flow's transient with the circuit's on top: what `circuits.compare_transient` returns."""
-    ax = _axes(ax, width=8.0)
+    ax = axes_or_new(ax, width=8.0)
     nanoseconds, simulator = 1e9 * data.time.values, data.attrs["simulator"]
     for index, node in enumerate(nodes):
         colour = COLOURS[index % len(COLOURS)]
@@ -176,7 +236,7 @@ def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
 
 def hysteresis(line: "xr.Dataset", dots: "xr.Dataset", ax: Any = None) -> Any:
     """The loop of a memristor twice, as `memristors.hysteresis` has it: of one simulator as a line, of the other as dots."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     peak = float(np.abs(line.current).max())
     scale, unit = next(((s, u) for s, u in ((1.0, "A"), (1e3, "mA"), (1e6, "µA"), (1e9, "nA")) if s * peak >= 1), (1e12, "pA"))
     ax.plot(line.voltage, scale * line.current, color=COLOURS[0], linewidth=1.5, label=line.attrs["simulator"])

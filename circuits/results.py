@@ -57,13 +57,18 @@ def responses(nodes: Sequence[str], values: np.ndarray, frequencies: np.ndarray,
     )
 
 
-def deviations(nodes: Sequence[str], values: np.ndarray, attributes: Mapping[str, str | float]) -> "xr.Dataset":
+def noises(
+    nodes: Sequence[str], frequencies: np.ndarray, density: np.ndarray, deviation: np.ndarray, attributes: Mapping[str, str | float]
+) -> "xr.Dataset":
     """The dataset that `Simulator.noise` describes."""
     import xarray as xr
 
     return xr.Dataset(
-        {"deviation": ("node", values, {"units": "V", "long_name": "standard deviation"})},
-        coords={"node": list(nodes)},
+        {
+            "density": (("frequency", "node"), density, {"units": "V2/Hz", "long_name": "one-sided spectral density"}),
+            "deviation": ("node", deviation, {"units": "V", "long_name": "standard deviation"}),
+        },
+        coords={"frequency": ("frequency", frequencies, {"units": "Hz"}), "node": list(nodes)},
         attrs=dict(attributes),
     )
 

@@ -165,7 +165,7 @@ def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: 
     ax.plot(*x[wrong].T, "o", color="black", markersize=9, fillstyle="none", label=f"decided wrongly: {wrong.sum()} of {len(y)}")
     ax.set_xlabel("input 0")
     ax.set_ylabel("input 1")
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=classes + 1)
     return ax
 
 
@@ -187,7 +187,7 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
                 ax.fill_between(epochs, low, 100 - right + spread, color=colour, alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylabel("images decided wrongly (%)")
+    ax.set_ylabel("examples decided wrongly (%)")
     ax.set_title("Training by equilibrium propagation")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

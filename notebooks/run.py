@@ -18,7 +18,7 @@ def execute(path: Path, *, quick: bool, environment: dict[str, str] | None = Non
     """The notebook of a file with the outputs of a fresh kernel.
 
     **Arguments:** `environment`: all variables of the kernel's process; those of this one if not given. **Raises** nbclient's
-    `CellExecutionError`, with the traceback, where a cell raises.
+    `CellExecutionError`, with the traceback, where a cell raises, and `RuntimeError` where a figure cannot be drawn.
     """
     notebook = nbformat.read(path, as_version=4)
     if quick:
@@ -30,6 +30,9 @@ def execute(path: Path, *, quick: bool, environment: dict[str, str] | None = Non
         notebook, timeout=600, kernel_name="python3", record_timing=False, coalesce_streams=True, extra_arguments=quiet
     )
     client.execute(cwd=str(path.parent), **({} if environment is None else {"env": environment}))
+    errors = [one for cell in notebook.cells for one in cell.get("outputs", ()) if one.output_type == "error"]
+    if errors:
+        raise RuntimeError(f"{path.name} has an error among its outputs: {errors[0].ename}: {errors[0].evalue}")
     return notebook
 
 

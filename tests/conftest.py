@@ -9,11 +9,17 @@ import circuits
 import eqprop as ep
 
 # Most of the time is compilation, which without LLVM's optimisations takes two thirds. Read when the first program is compiled.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+UNOPTIMISED = " --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "").replace(UNOPTIMISED, "") + UNOPTIMISED
 jax.config.update("jax_enable_x64", True)
 
 
 IN_FULL = os.environ.get("EQPROP_TEST_FULL") == "1"
+
+
+def optimised() -> dict[str, str]:
+    """The environment of a process that runs for so long that LLVM's optimisations pay."""
+    return {**os.environ, "XLA_FLAGS": os.environ["XLA_FLAGS"].replace(UNOPTIMISED, "")}
 
 
 def drawn(brief: int, full: int) -> int:

@@ -10,6 +10,8 @@ from conftest import PAIR, network
 import circuits
 import eqprop as ep
 from circuits.bridge.chips import Chips
+from circuits.bridge.comparison import fixed_points
+from circuits.bridge.emission import voltages
 from circuits.variation import PRESETS
 
 XS = np.random.default_rng(0).uniform(-1, 1, (4, 3))
@@ -54,42 +56,77 @@ def test_the_model_of_a_chip_is_its_netlist():
 
 EFFECTS = (
     circuits.Programming(0.02)
+    + circuits.StuckAt(0.02, 0.02, 3e-6)
     + circuits.Saturation(0.1)
-    + circuits.WireResistance(50.0)
+    + circuits.NudgeError(0.05)
     + circuits.Temperature(305.0)
     + circuits.Converter(dac_bits=7, volts=4.0)
+    + circuits.WireResistance(50.0)
 )
+BETA, LABELS = 1e-3, np.arange(4) % 2
 
 
 def test_the_causes_of_a_distance_add_up(simulator):
-    found = circuits.attribute(network(), XS, EFFECTS, simulator=simulator, ys=np.arange(4) % 2, cost=COST, beta=1e-3)
+    found = circuits.attribute(network(), XS, EFFECTS, simulator=simulator, ys=LABELS, cost=COST, beta=BETA)
     data = found.dataset
-    assert data.cause.values.tolist() == [
-        "diode law",
-        "Programming",
-        "Saturation",
-        "WireResistance",
-        "Temperature",
-        "Converter",
-        "interaction",
-        "solver",
-    ]
-    np.testing.assert_allclose(data.part.sum("cause"), data.whole, atol=1e-13)
-    assert sum(found.shares().values()) == pytest.approx(1.0, abs=1e-12)
-    rms = found.rms()
-    assert rms["solver"] < 1e-9
-    assert rms["WireResistance"] > 1e-6
-    # each cause alone, by another way: the model's own fixed points, and compare's
+    varied = ["programming", "stuck devices", "diode mismatch (Is)", "nudge mismatch", "temperature", "converters", "wire resistance"]
+    assert data.cause.values.tolist() == ["diode law", *varied, "noise", "finite beta", "solver", "interaction"]
+    for of, whole in (("part", data.whole), ("displacement", data.whole_displacement)):
+        np.testing.assert_allclose(data[of].sum("cause"), whole, atol=1e-13)
+        assert not np.allclose(data[of].sel(cause=data.cause != "programming").sum("cause"), whole, atol=1e-8)  # the control
+        assert sum(found.shares(of).values()) == pytest.approx(1.0, abs=1e-12)
+        assert found.rms(of)["solver"] < 1e-9
+        assert found.rms(of)["wire resistance"] > 1e-8
+    assert (found.rms()["finite beta"], found.rms()["nudge mismatch"]) == (0.0, 0.0)
+    assert found.rms("displacement")["nudge mismatch"] > 1e-6
+    # the diodes alone, by another way: the model's own fixed points, and compare's
     off = circuits.compare(network(), XS, circuit=circuits.Saturation(0.1).chip(circuits.emit(network()), seed=0, number=0))
     gap = (off.dataset.circuit - off.dataset.model).sel(phase="free").values
-    np.testing.assert_allclose(data.part.sel(cause="Saturation"), gap, atol=1e-9)
+    np.testing.assert_allclose(data.part.sel(cause="diode mismatch (Is)"), gap, atol=1e-9)
     np.testing.assert_allclose(data.part.sel(cause="diode law"), (off.dataset.model.sel(phase="free") - off.dataset.ideal), atol=1e-9)
     assert data.attrs["gradient_cosine_model_exact"] > 0.999999
     assert 0 < data.attrs["gradient_cosine_circuit_exact"] < 0.99999
-    assert (data.noise > 1e-6).all()
     text = str(found)
-    for said in ("diode law", "interaction", "100.0%", "noise, on top", "gradient, finite beta: cosine 1.000000"):
+    for said in ("diode law", "interaction", "100.0%", "displacement, beta 0.001", "gradient, finite beta: cosine 1.000000"):
         assert said in text
+    with pytest.raises(ValueError, match="`of` must be 'part', or 'displacement' where there is a nudge, but is 'gradient'"):
+        found.rms("gradient")
+
+
+def test_what_a_finite_nudge_costs_is_what_halving_it_says():
+    """A displacement is βv′ + cβ³: from two of them, of the model's own phases, c is known."""
+    beta = 0.1
+    found = circuits.attribute(network(), XS, circuits.Programming(0.0), ys=LABELS, cost=COST, beta=beta).dataset
+
+    def displaced(strength):
+        free = fixed_points(network(), XS, None, None, 0.0)
+        phases = [voltages(fixed_points(network(), XS, LABELS, COST, b, free)) for b in (strength, -strength)]
+        return (phases[0] - phases[1]) / 2
+
+    cost = 4 / 3 * (displaced(beta) - 2 * displaced(beta / 2))
+    part = found.displacement.sel(cause="finite beta").values
+    assert np.abs(part).max() > 1e-4
+    np.testing.assert_allclose(part, cost, atol=0.02 * np.abs(cost).max())
+
+
+def test_the_noise_of_a_chip_is_ngspices(simulator):
+    """Its deviation on a chip with drivers, at whose nodes there is no capacitance, and the size of the draw."""
+    variation = circuits.Programming(0.1) + circuits.SourceResistance(1e3)
+    found = circuits.attribute(network(), XS, variation, seed=3).dataset
+    netlist = variation.chip(circuits.emit(network(), XS[0]), seed=3, number=0)
+    nodes = found.node.values.tolist()
+    seen = simulator.noise(netlist, nodes[-3:], lowest=1.0, highest=1e14).deviation.values
+    np.testing.assert_allclose(found.noise.values[0, -3:], seen, rtol=5e-3)
+    assert not np.allclose(found.noise.values[1, -3:], seen, rtol=5e-3)  # the control: another sample's operating point
+    drawn = found.part.sel(cause="noise").values / found.noise.values
+    assert 0.6 < drawn.std() < 1.5
+
+
+def test_amplifiers_are_no_obstacle():
+    net = ep.Resistive.init(jax.random.key(0), (3, 5, 2), device=PAIR, unit=1e-5, input_gain=4.0, amplification=4.0)
+    found = circuits.attribute(net, XS, circuits.Amplifiers(gain=0.02))
+    assert found.rms()["amplifier mismatch"] > 1e-4
+    assert found.dataset.noise.values.min() > 1e-5
 
 
 def test_interaction_is_of_second_order():
@@ -101,8 +138,8 @@ def test_interaction_is_of_second_order():
 
     one, half = found(1.0), found(0.5)
     assert one["interaction"] / half["interaction"] == pytest.approx(4, rel=0.05)
-    assert one["DeviceToDevice"] / half["DeviceToDevice"] == pytest.approx(2, rel=0.01)
-    assert one["interaction"] < 0.01 * one["DeviceToDevice"]
+    assert one["device mismatch"] / half["device mismatch"] == pytest.approx(2, rel=0.01)
+    assert one["interaction"] < 0.01 * one["device mismatch"]
 
 
 def test_a_programmed_chip_knows_its_devices():
@@ -125,6 +162,16 @@ def test_a_programmed_chip_knows_its_devices():
     assert gains.std() == pytest.approx(0.2, rel=0.3)
     np.testing.assert_allclose(made.error, 0.05 * np.linspace(0, 1, 257), atol=1e-15)
     assert made.noise is None
+
+
+def test_a_gain_is_a_device_s_own_step_whatever_its_bounds_and_levels():
+    net = within(network())
+    own = circuits.DeviceToDevice(0.2)
+    bounded = device(circuits.Levels(20, 3e-6) + own + circuits.Bounds(3e-6, 0.5))
+    made, free = (Chips.program(net, preset, seed=1, chips=2) for preset in (bounded, device(own)))
+    for gain, alone, high, beyond in zip(made.gain, free.gain, made.highest, free.highest, strict=True):
+        np.testing.assert_allclose(gain, alone, rtol=1e-12)
+        assert np.mean(np.asarray(high) < 0.7 * np.asarray(beyond)) > 0.1  # where the slope up to three quarters would be too low
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +199,21 @@ def test_learning_on_the_chip_brings_back_what_moving_lost(few):
     idle = circuits.learn_on_chips(net, COST, data, device(variation), estimator=estimator, rate=0.0, epochs=1, chips=4)
     assert idle.recovered == 0.0  # the control: nothing learned, nothing brought back
     assert "4 chips; ideal chip" in str(found)
+
+
+def test_accuracy_against_spread(few):
+    net, data, estimator = few
+    preset = device(circuits.DeviceToDevice(0.3) + circuits.ReadNoise(0.02))
+    options = {"estimator": estimator, "rate": 0.1, "epochs": 1, "chips": 2}
+    found = circuits.accuracy_against_spread(net, COST, data, preset, (0.0, 3.0), **options)
+    assert dict(found.sizes) == {"spread": 2, "chip": 2}
+    np.testing.assert_array_equal(found.moved.sel(spread=0.0), float(found.ideal))
+    own = circuits.learn_on_chips(net, COST, data, preset.times(3.0), **options).dataset
+    np.testing.assert_array_equal(found.trained.sel(spread=3.0), own.trained)
+    assert own.moved.mean() < found.ideal - 0.05
+    ax = circuits.plotting.against_spread(found.sel(spread=[3.0]))
+    assert [line.get_label() for line in ax.get_lines()] == ["trained elsewhere", "trained on the chip", "ideal chip"]
+    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), 100 * own.moved.mean())
 
 
 def test_an_update_passes_through_the_device(few):

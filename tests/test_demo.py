@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import optimised
 
 import circuits.cli
 import eqprop.cli
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 def demo(tmp_path_factory, simulator):
     out = tmp_path_factory.mktemp("demo") / "made" / "here"
     command = [sys.executable, "-m", "circuits", "demo", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=optimised(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out, done.stdout
 

@@ -198,7 +198,7 @@ def test_shot_noise_of_a_bias():
 
 
 def test_noise_needs_capacitances():
-    with pytest.raises(circuits.NetlistError, match=r"every free node must have a capacitance .*\['mid'\]"):
+    with pytest.raises(circuits.NetlistError, match=r"noise must have a bound at every node, but .* none at \['mid'\]"):
         circuits.covariance(divider(), np.array([0.25]))
 
 
@@ -214,3 +214,65 @@ def test_ngspice_noise_agrees(simulator):
     said = np.sqrt(np.diag(circuits.covariance(netlist, point)))
     np.testing.assert_allclose(seen, said, rtol=2e-3)
     assert abs(said[0] / np.sqrt(KT / 1e-12) - 1) > 1e-4  # not kT/C: the diode is in it
+
+
+def test_an_amplifier_filters_the_noise_before_it():
+    """Behind E of gain A an RC of its own: kT/C2 + A² kT/C1 τ1/(τ1 + τ2); what E ties to a capacitance has A² kT/C1."""
+    netlist = circuits.parse("Filter\nV1 in 0 0\nR1 in a 10k\nC1 a 0 1p\nE1 b 0 a 0 3\nR2 b c 20k\nC2 c 0 2p\n")
+    tau1, tau2, gain = 1e-8, 4e-8, 9.0
+    expected = [KT / 1e-12, gain * KT / 1e-12, KT / 2e-12 + gain * KT / 1e-12 * tau1 / (tau1 + tau2)]
+    found = circuits.covariance(netlist, np.zeros(3), nodes=["a", "b", "c"])
+    np.testing.assert_allclose(np.diag(found), expected, rtol=1e-9)
+    np.testing.assert_allclose(found[0, 1], 3 * KT / 1e-12, rtol=1e-9)
+    assert found[2, 2] > 2 * KT / 2e-12  # the control: equipartition is not for amplifiers
+
+
+AMPLIFIERS = """All kinds
+V1 in 0 0.4
+R1 in a 10k
+C1 a 0 1p
+D1 a 0 d
+E1 b 0 a 0 3
+R2 b c 20k
+C2 c 0 2p
+G1 0 d c 0 50u
+R3 d 0 15k
+C3 d a 0.5p
+C4 d 0 1p
+Vs d s 0
+R4 s 0 30k
+F1 0 e Vs 0.5
+R5 e 0 12k
+C5 e 0 1p
+H1 h 0 Vs 4k
+R6 h f 10k
+C6 f 0 1p
+B1 0 g i=1e-5*v(f)^2+2*i(Vs)
+R7 g 0 10k
+C7 g 0 1p
+.model d d(is=1n)
+"""
+
+
+def test_the_noise_of_controlled_sources_is_ngspices(simulator):
+    netlist = circuits.parse(AMPLIFIERS)
+    point = simulator.operating_points(netlist)
+    nodes = ["a", "b", "c", "d", "e", "f", "g"]
+    free = point.voltage.sel(node=list(circuits.Equations(netlist).free)).values[0]
+    lowest, highest = corners(netlist, free)
+    seen = simulator.noise(netlist, nodes, lowest=1e-4 * lowest, highest=1e4 * highest)
+    density = circuits.noise_density(netlist, free, seen.frequency.values, nodes=nodes)
+    np.testing.assert_allclose(density, seen.density, rtol=1e-9)
+    said = circuits.covariance(netlist, free, nodes=nodes)
+    np.testing.assert_allclose(np.sqrt(np.diag(said)), seen.deviation, rtol=3e-4)
+    warm = circuits.covariance(dataclasses.replace(netlist, temperature=310.0), free, nodes=nodes)
+    assert not np.allclose(np.sqrt(np.diag(warm)), seen.deviation, rtol=3e-4)  # the control
+    more = circuits.parse(AMPLIFIERS + "R8 a x 1k\nR9 x 0 1k\n")
+    with pytest.raises(circuits.NetlistError, match=r"noise must have a bound at every node, but .* none at \['x'\]"):
+        circuits.covariance(more, np.append(free, 0.0), nodes=["a", "x"])
+
+
+def test_noise_that_grows_is_refused():
+    netlist = circuits.parse("Latch\nV1 in 0 0\nR1 in a 10k\nC1 a 0 1p\nG1 0 a a 0 2m\n")
+    with pytest.raises(circuits.NetlistError, match=r"'Latch' must be stable around its operating point, but noise grows"):
+        circuits.covariance(netlist, np.zeros(1))

@@ -122,5 +122,14 @@ def test_quick_mode_sets_what_the_metadata_says_and_a_failing_cell_fails(tmp_pat
     notebook = small()
     notebook.cells.append(new_code_cell("raise RuntimeError(f'{points} points')"))
     nbformat.write(notebook, tmp_path / "points.ipynb")
-    with pytest.raises(CellExecutionError, match=r"(?s)raise RuntimeError.*RuntimeError: 3 points"):
+    with pytest.raises(CellExecutionError, match=r"(?s)Traceback.*: 3 points"):
+        execute(tmp_path / "points.ipynb", quick=True, environment=environment())
+
+
+def test_a_figure_that_cannot_be_drawn_fails(tmp_path):
+    """It is drawn after its cell, which itself has not failed."""
+    notebook = small()
+    notebook.cells.append(new_code_cell("ax.figure.text(0, 0, r'$\\undefined$')\nax.figure"))
+    nbformat.write(notebook, tmp_path / "points.ipynb")
+    with pytest.raises(RuntimeError, match=r"(?s)points.ipynb has an error .*undefined"):
         execute(tmp_path / "points.ipynb", quick=True, environment=environment())

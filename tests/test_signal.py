@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import network
+from conftest import PAIR, network
 
 import circuits
 import eqprop as ep
@@ -53,29 +53,55 @@ def test_noise_wins_at_small_nudges_and_bias_at_large_ones():
     assert found.snr.max() > 3 * found.snr[0]
 
 
-def test_noise_drawn_in_python_has_the_variance_of_the_equations(simulator):
-    """kT/C of each node and their correlation, by time averages over both simulators' transients of the same currents."""
-    netlist = circuits.parse("RC\nV1 in 0 0\nR1 in a 10k\nR2 a b 20k\nC1 a 0 1p\nC2 b 0 2p\n.temp 77\n")
-    step, stop = 5e-10, 4e-6  # a twentieth of the shortest time constant, a hundred of the longest
-    noisy = circuits.with_noise(netlist, np.zeros(2), step=step, stop=stop, seed=3)
-    exact = circuits.covariance(netlist, np.zeros(2))
-    np.testing.assert_allclose(np.diag(exact), BOLTZMANN * 350.15 / np.array([1e-12, 2e-12]), rtol=1e-9)
+def test_four_ways_to_the_same_noise(simulator):
+    """Lyapunov's equation, ngspice's `.noise`, Langevin walks, and transients of both simulators with currents drawn in Python.
+
+    Node a is held by a forward diode, b by resistors alone, and c follows b times 3. All have time constants of 1 to 2 ns.
+    """
+    deck = "Three\nV1 in 0 0.7\nR1 in a 4k\nD1 a 0 d\nC1 a 0 2p\nR2 in b 2k\nR3 b 0 2k\nC2 b 0 2p\nE1 c 0 b 0 3\n"
+    deck += ".model d d(is=1n)\n.temp 77\n"
+    netlist, nodes = circuits.parse(deck), ["a", "b", "c"]
+    free = circuits.Nodal().operating_points(netlist).voltage.sel(node=nodes).values[0]
+    exact, hot = (circuits.covariance(one, free) for one in (netlist, dataclasses.replace(netlist, temperature=4 * 350.15)))
+    ktc = BOLTZMANN * 350.15 / 2e-12
+    np.testing.assert_allclose(np.diag(exact)[1:], [ktc, 9 * ktc], rtol=1e-9)
+    assert 0.4 * ktc < exact[0, 0] < 0.8 * ktc  # a forward diode has half of it, its resistor all
+    said = simulator.noise(netlist, nodes, lowest=1e4, highest=1e13).deviation.values ** 2
+    np.testing.assert_allclose(said, np.diag(exact), rtol=1e-3)
+
+    walked = circuits.langevin(netlist, free, step=4e-10, burn_in=2e-8, stop=2e-7, walks=200, seed=0)
+    error = walked.error.values
+    assert np.all(np.diag(error) < 0.02 * np.diag(exact))
+    assert np.all(np.abs(walked.covariance - exact) < 4.5 * error)
+    assert np.all(np.diag(np.abs(walked.covariance - hot) > 20 * error))  # the control: another temperature
+
+    step, stop, slowest = 2e-10, 4e-7, 2e-9
+    noisy = circuits.with_noise(netlist, free, step=step, stop=stop, seed=3)
+    start, even = dict(zip(nodes[:2], free.tolist(), strict=False)), np.arange(1e-8, stop, step)
     waves = []
     for one in (circuits.Nodal(), simulator):
-        found = one.transient(noisy, stop=stop, step=step).voltage.sel(node=["a", "b"])
-        even = np.stack([np.interp(np.arange(2e-7, stop, step), found.time, found.sel(node=node)) for node in ("a", "b")])
-        np.testing.assert_allclose(np.diag(np.cov(even)), np.diag(exact), rtol=0.35)  # five standard errors of so long an average
-        waves.append(even)
-    np.testing.assert_allclose(waves[0], waves[1], atol=0.02 * waves[0].std())
-    louder = circuits.with_noise(dataclasses.replace(netlist, temperature=1400.6), np.zeros(2), step=step, stop=stop, seed=3)
-    assert circuits.Nodal().transient(louder, stop=stop, step=step).voltage.sel(node="a").std() > 1.9 * waves[0][0].std()
+        found = one.transient(noisy, stop=stop, step=step, start=start).voltage.sel(node=nodes)
+        waves.append(np.stack([np.interp(even, found.time, found.sel(node=node)) for node in nodes]))
+        error = np.sqrt(2 * slowest / stop)  # of a mean square over `stop`, relative
+        np.testing.assert_allclose(waves[-1].var(1), np.diag(exact), rtol=4 * error)
+        assert np.all(np.abs(waves[-1].var(1) / np.diag(hot) - 1) > 4 * error)  # the control
+    np.testing.assert_allclose(waves[0], waves[1], atol=0.03 * waves[0].std())
+
+
+def test_what_cannot_be_drawn_is_refused():
+    netlist = circuits.parse("RC\nV1 in 0 0\nR1 in a 10k\nR2 a 0 10k\n")
     with pytest.raises(ValueError, match="`step` and `stop` must be 0 < step < stop"):
-        circuits.with_noise(netlist, np.zeros(2), step=1e-6, stop=1e-7, seed=0)
+        circuits.with_noise(netlist, np.zeros(1), step=1e-6, stop=1e-7, seed=0)
+    with pytest.raises(ValueError, match="must be 0 < step < burn_in < stop, but are 1e-09, 1e-09 and 1e-06"):
+        circuits.langevin(netlist, np.zeros(1), step=1e-9, burn_in=1e-9, stop=1e-6, seed=0)
+    with pytest.raises(circuits.NetlistError, match=r"noise must have a bound .* none at \['a'\]"):
+        circuits.langevin(netlist, np.zeros(1), step=1e-9, burn_in=1e-8, stop=1e-6, seed=0)
 
 
-def test_what_has_no_noise_of_its_own_is_refused():
+def test_amplifiers_make_noise_too():
+    """Small errors in voltages are errors of the gradient that go as 1/β, whatever lies between."""
+    amplified = ep.Resistive.init(jax.random.key(0), (2, 4, 2), device=PAIR, unit=1e-5, input_gain=4.0, amplification=2.0)
+    found = circuits.gradient_noise(amplified, COST, XS, YS, [1e-3, 2e-3], draws=32)
+    assert found.noise[0] / found.noise[1] == pytest.approx(2, rel=0.3)
     with pytest.raises(ValueError, match="`betas` must be finite and above 0, one or more, but are"):
         circuits.gradient_noise(network(), COST, XS, YS, [0.0])
-    amplified = ep.Resistive.init(jax.random.key(0), (2, 4, 2), amplification=2.0)
-    with pytest.raises(ValueError, match="`net` must be without amplifiers"):
-        circuits.gradient_noise(amplified, COST, XS, YS, [0.1])

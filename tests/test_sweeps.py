@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from sweep_problems import DECK, DECLARED, SWEEP, Linear, chunks, problem, results, run
+from sweep_problems import DECK, DECLARED, DIVIDER, SWEEP, Linear, chunks, problem, results, run
 
 import circuits
 import circuits.cli
 import circuits.sweeps.results as results_module
 from circuits.sweeps import StorageError, SweepError, estimate, journal, load, merge, sweep
+from circuits.sweeps.chunks import nothing
 
 
 @pytest.fixture
@@ -103,6 +104,35 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
     assert circuits.cli.main(["sweep", str(file), "--out", str(tmp_path / "run"), "--resume"]) == 3  # it stays on record
 
 
+def test_what_failed_stays_on_record_until_it_is_to_be_tried_again(tmp_path):
+    outcome = run(tmp_path)
+    before, key = results(tmp_path), outcome.plan.keys[1][0]
+    with journal.Journal(tmp_path) as kept:
+        kept.write(key, nothing(outcome.plan.variables, outcome.plan.layouts[0].sizes, "the machine was busy"))
+    outcome = run(tmp_path, resume=True)
+    assert outcome.failed == {key: "the machine was busy"}
+    assert outcome.told()[1] == "1 of these failed in an earlier run and stay on record; --retry-failed tries them again"
+    assert results(tmp_path) != before
+    assert len(list((tmp_path / "failed").iterdir())) == 2
+    outcome = run(tmp_path, resume=True, retry_failed=True)
+    assert not outcome.failed
+    assert outcome.told() == [f"results are in {tmp_path}"]
+    assert results(tmp_path) == before
+    assert list((tmp_path / "failed").iterdir()) == []
+
+
+def test_cycles_draw_anew_what_is_read_anew(tmp_path):
+    noise, apart = circuits.ReadNoise(0.1), circuits.DeviceToDevice(0.1)
+    outcome = run(tmp_path / "read", variation=apart + noise, axes={"cycle": [0, 1, 2]})
+    with outcome.dataset() as data:
+        chip = (apart + noise).chip(DIVIDER, seed=0, number=1, cycle=2)
+        expected = Linear().operating_points(chip, {"Vin": np.array([0.5, 1.0])}).voltage.sel(node="out")
+        np.testing.assert_array_equal(data.voltage.sel(cycle=2, chip=1, node="out").values[0], expected)
+        assert len(set(data.voltage.values[:, 1, 0, 1, 0])) == 3
+    run(tmp_path / "kept", variation=apart, axes={"cycle": [0, 1, 2]})
+    assert len(chunks(tmp_path / "kept")) == 2  # a chip is the same in every cycle
+
+
 def test_points_without_a_certificate_have_failed(tmp_path):
     declared = {"axes": {}, "chips": 1, "outputs": ["out"], "measure": ["voltages", "decisions"]}
     outcome = run(tmp_path / "run", simulator=Linear(error=1e-6), **declared)
@@ -159,8 +189,10 @@ def test_what_is_misspelt_is_named_with_the_nearest(file, tmp_path, capsys, wron
         ({"measure": ["noise"]}, r"the measures \['noise'\] need outputs"),
         (
             {"measure": ["noise"], "outputs": ["out"], "network": circuits.parse(DECK), "axes": {}, "data": {}},
-            r"the measures \['noise'\] need a capacitance",
+            r"the measures \['noise'\] need a capacitance at every output, which out lack",
         ),
+        ({"cycle": -1}, "`cycle` must be a whole number of at least 0, but is -1"),
+        ({"retry_failed": True}, "`retry_failed` is of a run that goes on"),
         ({"beta": 1.0}, "`beta` nudges the outputs of a network"),
         ({"data": {"drives": {"V9": [1.0]}}}, "V9"),
         ({"outputs": ["oout"]}, "`outputs` must name nodes of the netlist, but 'oout' is none; did you mean 'out'"),
@@ -291,3 +323,4 @@ def test_the_code_of_the_page_on_sweeps_runs(tmp_path, monkeypatch, capsys):
     assert not scope["outcome"].failed
     assert scope["outcome"].dataset().sizes["programming.spread"] == 2
     assert "temperature" in capsys.readouterr().out
+    assert (tmp_path / "divider/report.html").exists()

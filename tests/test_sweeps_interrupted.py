@@ -153,12 +153,14 @@ def test_what_is_no_cluster_is_refused(tmp_path):
         sweep(out=tmp_path, dask="local", **DECLARED)
 
 
+def left():
+    """Open file descriptors and child processes."""
+    children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "comm="], capture_output=True, text=True, check=False)
+    return len(list(Path("/proc/self/fd").iterdir())), [line for line in children.stdout.splitlines() if "ps" not in line]
+
+
 def test_nothing_is_left_behind(tmp_path):
     """No file descriptor and no process, after a run to the end and after one that is stopped in its midst."""
-
-    def left():
-        children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "comm="], capture_output=True, text=True, check=False)
-        return len(list(Path("/proc/self/fd").iterdir())), [line for line in children.stdout.splitlines() if "ps" not in line]
 
     def stopped(plan):
         raise KeyboardInterrupt
@@ -168,3 +170,45 @@ def test_nothing_is_left_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         sweep(out=tmp_path / "two", workers=2, progress=stopped, **DECLARED)
     assert left() == before
+
+
+SIDE = 100
+
+
+@pytest.mark.skipif(not IN_FULL, reason="ten thousand points")
+def test_memory_does_not_grow_with_the_points(tmp_path):
+    """In this process and in the workers, from the first tenth of the points to the last; and nothing is left behind."""
+    seen = []
+
+    @contextmanager
+    def watched(plan):
+        def report(tally):
+            if tally.done in (tally.total // 10, tally.total - 10):
+                seen.append(sorted(resident(pid) for pid in ["self", *workers()]))
+
+        yield report
+
+    before = left()
+    values = [(k + 1) * 1e-5 for k in range(SIDE)]
+    axes = {"elements.Rtop.siemens": values, "elements.Rbottom.siemens": values}
+    outcome = sweep(out=tmp_path, workers=2, progress=watched, **{**DECLARED, "axes": axes, "chips": 1, "variation": None})
+    assert left() == before
+    assert not outcome.failed
+    early, late = seen
+    assert len(early) == len(late) == 3
+    assert max(b - a for a, b in zip(early, late, strict=True)) < 8e6, (early, late)  # bytes
+    with outcome.dataset() as data:
+        assert data.voltage.size == SIDE**2 * 2
+        np.testing.assert_allclose(data.voltage.values[0, :, 0, 0, 1, 0], 1 / (1 + np.arange(1, SIDE + 1)), rtol=1e-9)
+
+
+def workers():
+    found = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", "circuits.sweeps.workers"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.split()
+
+
+def resident(pid):
+    """Bytes of memory that a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()

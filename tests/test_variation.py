@@ -325,3 +325,43 @@ def test_the_temperature_of_a_chip():
 def test_variations_that_cannot_be(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_times_widens_what_is_drawn_and_nothing_else():
+    """Twice a small spread is twice the distance from the nominal, draw by draw; what is not random stays."""
+    g = np.linspace(1e-6, 3e-6, 50)
+
+    def off(variation):
+        made = variation.chip(
+            circuits.Netlist("x", [circuits.ConductanceMatrix("g", ("a",), tuple(map("b{}".format, range(50))), g[None])]),
+            seed=0,
+            number=0,
+        )
+        return made.elements[0].siemens[0] / g - 1
+
+    for part in (
+        circuits.Programming(1e-6),
+        circuits.DeviceToDevice(1e-6),
+        circuits.ProgrammingError(3e-6, (1e-6, 1e-6)),
+        circuits.StepNoise(1e-6, 100, 3e-6),
+        circuits.ReadNoise(1e-6, 0.5, 3e-6),
+    ):
+        one = off(part)
+        assert np.all(one != 0)
+        np.testing.assert_allclose(off(part.times(3.0)), 3 * one, rtol=1e-4, atol=1e-14)
+        np.testing.assert_allclose(off(part.times(0.0)), 0.0, atol=1e-15)
+    wider = (circuits.PRESETS["pcm-nandakumar2019@1"]().times(2.0)).variation.parts()
+    drift = next(part for part in wider if isinstance(part, circuits.Drift))
+    assert drift.exponent == circuits.variation.Logarithmic(-0.0155, 0.0244, 0.049, 0.1)
+    np.testing.assert_allclose(drift.spread.at(np.array([0.5])), 2 * np.clip(-0.0125 * np.log(0.5) - 0.0059, 0.008, 0.045))
+    rest = circuits.Temperature(310.0) + circuits.WireResistance(2.0) + circuits.Converter(4, 4, 1.0) + circuits.Levels(4, 3e-6)
+    assert rest.times(5.0).parts() == rest.parts()
+    assert circuits.StuckAt(0.1, 0.2, 1e-6).times(2.0) == circuits.StuckAt(0.2, 0.4, 1e-6)
+    assert (circuits.Saturation(0.1) + circuits.Amplifiers(0.1, 0.01)).times(2.0).parts() == (
+        circuits.Saturation(0.2),
+        circuits.Amplifiers(0.2, 0.02),
+    )
+    with pytest.raises(ValueError, match="`factor` must be finite and at least 0, but is -1"):
+        circuits.Programming(0.1).times(-1)
+    with pytest.raises(ValueError, match="must be shares, together at most 1"):
+        circuits.PRESETS["stuck-chen2015@1"]().times(20)

@@ -4,6 +4,7 @@ from .attribution import Attribution as Attribution
 from .attribution import attribute as attribute
 from .chips import Chips as Chips
 from .chips import Learned as Learned
+from .chips import accuracy_against_spread as accuracy_against_spread
 from .chips import learn_on_chips as learn_on_chips
 from .chips import on_chip as on_chip
 from .comparison import Comparison as Comparison
@@ -16,6 +17,7 @@ from .energies import CircuitEnergy as CircuitEnergy
 from .energies import energy as energy
 from .networks import load_network as load_network
 from .networks import save_network as save_network
+from .pulses import pulses as pulses
 from .relaxer import SpiceRelaxer as SpiceRelaxer
 from .signal import gradient_noise as gradient_noise
 from .transients import compare_transient as compare_transient

@@ -1,5 +1,6 @@
 """Networks on imperfect chips: moved there, and trained there by equilibrium propagation, many chips at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,18 @@ from jaxtyping import Array, Float
 import eqprop as ep
 
 from ..elements import ConductanceMatrix
-from ..variation import OfConductances, Preset, Programming, ProgrammingError, ReadNoise, StepNoise, Temperature, Variation
+from ..variation import (
+    Bounds,
+    Levels,
+    OfConductances,
+    Preset,
+    Programming,
+    ProgrammingError,
+    ReadNoise,
+    StepNoise,
+    Temperature,
+    Variation,
+)
 from ..variation.base import Composed, Part
 
 Layers = tuple[Float[Array, "chips before layer"], ...]
@@ -66,10 +78,11 @@ class Chips:
     def program(cls, net: ep.Resistive, preset: Preset, *, seed: int, chips: int) -> "Chips":
         """`net` programmed into `chips` chips of a device, as `on_chip` has each.
 
-        The answer of a device is taken from the variations that it keeps: the line through what it makes of a quarter and of three
-        quarters of the range, its bounds what it makes of the lowest and the highest conductance.
+        The answer of a device is taken from the variations that it keeps: its bounds are what it makes of the lowest and the highest
+        conductance, its gain the slope between a quarter and three quarters of the range, without bounds of its own and levels.
         """
         kept = tuple(part for part in preset.variation.parts() if not part.anew)
+        sloping = tuple(part for part in kept if not isinstance(part, Bounds | Levels))
         full, low = preset.highest / net.unit, preset.lowest / net.unit
 
         def answers(level: float | None, parts: tuple[Part, ...]) -> Layers:
@@ -77,7 +90,7 @@ class Chips:
             found = [on_chip(asked, Composed(parts), seed=seed, number=number).conductances for number in range(chips)]
             return tuple(jnp.stack(layer) for layer in zip(*found, strict=True))
 
-        quarter, rest = answers(low + (full - low) / 4, kept), answers(full - (full - low) / 4, kept)
+        quarter, rest = answers(low + (full - low) / 4, sloping), answers(full - (full - low) / 4, sloping)
         gain = tuple((b - a) / ((full - low) / 2) for a, b in zip(quarter, rest, strict=True))
         error, noise = _tables(preset)
         programmed = answers(None, preset.variation.parts())
@@ -171,6 +184,20 @@ def learn_on_chips(
     accuracies = {"moved": ("chip", moved), "trained": ("chip", trained), "ideal": ((), ideal)}
     attributes = {"preset": preset.name, "seed": seed, "epochs": epochs, "rate": rate}
     return Learned(xr.Dataset(accuracies, coords={"chip": np.arange(chips)}, attrs=attributes), made)
+
+
+def accuracy_against_spread(
+    net: ep.Resistive, cost: ep.SquaredError, data: ep.data.Data, preset: Preset, factors: Sequence[float], **options: Any
+) -> xr.Dataset:
+    """Accuracy on chips against spread: `learn_on_chips` with `preset.times(factor)` for each of `factors`, with its `options`.
+
+    **Returns** `moved` and `trained` (spread, chip), accuracies before and after training on the chip, over `spread`, in units of the
+    device's own, and `ideal`. The seed being the same, chip k draws the same numbers at every spread. Raises as `learn_on_chips`, and
+    `ValueError` for factors that a device cannot have.
+    """
+    found = [learn_on_chips(net, cost, data, preset.times(factor), **options).dataset for factor in factors]
+    joined = xr.concat(found, xr.DataArray(np.array(factors, float), dims="spread", name="spread"), data_vars=["moved", "trained"])
+    return joined.assign_attrs(found[0].attrs, preset=preset.name)
 
 
 def _arrays(made: Chips) -> dict[str, Any]:

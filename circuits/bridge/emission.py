@@ -1,5 +1,6 @@
 """From a trained model to its netlist, and from a simulator's voltages back to states of the model."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -138,6 +139,6 @@ def states(net: ep.Resistive, voltage: xr.DataArray) -> tuple[np.ndarray, ...]:
     return tuple(voltage.sel(node=list(layer)).values for layer in node_names(net))
 
 
-def voltages(state: tuple[np.ndarray, ...]) -> np.ndarray:
+def voltages(state: Sequence[Any]) -> np.ndarray:
     """States of the model as voltages (…, nodes), in the order of `node_names`."""
     return np.concatenate([np.asarray(layer) for layer in state], axis=-1)

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 import eqprop as ep
 
+from ..equations import Drives, Equations
+from ..netlist import Netlist
 from ..noise import covariance
 from ..reduction import reduce
-from .comparison import METHOD, fixed_points
+from ..simulators import SimulationError, Simulator
+from ..simulators.nodal import Nodal
+from .comparison import METHOD, contrast, fixed_points
 from .emission import drives, emit, node_names, voltages
 
 
@@ -38,17 +40,16 @@ def gradient_noise(
     the root mean square distance of an estimate from that; and `snr` = signal/√(bias² + noise²). The attribute `best_beta` has the
     highest. Gradients are those of the conductances, in units as of `ep.Implicit`.
 
-    **Raises** `RuntimeError` where JAX's x64 mode is off; `ValueError` for betas that are not above 0, and a network with amplifiers,
-    behind which nodes have no capacitance.
+    **Raises** `RuntimeError` where JAX's x64 mode is off; `ValueError` for betas that are not above 0.
     """
     ep.require_float64("a gradient's noise")
     if not len(betas) or not all(beta > 0 and np.isfinite(beta) for beta in betas):
         raise ValueError(f"`betas` must be finite and above 0, one or more, but are {list(betas)}")
-    if net.amplification != 1:
-        raise ValueError(f"`net` must be without amplifiers, but has some of gain {net.amplification}")
     xs, ys = np.asarray(xs, float), np.asarray(ys)
     free = fixed_points(net, xs, None, None, 0.0)
-    kicks = _factors(net, xs, voltages(free))
+    netlist, sources = emit(net), drives(net, xs)
+    nodes = [node for layer in node_names(net) for node in layer]
+    kicks = noise_factors(netlist, certified(Nodal(), netlist, sources), sources, nodes)
     random = np.random.default_rng(seed)
     sizes = np.cumsum([layer.shape[1] for layer in free])[:-1]
     exact = _flat(ep.Implicit(METHOD)(net, cost, jnp.asarray(xs), jnp.asarray(ys)).grad)
@@ -57,13 +58,9 @@ def gradient_noise(
         estimator = ep.EqProp.centred(beta)
         settled = np.stack([voltages(fixed_points(net, xs, ys, cost, b, free)) for b in (beta, -beta)])
 
-        @eqx.filter_jit
-        def estimate(phases, estimator=estimator):
-            moved = tuple(jnp.stack(layer) - f for layer, f in zip(zip(*phases, strict=True), free, strict=True))
-            return estimator.contrast(net, jnp.asarray(xs), jax.tree.map(jnp.asarray, free), moved)
-
-        def gradient(states: np.ndarray, estimate=estimate) -> np.ndarray:
-            return _flat(estimate([tuple(np.split(one, sizes, axis=1)) for one in states]))
+        def gradient(states: np.ndarray, estimator=estimator) -> np.ndarray:
+            phases = np.split(np.concatenate([voltages(free)[None], states]), sizes, axis=-1)
+            return _flat(contrast(estimator, net, jnp.asarray(xs), tuple(phases)))
 
         mean = gradient(settled)
         noisy = [
@@ -78,18 +75,21 @@ def gradient_noise(
     return data.assign_attrs(best_beta=float(data.beta[int(data.snr.values.argmax())]), unit_siemens=net.unit, draws=draws)
 
 
-def _factors(net: ep.Resistive, xs: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """L with Σ = L Lᵀ at the free phase of each example (samples, nodes, nodes), in the order of `voltages`."""
-    nodes = [node for layer in node_names(net) for node in layer]
-    netlist, sources = emit(net), drives(net, xs)
+def certified(simulator: Simulator, netlist: Netlist, sources: Drives) -> xr.Dataset:
+    """Operating points of the netlist, reduced first. Raises `SimulationError` where one is not certified."""
+    found = simulator.operating_points(*reduce(netlist, sources))
+    wrong = [status for status in found.status.values.tolist() if status != "ok"]
+    if wrong:
+        raise SimulationError(f"every point of {netlist.title!r} must be certified, but {len(wrong)} are not: {sorted(set(wrong))}")
+    return found.sel(node=list(Equations(netlist).free))
+
+
+def noise_factors(netlist: Netlist, points: xr.Dataset, sources: Drives, nodes: Sequence[str]) -> np.ndarray:
+    """L (samples, nodes, nodes) in V with Σ = L Lᵀ the covariance of the noise of `nodes` at operating points of all samples."""
     found = []
-    for k in range(len(xs)):
-        smaller, values = reduce(netlist, {name: column[k : k + 1] for name, column in sources.items()})
-        free_nodes = [node for node in smaller.nodes if node in set(nodes)]
-        order = [nodes.index(node) for node in free_nodes]
-        whole = np.zeros((len(nodes), len(nodes)))
-        whole[np.ix_(order, order)] = covariance(smaller, free[k, order], values)
-        found.append(np.linalg.cholesky(whole))
+    for k, free in enumerate(points.voltage.values):
+        own = {name: column[k : k + 1] for name, column in sources.items()}
+        found.append(np.linalg.cholesky(covariance(netlist, free, own, nodes=nodes)))
     return np.stack(found)
 
 

@@ -46,5 +46,5 @@ def compare_transient(
         parts.append(xr.Dataset(both, attrs=seen.attrs).assign_coords(time=zero + seen.time))
         start = tuple(layer[-1] for layer in flow)
         zero = float(parts[-1].time[-1])
-    data = xr.concat(parts, "time", combine_attrs="override")
+    data: Any = xr.concat(parts, "time", combine_attrs="override")
     return data.assign_attrs(nudged_at=float(parts[0].time[-1])) if beta else data

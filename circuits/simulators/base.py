@@ -45,9 +45,10 @@ class Simulator(abc.ABC):
 
     @abc.abstractmethod
     def noise(self, netlist: Netlist, nodes: Sequence[str], *, lowest: float, highest: float) -> "xr.Dataset":
-        """`deviation` (node): the standard deviation in V of the noise at each of `nodes` within `lowest` to `highest` Hz.
+        """The noise at each of `nodes` around the operating point, from `lowest` to `highest` Hz, at 40 frequencies a decade.
 
-        Around the operating point; raises as `operating_points`.
+        `density` (frequency, node), one-sided, in V²/Hz, and `deviation` (node), the standard deviation in V within that range. Raises
+        as `operating_points`.
         """
 
     @abc.abstractmethod

@@ -12,7 +12,7 @@ from ..elements import GROUND, Element
 from ..equations import Drives, Equations, values_of
 from ..expressions import Constant, Operation, Voltage
 from ..netlist import Netlist, NetlistError
-from ..results import deviations, operating_points, responses, voltages
+from ..results import noises, operating_points, responses, voltages
 from ..sources import Behavioural, CurrentSource, IndependentSource, VoltageSource
 from .base import SimulationError, Simulator, check_start
 from .raw import Plot
@@ -113,13 +113,19 @@ class DeckSimulator(Simulator):
         if source is None:
             raise NetlistError(f"{netlist.title!r} must have a source for its noise to be referred to, but has none")
         netlist = netlist.with_elements(replace(source, ac=1.0))
-        totals = []
+        totals, curves, frequencies = [], [], np.zeros(0)
         for node in nodes:
-            plots, _ = self._run(replace(netlist, analyses=(Noise((node,), source.key, lowest, highest),)), "v(onoise_total)")
-            totals.append(float(plots[0].values["v(onoise_total)"][0]))
+            plots, _ = self._run(replace(netlist, analyses=(Noise((node,), source.key, lowest, highest),)))
+            found = {name: values for plot in plots for name, values in plot.values.items()}
+            if missing := {"frequency", "onoise_spectrum", "v(onoise_total)"} - found.keys():
+                raise SimulationError(f"{self.version()} must give the noise at {node}, but not {sorted(missing)}")
+            totals.append(float(found["v(onoise_total)"][0]))
+            curves.append(found["onoise_spectrum"] ** 2)
+            frequencies = found["frequency"]
         if not np.all(np.isfinite(totals)):
             raise SimulationError(f"{self.version()} must give the noise at each of {list(nodes)}, but gave {totals}")
-        return deviations(nodes, np.array(totals), self._attributes(netlist, lowest_hertz=lowest, highest_hertz=highest))
+        attributes = self._attributes(netlist, lowest_hertz=lowest, highest_hertz=highest)
+        return noises(nodes, frequencies, np.stack(curves, 1), np.array(totals), attributes)
 
     def small_signal(self, netlist, *, lowest, highest, points=10):
         netlist.check()

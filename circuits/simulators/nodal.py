@@ -14,10 +14,10 @@ from ..devices import Diode
 from ..equations import Drives, Equations, values_of
 from ..laws import current_of
 from ..netlist import Netlist
-from ..noise import band_variance
+from ..noise import densities_at
 from ..reduction import Reduction
 from ..response import decades, response
-from ..results import deviations, operating_points, responses, voltages
+from ..results import noises, operating_points, responses, voltages
 from ..transistors import Transistor
 from .base import SimulationError, Simulator, check_start
 from .newton import Circuit, circuit_of, correction, newton
@@ -79,15 +79,19 @@ class Nodal(Simulator):
         return np.array([known[place] if (place := at.find(name)) >= 0 else 0.0 for name in places])
 
     def noise(self, netlist, nodes, *, lowest, highest):
+        from scipy.integrate import simpson
+
         netlist.check()
         netlist.require_nodes(nodes)
-        Noise((nodes[0],), "Vnone", lowest, highest)
+        analysis = Noise((nodes[0],), "Vnone", lowest, highest)
         equations = Equations(netlist)
         point, _, _ = Solver(equations, self.iterations).solve({}, 1)
         places = [equations.place(node) for node in nodes]
-        values = np.sqrt(band_variance(equations, point, lowest, highest)[places])
+        frequencies = decades(lowest, highest, analysis.points)
         attributes = {"simulator": self.version(), "netlist": netlist.title, "lowest_hertz": lowest, "highest_hertz": highest}
-        return deviations(nodes, values, attributes)
+        density = densities_at(equations, point, {}, places, frequencies)
+        total = np.sqrt(simpson(density * frequencies[:, None], x=np.log(frequencies), axis=0))
+        return noises(nodes, frequencies, density, total, attributes)
 
     def small_signal(self, netlist, *, lowest, highest, points=10):
         free = Equations(netlist).free

@@ -20,6 +20,7 @@ from ..equations import Equations
 from ..laws import current_of
 from ..netlist import Netlist, NetlistError
 from ..sources import CurrentSource, IndependentSource, VoltageSource
+from ..states import islands, split
 from .base import SimulationError
 
 RTOL, ATOL = 1e-6, 1e-9
@@ -37,7 +38,8 @@ def transient(equations: Equations, first: np.ndarray, stop: float, step: float)
     `ATOL`; what is returned is corrected by Newton's method on NᵀF. Raises `NetlistError` where NᵀJN is singular, `SimulationError`
     where the solver gives up.
     """
-    own, null = _split(equations)
+    own, null = split(equations)
+    null = null.toarray()
     tied = null.shape[1]
     times = np.append(np.arange(0.0, stop, step), stop)
     with jax.enable_x64(True):
@@ -123,43 +125,11 @@ def held(equations: Equations, start: Mapping[str, float]) -> Netlist:
             elements.append(replace(element, **{element.unit: float(element.waveform.at(0.0)), "waveform": None}))
         elif not isinstance(element, Capacitor | Inductor):
             elements.append(element)
-    for nodes, floats in _islands(equations):
+    for nodes, floats in islands(equations):
         base = nodes[0] if floats else GROUND
         for node in nodes[1:] if floats else nodes:
             elements.append(VoltageSource(f"start_{node}", node, base, start.get(node, 0.0) - start.get(base, 0.0)))
     return replace(equations.netlist, elements=tuple(elements), analyses=())
-
-
-def _islands(equations: Equations) -> list[tuple[list[str], bool]]:
-    """The free nodes that capacitors join, and whether they float: whether no capacitor joins them to a pinned node or to ground."""
-    from scipy.sparse.csgraph import connected_components
-
-    nodes = len(equations.free)
-    joined = np.zeros((nodes + 1, nodes + 1), bool)
-    joined[:nodes, :nodes] = equations.capacitances()[:nodes, :nodes] != 0
-    joined[:nodes, nodes] = (equations.driven_capacitances()[:nodes] != 0).any(1)
-    count, labels = connected_components(joined, directed=False)
-    members = [[node for node, label in zip(equations.free, labels, strict=False) if label == one] for one in range(count)]
-    return [(found, one != labels[nodes]) for one, found in enumerate(members) if found]
-
-
-def _split(equations: Equations) -> tuple[np.ndarray, np.ndarray]:
-    """The places of y, and N: a column of ones for each floating island, and a unit vector for each current but those of inductors."""
-    own, null = [], []
-    for nodes, floats in _islands(equations):
-        places = [equations.place(node) for node in nodes]
-        own += places[1:] if floats else places
-        null += [places] if floats else []
-    for branch in equations.branches:
-        place = equations.place(current_of(branch))
-        if branch.startswith("L"):
-            own.append(place)
-        else:
-            null.append([place])
-    matrix = np.zeros((equations.unknowns, len(null)))
-    for column, places in enumerate(null):
-        matrix[places, column] = 1.0
-    return np.array(own, int), matrix
 
 
 def _linearised(equations: Equations):

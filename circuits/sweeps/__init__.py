@@ -13,11 +13,12 @@ A **declaration** is a TOML file, or the arguments of `sweep`, with these keys:
 - `device`, `elements`, `models`: fields of a network's device, of elements by SPICE name, and of models by theirs,
   that take the place of what the network has.
 - `variation`: what makes a chip differ from the netlist: the parameters of each kind, in the order in which they happen.
-- `axes`: lists of values, every combination of which is a point. An axis is any other key: `beta`, `temperature`, `seed`,
+- `axes`: lists of values, every combination of which is a point. An axis is any other key: `beta`, `temperature`, `seed`, `cycle`,
   `network.hidden`, `data.seed`, `device.saturation`, `elements.R1.siemens`, `simulator.timeout`; a kind of variation stands without
   its section, as `programming.spread`.
-- `chips`: how many at each point; `seed`: from which they are drawn. Chip 3 draws the same numbers at every point, so that points
-  differ by their axes alone.
+- `chips`: how many at each point; `seed`: from which they are drawn; `cycle`: how often they were programmed and read before. Chip 3
+  draws the same numbers at every point, so that points differ by their axes alone; along `cycle` it draws anew what is programmed and
+  read anew.
 - `beta`: of a nudge, in the network's units; with it every sample has the phases free, +β and −β. `temperature`: of the circuit, in K.
 - `measure`: names of `measures.MEASURES`. `simulator`: `name`, and the numbers of `Ngspice` or `Nodal`. `formats`: `zarr`, `parquet`,
   for results besides NetCDF and CSV.
@@ -28,11 +29,13 @@ version of this package. Results lie by key, so that a changed declaration finds
 
 A **run** is a folder: `plan.json` (declaration, versions, axes, the key of every chunk), `chunks/` (a file for each, written whole or
 not at all), `failed/` (decks of what failed and what the simulator said), and at the end `results.nc`, `trials.csv` with a row for each
-chip at each point, and `timings.csv`. Results are the same bit for bit whatever the workers, their order, interruptions and shards.
+chip at each point, and `timings.csv`; `report` adds `report.html`. Results are the same bit for bit whatever the workers, their order,
+interruptions and shards.
 """
 
 from .declaration import SweepError as SweepError
 from .journal import StorageError as StorageError
+from .reporting import report as report
 from .results import load as load
 from .sweeping import Estimate as Estimate
 from .sweeping import Outcome as Outcome

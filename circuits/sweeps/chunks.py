@@ -36,6 +36,7 @@ class Case:
     samples: Samples
     variation: Variation | None
     seed: int
+    cycle: int
     beta: float
     temperature: float | None
     measures: tuple[str, ...]
@@ -43,11 +44,12 @@ class Case:
 
     def __post_init__(self):
         needed = {need for name in self.measures for need in MEASURES[name].needs}
+        bare = self._without_capacitance() if "capacitances" in needed else []
         asks = {
             "outputs": (bool(self.subject.outputs), "outputs: `network.outputs`"),
             "classes": (self.samples.classes is not None, "samples with classes: `label` in the data"),
             "nudge": (self.beta != 0, "a nudge: `beta` other than 0"),
-            "capacitances": ("capacitances" not in needed or _has_capacitances(self.subject.netlist()), "a capacitance at every node"),
+            "capacitances": (not bare, f"a capacitance at every output, which {', '.join(bare[:3])} lack"),
         }
         for need in sorted(needed):
             if not asks[need][0]:
@@ -87,6 +89,7 @@ class Case:
             "samples": self.samples.digest,
             "variation": [repr(part) for part in parts],
             "seed": self.seed if parts else None,
+            "cycle": self.cycle if any(part.anew for part in parts) else None,
             "beta": self.beta,
             "temperature": self.temperature,
             "measures": sorted(self.measures),
@@ -102,18 +105,22 @@ class Case:
         """The netlist of a chip, reduced, and its drives over samples and phases."""
         netlist = at_temperature(self.subject.netlist(), self.temperature)
         if self.variation is not None:
-            netlist = self.variation.chip(netlist, seed=self.seed, number=chip)
+            netlist = self.variation.chip(netlist, seed=self.seed, number=chip, cycle=self.cycle)
         netlist, drives = self.subject.phased(netlist, self.samples, self.betas)
         return reduce(netlist, drives if self.variation is None else self.variation.drives(drives))
+
+    def _without_capacitance(self) -> list[str]:
+        """The outputs whose voltages have noise without a bound on the first chip, which has the nodes of every chip."""
+        netlist = self.subject.netlist()
+        if self.variation is not None:
+            netlist = self.variation.chip(netlist, seed=self.seed, number=0)
+        equations = Equations(netlist)
+        own = equations.sparse_capacitances.diagonal()
+        return [node for node in self.subject.outputs if own[equations.place(node)] <= 0]
 
     def read(self, voltage: np.ndarray) -> np.ndarray:
         """What is read of voltages in V."""
         return voltage if self.variation is None else self.variation.read(voltage)
-
-
-def _has_capacitances(netlist: Netlist) -> bool:
-    c = Equations(netlist).capacitances()
-    return bool(np.linalg.matrix_rank(c) == len(c))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The command `circuits sweep`."""
+"""The commands `circuits sweep` and `circuits report`."""
 
 import argparse
 import os
@@ -9,7 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from .declaration import SweepError
+from .findings import gather
 from .progress import spoken
+from .reporting import write_report
 from .sweeping import Outcome, estimate, merge, sweep
 
 FAILED = 3
@@ -17,7 +19,19 @@ FAILED = 3
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Does what the arguments say. Returns 0, or `FAILED`. Raises as `sweep`."""
+    """Does what the arguments say. Returns 0, or `FAILED`. Raises as `sweep` and `report`."""
+    return _report(options.run) if options.command == "report" else _sweep(options)
+
+
+def _report(folder: str) -> int:
+    found = gather(folder)
+    path = write_report(found)
+    missing = f"{found.missing} of {found.total} chunks are missing, go on with them (--resume)\n" if found.missing else ""
+    sys.stdout.write(f"{missing}the report is in {path}\n")
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
     if (options.file == "merge") != (options.run is not None):
         raise SweepError("a sweep is of one file; `merge` is followed by the folder that holds the shards")
     if options.file == "merge":
@@ -33,7 +47,8 @@ def run_command(options: argparse.Namespace) -> int:
             sweep(
                 options.file,
                 out=options.out or Path(options.file).stem,
-                resume=options.resume,
+                resume=options.resume or options.retry_failed,
+                retry_failed=options.retry_failed,
                 shard=_shard(options.shard),
                 dask=options.dask,
                 console=console,

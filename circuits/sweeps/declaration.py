@@ -28,7 +28,7 @@ SECTIONS: dict[str, tuple[str, ...] | None] = {
     "axes": None,
 }
 """The tables of a declaration and their keys, where these are known before there is a network."""
-NUMBERS = ("chips", "seed", "beta", "temperature")
+NUMBERS = ("chips", "seed", "cycle", "beta", "temperature")
 LISTS = ("outputs", "measure", "formats")
 FORMATS = ("zarr", "parquet")
 NETWORKS = ("deck", "factory", "checkpoint", "trained")
@@ -91,7 +91,7 @@ class Declaration:
         for name, values in axes.items():
             _check_axis(name, values)
             _place(name)
-        document = {"chips": 1, "seed": 0, "outputs": [], "measure": ["voltages"], "formats": []} | document
+        document = {"chips": 1, "seed": 0, "cycle": 0, "outputs": [], "measure": ["voltages"], "formats": []} | document
         made = cls(document, {name: tuple(values) for name, values in axes.items()}, folder)
         _check(made.point([values[0] for values in axes.values()]))
         return made
@@ -193,7 +193,7 @@ def _check_variation(table: Mapping[str, Any]) -> None:
 
 
 def _check_numbers(document: Mapping[str, Any]) -> None:
-    for name, least in (("chips", 1), ("seed", 0)):
+    for name, least in (("chips", 1), ("seed", 0), ("cycle", 0)):
         value = document[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise SweepError(f"`{name}` must be a whole number of at least {least}, but is {value!r}")

@@ -72,6 +72,9 @@ class Journal:
             _write(self.folder / "failed" / f"{key}.cir", record.deck.encode())
             _write(self.folder / "failed" / f"{key}.txt", f"{record.failure}\n{record.said}\n".encode())
         _write(path_of(self.folder, key), canonical(head).encode() + b"\n" + body)
+        if not record.failure:
+            for stale in (self.folder / "failed").glob(f"{key}.*"):  # it failed before, and was tried again
+                stale.unlink()
 
 
 def path_of(folder: Path, key: str) -> Path:

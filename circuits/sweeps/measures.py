@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..equations import Equations
 from ..netlist import Netlist
 from ..noise import covariance
 from .subjects import Samples, Subject
@@ -106,14 +105,12 @@ def _gradient_cosine(trial: Trial) -> dict[str, Any]:
 
 def _noise(trial: Trial) -> dict[str, Any]:
     """Of the outputs, at the operating point of each sample without a nudge."""
-    free = Equations(trial.netlist).free
-    at = [free.index(node) for node in trial.subject.outputs]
-    phases = len(trial.betas)
-    found = np.full((len(trial.samples), len(at)), np.nan)
+    outputs, phases = trial.subject.outputs, len(trial.betas)
+    found = np.full((len(trial.samples), len(outputs)), np.nan)
     for sample, point in enumerate(trial.point):
         if np.isfinite(point).all():
             own = {name: column[sample * phases : sample * phases + 1] for name, column in trial.drives.items()}
-            found[sample] = np.sqrt(np.diag(covariance(trial.netlist, point, own))[at])
+            found[sample] = np.sqrt(np.diag(covariance(trial.netlist, point, own, nodes=outputs)))
     return {"noise": found}
 
 

@@ -142,6 +142,7 @@ class Cases:
                 drawn,
                 _variation(document.get("variation", {})),
                 document["seed"],
+                document["cycle"],
                 float(document.get("beta", 0.0)),
                 document.get("temperature"),
                 tuple(document["measure"]),
@@ -157,6 +158,7 @@ class Cases:
         places: dict[Layout, int] = {}
         layout, keys = [], []
         versions = {"circuits": version("eqprop-circuits"), "python": platform.python_version(), "numpy": np.__version__}
+        versions["machine"] = f"{platform.system()} {platform.machine()}"
         chips = document["chips"]
         for values in self.declaration.points():
             case = self.case(values)

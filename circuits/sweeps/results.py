@@ -112,7 +112,7 @@ def _write_netcdf(path: Path, plan: Plan, folder: Path, trials: list[dict[str, A
             for name, kind in plan.variables.items():
                 file[name][(*points[point], chip)] = shape.block(kind, record.arrays[name], plan.layout[point])
             at = {**dict(zip(plan.axes, values[point], strict=True)), "chip": chip}
-            trials.append(at | _trial(plan, record))
+            trials.append(at | trial_row(plan, record))
             timings.append({**at, "seconds": record.seconds, "failure": record.failure, "key": key})
 
 
@@ -123,7 +123,7 @@ def _coordinate(file: Any, name: str, values: list[Any]) -> None:
     file.createVariable(name, kind, (name,))[:] = array.astype(object) if kind is str else array
 
 
-def _trial(plan: Plan, record: Record) -> dict[str, Any]:
+def trial_row(plan: Plan, record: Record) -> dict[str, Any]:
     """How many points of a chip are certified, and what was measured of it, each in one number."""
     status = record.arrays["status"]
     row: dict[str, Any] = {"points": status.size, "ok": int((status == STATUSES.index("ok")).sum())}

@@ -16,13 +16,17 @@ DEATHS = 3
 
 @dataclass
 class Tally:
-    """How far a run has come. `failed` names, by key, what failed and why; `redone` counts files that were not whole."""
+    """How far a run has come. `failed` names, by key, what failed and why, `kept` of these what failed before and was not tried again.
+
+    `redone` counts files that were not whole.
+    """
 
     total: int
     done: int = 0
     reused: int = 0
     redone: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -47,8 +51,20 @@ class _Task:
     deaths: int = 0
 
 
-def run(plan: Plan, cases: Cases, journal: Journal, executor: Executor, width: int, report: Report, shard: tuple[int, int]) -> Tally:
+def run(
+    plan: Plan,
+    cases: Cases,
+    journal: Journal,
+    executor: Executor,
+    width: int,
+    report: Report,
+    shard: tuple[int, int],
+    *,
+    retry_failed: bool,
+) -> Tally:
     """Simulates every chunk of the shard that the journal does not have, `width` at a time, and keeps each when it is done.
+
+    With `retry_failed` also those that the journal has as failed.
 
     A chunk whose worker died goes to another; one with which `DEATHS` died counts as failed and is not kept, so that it is tried again
     when the run goes on. Raises `StorageError` where a result cannot be kept, and `BrokenExecutor` where the executor is at its end.
@@ -81,7 +97,7 @@ def run(plan: Plan, cases: Cases, journal: Journal, executor: Executor, width: i
             tally.done += 1
             report(tally)
 
-    for task in _pending(plan, cases, journal, chunks, tally):
+    for task in _pending(plan, cases, journal, chunks, tally, retry_failed):
         while len(waiting) >= width:
             collect()
         submit(task)
@@ -91,18 +107,21 @@ def run(plan: Plan, cases: Cases, journal: Journal, executor: Executor, width: i
     return tally
 
 
-def _pending(plan: Plan, cases: Cases, journal: Journal, chunks: list[tuple[int, int, str]], tally: Tally) -> Iterator[_Task]:
-    """The chunks that the journal does not have whole; those that it has are counted as they are passed."""
+def _pending(
+    plan: Plan, cases: Cases, journal: Journal, chunks: list[tuple[int, int, str]], tally: Tally, retry_failed: bool
+) -> Iterator[_Task]:
+    """The chunks that the journal does not have whole, or has as failed where asked; what it has is counted as it is passed."""
     points: list[tuple[Scalar, ...]] = list(cases.declaration.points())
     begun: set[str] = set()
     for point, chip, key in chunks:
         record = read(journal.folder, key)
-        if record is None and key not in begun:
-            tally.redone += path_of(journal.folder, key).exists()
+        if key not in begun and (record is None or (record.failure and retry_failed)):
+            tally.redone += record is None and path_of(journal.folder, key).exists()
             begun.add(key)
             yield _Task(cases.case(points[point]), chip, key)
             continue
-        if record is not None and record.failure:
+        if key not in begun and record is not None and record.failure:
             tally.failed[key] = record.failure
+            tally.kept.add(key)
         tally.done += 1
         tally.reused += 1

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a sweep: its `folder`, its `plan`, why chunks failed by their keys, and whether the results are complete."""
+    """What came of a sweep: its `folder`, its `plan`, why chunks failed by their keys, and whether the results are complete.
+
+    `kept`: those of the failures that an earlier run recorded, and that this one did not try again.
+    """
 
     folder: Path
     plan: Plan
     failed: Mapping[str, str]
     complete: bool = True
+    kept: Set[str] = frozenset()
 
     def dataset(self) -> "xr.Dataset":
         """The results, as `load` gives them."""
@@ -49,6 +53,8 @@ class Outcome:
             if key in self.failed:
                 at = ", ".join(f"{axis} = {value}" for axis, value in zip(self.plan.axes, points[point], strict=True))
                 lines.append(f"failed: {at + ', ' if at else ''}chip {chip}: {self.failed[key]}; see {self.folder}/failed/{key}.*")
+        if self.kept:
+            lines.append(f"{len(self.kept)} of these failed in an earlier run and stay on record; --retry-failed tries them again")
         if not self.complete:
             return [*lines, f"this shard is done; when all are: circuits sweep merge {self.folder.parent}"]
         return [*lines, f"results are in {self.folder}"]
@@ -59,6 +65,7 @@ def sweep(
     *,
     out: str | Path = "sweep",
     resume: bool = False,
+    retry_failed: bool = False,
     shard: tuple[int, int] = (1, 1),
     workers: int | None = None,
     dask: str | None = None,
@@ -73,11 +80,12 @@ def sweep(
     `circuits.sweeps` describes what is declared, in `file`, by keyword arguments of the same names, or in both, where the arguments
     count. As arguments `network` may be a `Netlist` or a network of `eqprop`, `variation` and `simulator` objects.
 
-    **Arguments:** `resume`: whether `out` may hold a run already, of which all is kept that this one needs. `shard`: which part of the
-    chunks to do, as (3, 16), in a folder of its own within `out`; `merge` puts the parts together. `workers`: processes, as many as
-    there are cores if not given. `dask`: the address of a scheduler, or `local:4` for four processes of its own. `executor`: anything
-    with the interface of `concurrent.futures`, instead of these. `trusted`: whether a factory may run, and a deck include files.
-    `console`: where the training of a network shows how far it is; `progress`: what shows how far the sweep is.
+    **Arguments:** `resume`: whether `out` may hold a run already, of which all is kept that this one needs; `retry_failed`: whether
+    what is on record there as failed is tried again, as after a night in which the machine was too busy for the time limit. `shard`:
+    which part of the chunks to do, as (3, 16), in a folder of its own within `out`; `merge` puts the parts together. `workers`:
+    processes, as many as there are cores if not given. `dask`: the address of a scheduler, or `local:4` for four processes of its own.
+    `executor`: anything with the interface of `concurrent.futures`, instead of these. `trusted`: whether a factory may run, and a deck
+    include files. `console`: where the training of a network shows how far it is; `progress`: what shows how far the sweep is.
 
     **Raises** `SweepError` for a declaration that cannot be, before anything runs; `StorageError` where `out` is in use, holds another
     run without `resume`, or cannot be written; and what the network, its training and its data raise. What a circuit does raises
@@ -90,6 +98,8 @@ def sweep(
     folder = Path(out) if shard[1] == 1 else Path(out) / f"shard-{shard[0]}-of-{shard[1]}"
     if not resume and (folder / "plan.json").exists():
         raise StorageError(f"{str(folder)!r} holds a run already; go on with it (--resume), or choose another folder")
+    if retry_failed and not resume:
+        raise SweepError("`retry_failed` is of a run that goes on: `resume` must be True with it")
     cases = Cases(declaration, trusted, Path(out) / "networks", console)
     plan = cases.plan()
     with ExitStack() as stack:
@@ -97,10 +107,10 @@ def sweep(
         journal.keep_plan(plan)
         used, width = stack.enter_context(_executor(executor, dask, workers or os.cpu_count() or 1))
         report = stack.enter_context(progress(plan))
-        tally = run(plan, cases, journal, used, 2 * width, report, shard)
+        tally = run(plan, cases, journal, used, 2 * width, report, shard, retry_failed=retry_failed)
         if shard[1] == 1:
             export(plan, folder)
-    return Outcome(folder, plan, tally.failed, shard[1] == 1)
+    return Outcome(folder, plan, tally.failed, shard[1] == 1, tally.kept)
 
 
 def merge(folder: str | Path) -> Outcome:

@@ -64,7 +64,9 @@ class Processes(Executor):
             for worker in list(self._workers):
                 worker.process.terminate()
         self._threads.shutdown(wait=wait)
-        for worker in list(self._workers):
+        for worker in self._workers:
+            worker.connection.close()  # all leave at the same time
+        for worker in self._workers:
             worker.end()
         self._workers.clear()
 

@@ -5,6 +5,7 @@ import fnmatch
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +48,10 @@ class Variation(abc.ABC):
             voltages = part.measure(voltages)
         return voltages
 
+    @abc.abstractmethod
+    def times(self, factor: float) -> "Variation":
+        """The same with all that is drawn spread `factor` times as wide: 0 for none; what is not random stays as it is."""
+
     def __add__(self, other: "Variation") -> "Variation":
         return Composed((*self.parts(), *other.parts()))
 
@@ -65,12 +70,19 @@ class Composed(Variation):
     def parts(self):
         return self.members
 
+    def times(self, factor):
+        return Composed(tuple(member.times(factor) for member in self.members))
+
 
 class Part(Variation):
     """A single variation."""
 
+    cause: ClassVar[str]
+    """What it is called among the causes of a chip's distance from its model."""
     anew = False
     """Whether every cycle draws anew; otherwise a chip keeps what it has."""
+    spreads: tuple[str, ...] = ()
+    """The fields that say how wide what is drawn is spread, in proportion."""
 
     @abc.abstractmethod
     def apply(self, netlist: Netlist, draw: Draw) -> Netlist:
@@ -93,6 +105,11 @@ class Part(Variation):
     def parts(self):
         return (self,)
 
+    def times(self, factor: float) -> "Part":
+        check_spread(factor, "factor")
+        own: Any = self
+        return replace(own, **{field: _times(getattr(self, field), factor) for field in self.spreads})
+
 
 class OfElements(Part):
     """A variation of single elements, those whose SPICE names match the pattern `of`."""
@@ -110,6 +127,12 @@ class OfElements(Part):
     def apply(self, netlist, draw):
         vary = (self.vary(element, draw(element)) if self.concerns(element) else element for element in netlist.elements)
         return replace(netlist, elements=tuple(vary))
+
+
+def _times(value: Any, factor: float) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_times(one, factor) for one in value)
+    return value if value == np.inf else value * factor  # a limit that is none stays so
 
 
 def check_spread(value: float, field: str = "spread") -> None:

@@ -16,6 +16,8 @@ from .base import OfElements, Part, check_spread, log_normal
 class Saturation(OfElements):
     """Log-normal spread of every diode's saturation current, through its `area`; `spread` as for `Programming`."""
 
+    cause = "diode mismatch (Is)"
+    spreads = ("spread",)
     spread: float
     of: str = "D*"
 
@@ -32,6 +34,8 @@ class Saturation(OfElements):
 class Ideality(OfElements):
     """Log-normal spread of every diode's emission coefficient N, at the same Is; each diode then has a model of its own."""
 
+    cause = "diode mismatch (N)"
+    spreads = ("spread",)
     spread: float
     of: str = "D*"
 
@@ -53,6 +57,8 @@ class ThresholdMismatch(OfElements):
     Circuits 24, 1433, 1989). Each transistor then has a model of its own.
     """
 
+    cause = "threshold mismatch"
+    spreads = ("volt_metres",)
     volt_metres: float
     of: str = "M*"
 
@@ -75,6 +81,8 @@ class Amplifiers(OfElements):
     offset stands in the source of 0 V behind it, times the gain.
     """
 
+    cause = "amplifier mismatch"
+    spreads = ("gain", "offset")
     gain: float = 0.0
     offset: float = 0.0
 
@@ -100,6 +108,8 @@ class Amplifiers(OfElements):
 class NudgeError(OfElements):
     """Log-normal spread of the nudge sources' transconductance (`Gnudge_*`): outputs that are nudged more, or less, than asked for."""
 
+    cause = "nudge mismatch"
+    spreads = ("spread",)
     spread: float
     of: str = "Gnudge_*"
 
@@ -116,6 +126,7 @@ class NudgeError(OfElements):
 class Temperature(Part):
     """A circuit at `kelvin`. Raises `ValueError` for a temperature not above 0 K."""
 
+    cause = "temperature"
     kelvin: float
 
     def __post_init__(self):
@@ -134,6 +145,7 @@ class Converter(Part):
     nothing. Raises `ValueError` for bits below 0 or beyond 32 and a range that is not above 0.
     """
 
+    cause = "converters"
     dac_bits: int = 0
     adc_bits: int = 0
     volts: float = 1.0

@@ -38,6 +38,7 @@ class OfConductances(OfElements):
 class Within(OfConductances):
     """Devices that can be programmed from `lowest` to `highest` (S) alone: a `ValueError` names an element that is beyond."""
 
+    cause = "device range"
     highest: float
     lowest: float = 0.0
     of: str = "R*"
@@ -66,7 +67,9 @@ class Programming(OfConductances):
     The mean stays g and the standard deviation is `spread` · g. Raises `ValueError` for a spread that is negative or not finite.
     """
 
+    cause = "programming"
     anew = True
+    spreads = ("spread",)
     spread: float
     of: str = "R*"
 
@@ -91,7 +94,9 @@ class ProgrammingError(OfConductances):
     they are not finite, or `full` not above 0.
     """
 
+    cause = "programming error"
     anew = True
+    spreads = ("coefficients",)
     full: float
     coefficients: tuple[float, ...]
     of: str = "R*"
@@ -114,6 +119,8 @@ class ProgrammingError(OfConductances):
 class DeviceToDevice(OfConductances):
     """Log-normal spread from device to device, which a chip keeps in every cycle: as `Programming`, drawn once."""
 
+    cause = "device mismatch"
+    spreads = ("spread",)
     spread: float
     of: str = "R*"
 
@@ -131,6 +138,7 @@ class Levels(OfConductances):
     Raises `ValueError` where `count` is below 2, or not 0 ≤ lowest < highest.
     """
 
+    cause = "quantised levels"
     count: int
     highest: float
     lowest: float = 0.0
@@ -156,7 +164,9 @@ class StepNoise(OfConductances):
     Raises `ValueError` for a spread that is negative or not finite, and a count or a conductance not above 0.
     """
 
+    cause = "programming steps"
     anew = True
+    spreads = ("spread",)
     spread: float
     count: int
     highest: float
@@ -182,6 +192,8 @@ class Bounds(OfConductances):
     Raises `ValueError` for a spread that is negative or not finite, and a conductance not above 0.
     """
 
+    cause = "device bounds"
+    spreads = ("spread",)
     highest: float
     spread: float
     of: str = "R*"
@@ -201,6 +213,8 @@ class StuckAt(OfConductances):
     Raises `ValueError` for shares that are below 0 or above 1 together, and where not 0 ≤ lowest < highest.
     """
 
+    cause = "stuck devices"
+    spreads = ("on", "off")
     on: float
     off: float
     highest: float
@@ -230,6 +244,9 @@ class Logarithmic:
         """Its value at `share` = g/full, above 0."""
         return np.clip(self.slope * np.log(share) + self.offset, self.lowest, self.highest)
 
+    def __mul__(self, factor: float) -> "Logarithmic":
+        return Logarithmic(*(factor * part for part in (self.slope, self.offset, self.lowest, self.highest)))
+
 
 @dataclass(frozen=True)
 class Drift(OfConductances):
@@ -240,6 +257,8 @@ class Drift(OfConductances):
     not so.
     """
 
+    cause = "drift"
+    spreads = ("spread",)
     seconds: float
     exponent: float | Logarithmic
     spread: float | Logarithmic = 0.0
@@ -271,7 +290,9 @@ class ReadNoise(OfConductances):
     they are negative or not finite, or `full` not above 0.
     """
 
+    cause = "read noise"
     anew = True
+    spreads = ("relative", "most")
     relative: float
     exponent: float = 0.0
     full: float = 1.0

@@ -1,7 +1,7 @@
 """Published devices as variations, by name and version: what a version draws never changes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,10 @@ class Preset:
     highest: float
     variation: Variation
     source: str
+
+    def times(self, factor: float) -> "Preset":
+        """A device like it with `factor` times its spreads, as of `Variation.times`."""
+        return replace(self, name=f"{self.name}, {factor:g} times its spread", variation=self.variation.times(factor))
 
 
 def pcm_nandakumar2019(seconds: float = 20.0) -> Preset:

@@ -37,6 +37,7 @@ class WireResistance(Rewiring):
     crossings of matrix g1 are the nodes `g1_w3_5` and `g1_b3_5`. Raises `ValueError` where `ohms` is not above 0.
     """
 
+    cause = "wire resistance"
     ohms: float
     of: str = "R*"
 
@@ -56,6 +57,7 @@ class SourceResistance(Rewiring):
     The source then drives the node `in3.s` of its own, where it drove `in3`. Raises `ValueError` where `ohms` is not above 0.
     """
 
+    cause = "source resistance"
     ohms: float
     of: str = "Vin*"
 
@@ -77,6 +79,7 @@ class SenseResistance(Part):
     Raises `ValueError` where `ohms` is not above 0.
     """
 
+    cause = "sense resistance"
     ohms: float
     of: str = "out*"
 
