@@ -23,6 +23,12 @@ def on_config(config):
     section += [f"notebooks/{path.name}" for path in notebooks() if f"notebooks/{path.name}" not in section]
 
 
+def on_pre_page(page, **_):
+    """Gives notebooks the width that a table of contents would take."""
+    if page.file.src_uri.endswith(".ipynb"):
+        page.meta["hide"] = ["toc"]
+
+
 def on_page_markdown(markdown, page, **_):
     """Lists the notebooks where `LIST` stands: their titles and the paragraphs below them."""
     if LIST not in markdown:
