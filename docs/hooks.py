@@ -23,12 +23,6 @@ def on_config(config):
     section += [f"notebooks/{path.name}" for path in notebooks() if f"notebooks/{path.name}" not in section]
 
 
-def on_pre_page(page, **_):
-    """Gives notebooks the width that a table of contents would take."""
-    if page.file.src_uri.endswith(".ipynb"):
-        page.meta["hide"] = ["toc"]
-
-
 def on_page_markdown(markdown, page, **_):
     """Lists the notebooks where `LIST` stands: their titles and the paragraphs below them."""
     if LIST not in markdown:
@@ -50,6 +44,7 @@ def on_page_content(content, page, **_):
         return mathml(found["block"] or found["inline"], page, block=found["block"] is not None)
 
     if page.file.src_uri.endswith(".ipynb"):
+        page.meta["hide"] = ["toc"]  # there is none, and code needs the room
         return outside_code(content, lambda text: IN_NOTEBOOKS.sub(in_notebook, text))
     if page.file.src_uri.startswith("reference/"):
         return outside_code(content, lambda text: SCRIPTS.sub(scripts, text))
