@@ -214,6 +214,18 @@ def test_in_a_browser(folder, text, opened):
     assert asked == [(folder / "report.html").as_uri()]
 
 
+def test_a_large_map_has_a_scale(tmp_path, opened):
+    """Of 121 values: colours and a bar instead of numbers, which are pictures in the SVG."""
+    opens, _, wrong = opened
+    values = [(k + 1) * 1e-4 for k in range(11)]
+    axes = {"elements.Rtop.siemens": values, "elements.Rbottom.siemens": values}
+    report = circuits.report(run(tmp_path, axes=axes, chips=1, variation=None, outputs=["out"]).folder)
+    boxes = [image.bounding_box() for image in opens(report).query_selector_all("figure image")]
+    assert len(boxes) == 1
+    assert boxes[0]["height"] > 5 * boxes[0]["width"] > 25
+    assert wrong == []
+
+
 def test_tables_sort(folder, text, opened):
     opens, _, wrong = opened
     page = opens(folder / "report.html")

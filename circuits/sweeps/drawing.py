@@ -56,11 +56,12 @@ def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) ->
     ax = axes_or_new(ax)
     seen = over_chips(values, rows, columns)
     mean, scale = seen["mean"], "log" if _spans_decades(seen) else "linear"
-    image = ax.pcolormesh(mean.values, cmap="cividis", norm=scale, edgecolors="face", linewidth=0.2)
+    image = ax.pcolormesh(mean.values, cmap="cividis", norm=scale, edgecolors="face", linewidth=0.2, rasterized=mean.size > 1000)
     for dim, axis, name in zip(mean.dims, (ax.yaxis, ax.xaxis), (rows, columns), strict=True):
         chosen = _some_ticks(mean.sizes[dim])
-        axis.set_ticks(chosen + 0.5, [_short(value) for value in mean[dim].values[chosen]])
+        axis.set_ticks(chosen + 0.5, texts := [_short(value) for value in mean[dim].values[chosen]])
         axis.set_label_text(name)
+    _lean(ax, texts, 30)
     if mean.size > 100 or max(mean.shape) > 10:
         ax.figure.colorbar(image, ax=ax, label=named(values)).solids.set_rasterized(True)
         return ax
@@ -95,7 +96,7 @@ def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) ->
 
 
 def _legend_above(ax: Any, title: str) -> None:
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "frameon": False}
     ax.legend(title=title, ncols=len(COLOURS), alignment="left", columnspacing=1.0, handlelength=1.6, handletextpad=0.4, **place)
 
 
@@ -143,6 +144,11 @@ def _set_scale(ax: Any, values: np.ndarray) -> np.ndarray:
     ax.set_xscale(scale)
     ax.set_xticks(at[chosen], texts := [_short(value) for value in values[chosen]])
     ax.set_xticks([], minor=True)
-    if sum(map(len, texts)) > 45:
-        ax.tick_params(axis="x", labelrotation=25)
+    _lean(ax, texts, 45)
     return at
+
+
+def _lean(ax: Any, texts: list[str], room: int) -> None:
+    """Turns the words below an axis where they are longer together than the room there is."""
+    if sum(map(len, texts)) > room:
+        ax.tick_params(axis="x", labelrotation=25)

@@ -24,7 +24,6 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.4,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "legend.frameon": False,
     "legend.fontsize": 9.0,
     "legend.title_fontsize": 9.0,
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK),
