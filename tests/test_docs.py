@@ -38,7 +38,7 @@ def checks_readme(scope, said):
     assert set(scope["points"].status.values) == {"ok"}
     assert scope["outcome"].complete
     assert not scope["outcome"].failed
-    assert scope["fit"].history["test_accuracy"][-1] > 0.7
+    assert scope["fit"].history["test_accuracy"][-1] > 0.9
     assert {path.name for path in Path().iterdir()} >= {"net.cir", "agreement.png", "chips"}
 
 
