@@ -44,6 +44,7 @@ def on_page_content(content, page, **_):
         return mathml(found["block"] or found["inline"], page, block=found["block"] is not None)
 
     if page.file.src_uri.endswith(".ipynb"):
+        page.meta["hide"] = ["toc"]  # there is none, and code needs the room
         return outside_code(content, lambda text: IN_NOTEBOOKS.sub(in_notebook, text))
     if page.file.src_uri.startswith("reference/"):
         return outside_code(content, lambda text: SCRIPTS.sub(scripts, text))
