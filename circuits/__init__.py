@@ -61,6 +61,7 @@ from .sources import VoltageGain as VoltageGain
 from .sources import VoltageSource as VoltageSource
 from .transistors import Mosfet as Mosfet
 from .transistors import Transistor as Transistor
+from .variation import MATCHING as MATCHING
 from .variation import PRESETS as PRESETS
 from .variation import Amplifiers as Amplifiers
 from .variation import Bounds as Bounds

@@ -16,7 +16,7 @@ from .files import write
 from .memristors import VTEAM, IonDrift, StanfordRRAM, Yakopcic
 from .netlist import Netlist
 from .transistors import Mosfet
-from .variation import PRESETS
+from .variation import MATCHING, PRESETS
 
 KINDS: dict[str, tuple[type, ...]] = {
     "devices of hidden nodes": (IdealPair, IdealDiodes, DiodePair, SingleDiode, ZenerDiode, Curve),
@@ -80,6 +80,10 @@ def devices(say: Callable[[str], None], plot: str | Path | None = None) -> None:
         preset = make()
         say(f"  {name:<22} {1e6 * preset.lowest:g} to {1e6 * preset.highest:g} uS; {preset.source}")
         say(f"      {_first_line(make)}")
+    say("")
+    say("matching of transistors (circuits.MATCHING), Pelgrom 1989:")
+    for name, matching in MATCHING.items():
+        say(f"  {name:<22} {1e9 * matching.volt_metres:g} mV um")
     if plot is not None:
         from .plotting import devices as draw
 

@@ -189,7 +189,14 @@ def test_the_command_lists_devices_with_units_and_sources(capsys, tmp_path):
     for name, make in PRESETS.items():
         assert name in said
         assert make().source in said
-    for words in ("0 to 25 uS", "50 to 225 uS", "DiodePair(saturation in A, bias in V = 0.0", "threshold in V", "Shichman & Hodges"):
+    for words in (
+        "3.36 mV um",
+        "0 to 25 uS",
+        "50 to 225 uS",
+        "DiodePair(saturation in A, bias in V = 0.0",
+        "threshold in V",
+        "Shichman & Hodges",
+    ):
         assert words in said
     drawn_text = (tmp_path / "devices.svg").read_text()
     assert "<svg" in drawn_text
@@ -291,10 +298,13 @@ def test_nudges_and_thresholds_that_are_off():
     assert np.std([e.siemens for e in made.elements[:-1]]) == pytest.approx(5e-7, rel=0.1)
     model = circuits.Mosfet("n", 0.7, name="nfet")
     pairs = tuple(circuits.Transistor(str(i), "d", "g", "0", "0", model, 4e-6, 1e-6) for i in range(4000))
-    made = circuits.ThresholdMismatch(3.36e-9).chip(circuits.Netlist("Pairs", pairs), seed=0, number=0)
-    thresholds = np.array([t.model.threshold for t in made.elements])
-    apart = thresholds[::2] - thresholds[1::2]  # of two of one size: A_VT/√(W L), here 3.36 mV·µm / 2 µm
-    assert apart.std() == pytest.approx(1.68e-3, rel=5 / np.sqrt(2 * apart.size))
+    published = {"mos-sky130@1": 3.36e-9, "mos-sg13g2-3.9@1": 3.9e-9, "mos-sg13g2-2.2@1": 2.2e-9}
+    assert set(circuits.MATCHING) == set(published)
+    for name, volt_metres in published.items():
+        made = circuits.MATCHING[name].chip(circuits.Netlist("Pairs", pairs), seed=0, number=0)
+        thresholds = np.array([t.model.threshold for t in made.elements])
+        apart = thresholds[::2] - thresholds[1::2]  # of two of one size: A_VT/√(W L)
+        assert apart.std() == pytest.approx(volt_metres / 2e-6, rel=5 / np.sqrt(2 * apart.size))
     assert circuits.parse(made.spice()) == made
 
 

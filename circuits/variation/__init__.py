@@ -22,6 +22,7 @@ from .conductances import ReadNoise as ReadNoise
 from .conductances import StepNoise as StepNoise
 from .conductances import StuckAt as StuckAt
 from .conductances import Within as Within
+from .presets import MATCHING as MATCHING
 from .presets import PRESETS as PRESETS
 from .presets import Preset as Preset
 from .wiring import SenseResistance as SenseResistance

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .base import Variation
+from .components import ThresholdMismatch
 from .conductances import (
     Bounds,
     DeviceToDevice,
@@ -126,3 +127,13 @@ PRESETS: dict[str, Callable[[], Preset]] = {
     for make in (pcm_nandakumar2019, rram_wan2022, rram_milo2021, ecram_tang2018, rpu_gokmen2016, stuck_chen2015, lognormal)
 }
 """The published devices by name and version, each made with its own defaults."""
+
+MATCHING: dict[str, ThresholdMismatch] = {
+    "mos-sky130@1": ThresholdMismatch(3.36e-9),
+    "mos-sg13g2-3.9@1": ThresholdMismatch(3.9e-9),
+    "mos-sg13g2-2.2@1": ThresholdMismatch(2.2e-9),
+}
+"""How well transistors of a process match, by name and version: Pelgrom's A_VT (IEEE J. Solid-State Circuits 24, 1433, 1989).
+
+3.36 mV·µm for SkyWater's SKY130; 3.9 and 2.2 mV·µm, the two that are given for IHP's SG13G2.
+"""
