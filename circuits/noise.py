@@ -15,9 +15,9 @@ from .elements import GROUND, ConductanceMatrix, Resistor
 from .equations import Drives, Equations
 from .netlist import Netlist, NetlistError
 from .sources import CurrentSource, Pwl
-from .states import split, unknowns_at
 from .transistors import Transistor, channels_of
 from .units import BOLTZMANN, CHARGE
+from .unknowns import split, unknowns_at
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

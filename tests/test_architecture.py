@@ -113,6 +113,13 @@ def classes():
             yield from (c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == info.name)
 
 
+def test_no_module_takes_the_place_of_a_public_name():
+    """Importing `circuits.report` the module would hide `circuits.report` the function, which is loaded when it is first asked for."""
+    modules = {name for _, name, _ in pkgutil.iter_modules(circuits.__path__)}
+    assert "netlist" in modules
+    assert not modules & set(circuits._LATER)
+
+
 def test_classes_are_abstract_or_final():
     ours = set(classes())
     assert len(ours) > 30

@@ -180,7 +180,7 @@ def test_noise_of_a_channel_and_of_a_warm_resistor(simulator):
     point = circuits.Nodal().operating_points(netlist).voltage.values
     slopes = channels_of(netlist.of(Transistor), 350.0).current(*np.array([[3.0], [2.0], point[0], [0.0]]))[1]
     by_hand = 2 * BOLTZMANN * 350.0 * (1e-5 + 2 / 3 * slopes[1][0])
-    np.testing.assert_allclose(densities(equations, point, {}), [[by_hand]], rtol=1e-12)
+    np.testing.assert_allclose(densities(equations, point, {}).toarray(), [[by_hand]], rtol=1e-12)
 
 
 def test_flicker_of_a_diode(simulator):

@@ -13,7 +13,7 @@ from ..equations import Equations
 from ..netlist import Netlist
 from ..simulators import Simulator
 from ..simulators.nodal import Nodal
-from ..states import unknowns_at
+from ..unknowns import unknowns_at
 from ..variation import Variation
 from ..variation.base import Composed
 from .comparison import decisions, fixed_points, gradients, layer_titles, with_nudge

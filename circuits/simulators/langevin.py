@@ -10,7 +10,7 @@ import xarray as xr
 from ..equations import Drives, Equations
 from ..netlist import Netlist
 from ..noise import covariance, densities
-from ..states import unknowns_at
+from ..unknowns import unknowns_at
 from .base import SimulationError
 
 CONTRACTION = 1e-3

@@ -20,7 +20,7 @@ from ..equations import Equations
 from ..laws import current_of
 from ..netlist import Netlist, NetlistError
 from ..sources import CurrentSource, IndependentSource, VoltageSource
-from ..states import islands, split
+from ..unknowns import islands, split
 from .base import SimulationError
 
 RTOL, ATOL = 1e-6, 1e-9
