@@ -8,9 +8,11 @@ import pytest
 import circuits
 import eqprop as ep
 
-# Most of the time is compilation, which without LLVM's optimisations takes two thirds. Read when the first program is compiled.
-UNOPTIMISED = " --xla_backend_optimization_level=0"
+# Most of the time is tracing and compilation; without LLVM's optimisations, XLA's newer emitters of fused loops and the tracebacks
+# kept for each operation they take half. Read when the first program is compiled.
+UNOPTIMISED = " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "").replace(UNOPTIMISED, "") + UNOPTIMISED
+jax.config.update("jax_traceback_in_locations_limit", 0)
 jax.config.update("jax_enable_x64", True)
 
 
