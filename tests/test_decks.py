@@ -209,6 +209,7 @@ def test_slopes_are_those_of_the_values(text):
         ("R1 a 0", r"line 2, column 6: a resistance must follow"),
         ("R1 a 0 zero", r"line 2, column 8: a resistance must stand here, a number or an expression in braces, but 'zero' does"),
         ("R1 a 0 0", r"line 2, column 8: the resistance of R1 must be above 0, but is 0"),
+        (".model m d(rs=1)\nD1 a 0 m area=0", r"line 3, column 1: the area of D1 must be above 0, but is 0"),
         ("R1 a 0 -5", "must be above 0"),
         ("R1 a 0 1 tc1=2", "the line must end here, but 'tc1' follows"),
         ("R1 a 0 {1+}", r"line 2, column 11: a number, a name or a bracket must stand here"),

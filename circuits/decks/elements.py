@@ -163,6 +163,8 @@ def _diode(card, name, models, sources):
     if area is not None and rest:
         raise card.error(f"the area of D{name} stands twice", card.tokens[0])
     area = rest.get("area", 1.0 if area is None else area)
+    if not area > 0:
+        raise ValueError(f"the area of D{name} must be above 0, but is {area}")
     series, anode = _in_series(f"d{name}.rs", nodes[0], model.ohms / area)
     return [*series, Diode(name, anode, nodes[1], model.law, area)]
 
