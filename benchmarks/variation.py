@@ -20,7 +20,7 @@ from circuits.variation.presets import lognormal
 
 from .report import save, table
 
-COST, ESTIMATOR = ep.SquaredError(on=0.2), ep.EqProp.centred(0.5, ep.Sweeps(n=4))
+COST, ESTIMATOR = ep.SquaredError(on=0.2), ep.EqProp.centred(0.5, ep.Sweeps(n=3))
 LEARNING = {"estimator": ESTIMATOR, "rate": 0.1, "epochs": 1}
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 RANGE = 0.2  # of the conductances, in units of the network's unit

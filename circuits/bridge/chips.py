@@ -212,15 +212,17 @@ def _look_up(table: Array, g: Array, full: float) -> Array:
     return full * jnp.interp(g / full, jnp.linspace(0.0, 1.0, TABLE), jnp.asarray(table, g.dtype))
 
 
+def _normal(key: Array, like: Array) -> Array:
+    """Standard normal numbers of that shape; of single precision, which is enough of them and takes half the time."""
+    return jax.random.normal(key, like.shape, jnp.float32).astype(like.dtype)
+
+
 def _as_read(conductances: tuple[Array, ...], noise: Any, full: float, key: Array) -> tuple[Array, ...]:
     """Conductances with the noise of one reading."""
     if noise is None:
         return conductances
     keys = jax.random.split(key, len(conductances))
-    return tuple(
-        jnp.maximum(g + _look_up(noise, g, full) * jax.random.normal(k, g.shape, g.dtype), 0.0)
-        for g, k in zip(conductances, keys, strict=True)
-    )
+    return tuple(jnp.maximum(g + _look_up(noise, g, full) * _normal(k, g), 0.0) for g, k in zip(conductances, keys, strict=True))
 
 
 @eqx.filter_jit
@@ -238,7 +240,7 @@ def _epoch(net, cost, estimator, made, xs, ys, rate, key) -> Layers:
             move = -rate.astype(g.dtype) * a * slope
             if made["error"] is not None:
                 wrong = _look_up(made["error"], g, full) * jnp.sqrt(jnp.abs(move) / full)
-                move += wrong * jax.random.normal(k, g.shape, g.dtype)
+                move += wrong * _normal(k, g)
             following.append(jnp.clip(g + move, jnp.minimum(low, g), jnp.maximum(high, g)))
         return tuple(following)
 
