@@ -9,7 +9,7 @@ from conftest import PAIR, network
 
 import circuits
 import eqprop as ep
-from circuits.bridge.chips import Chips
+from circuits.bridge.chips import Chips, _look_up
 from circuits.bridge.comparison import METHOD, fixed_points
 from circuits.bridge.emission import voltages
 from circuits.variation import PRESETS
@@ -183,6 +183,14 @@ def test_a_gain_is_a_device_s_own_step_whatever_its_bounds_and_levels():
     for gain, alone, high, beyond in zip(made.gain, free.gain, made.highest, free.highest, strict=True):
         np.testing.assert_allclose(gain, alone, rtol=1e-12)
         assert np.mean(np.asarray(high) < 0.7 * np.asarray(beyond)) > 0.1  # where the slope up to three quarters would be too low
+
+
+def test_what_is_tabulated_is_read_between_its_points():
+    g, full = np.array([-0.1, 0.0, 0.0371, 0.15, 0.2999, 0.3, 0.4]), 0.3
+    table = np.linspace(0, 1, 257) ** 2 + 0.1
+    np.testing.assert_allclose(
+        _look_up(table, jnp.asarray(g), full), 0.3 * np.interp(g / full, np.linspace(0, 1, 257), table), rtol=1e-12
+    )
 
 
 @pytest.fixture(scope="module")

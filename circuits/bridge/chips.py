@@ -209,7 +209,10 @@ def _with(net: ep.Resistive, conductances: tuple[Array, ...]) -> ep.Resistive:
 
 
 def _look_up(table: Array, g: Array, full: float) -> Array:
-    return full * jnp.interp(g / full, jnp.linspace(0.0, 1.0, TABLE), jnp.asarray(table, g.dtype))
+    """The table between its evenly spaced points, and beyond them its ends."""
+    place, values = jnp.clip(g / full, 0.0, 1.0) * (TABLE - 1), full * jnp.asarray(table, g.dtype)
+    left = jnp.minimum(place.astype(jnp.int32), TABLE - 2)
+    return values[left] + (place - left) * (values[left + 1] - values[left])
 
 
 def _normal(key: Array, like: Array) -> Array:
