@@ -73,7 +73,7 @@ def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
     for how, status in ((signal.SIGINT, 130), *[(signal.SIGKILL, -signal.SIGKILL)] * kills):
         before = len(list(out.glob("chunks/*.chunk")))
         process = subprocess.Popen(["sh", "-c", HEARING, *command(file, out)], cwd=ROOT, stdout=subprocess.DEVNULL)
-        wanted = before + moments.randrange(40 // (kills + 1))
+        wanted = before + max(moments.randrange(40 // (kills + 1)), how == signal.SIGINT)  # before that Python may not listen yet
         while process.poll() is None and len(list(out.glob("chunks/*.chunk"))) < wanted:
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.05))
