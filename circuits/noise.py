@@ -69,7 +69,7 @@ def corners(netlist: Netlist, free: np.ndarray, drives: Drives | None = None) ->
 
 @dataclass(frozen=True, eq=False)
 class _Linear:
-    """A circuit around an operating point, z = Qy + Nw as in `states`.
+    """A circuit around an operating point, z = Qy + Nw as in `unknowns`.
 
     With w from NᵀJz = Nᵀξ, and M = N (NᵀJN)⁻¹ Nᵀ,
 

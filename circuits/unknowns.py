@@ -10,6 +10,7 @@ import numpy as np
 
 from .equations import Drives, Equations
 from .laws import current_of
+from .netlist import NetlistError
 
 
 def islands(equations: Equations) -> list[tuple[list[str], bool]]:
@@ -53,17 +54,24 @@ def split(equations: Equations) -> tuple[np.ndarray, Any]:
 def unknowns_at(equations: Equations, voltages: np.ndarray, drives: Drives) -> np.ndarray:
     """The unknowns (1, unknowns) at an operating point of which the `voltages` (V) of the free nodes are known.
 
-    The currents of branches are those that obey Kirchhoff's current law best, by the method of Gauss and Newton.
+    The currents of branches are those that obey Kirchhoff's current law best, by the method of Gauss and Newton. Raises `NetlistError`
+    where it does not converge.
     """
     from scipy.sparse.linalg import splu
 
     n = len(equations.free)
     z = np.zeros((1, equations.unknowns))
     z[0, :n] = voltages
-    for _ in range(20 if equations.branches else 0):
+    if not equations.branches:
+        return z
+    off = largest = np.inf
+    for _ in range(20):
         into = equations.sparse_jacobian(z, drives)[0][:n, n:]
         step = splu((into.T @ into).tocsc()).solve(into.T @ equations.residual(z, drives)[0][0, :n])
         z[0, n:] -= step
-        if np.all(np.abs(step) <= 1e-12 * np.abs(z[0, n:]).max()):
+        off, largest = np.abs(step).max(), np.abs(z[0, n:]).max()
+        if off <= 1e-12 * largest:
             break
+    if not off <= 1e-6 * largest:
+        raise NetlistError(f"the currents of {equations.netlist.title!r} must follow from its voltages, but are {off:.2g} A off")
     return z
