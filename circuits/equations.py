@@ -19,7 +19,7 @@ from .devices import Diode
 from .elements import GROUND, Capacitor, ConductanceMatrix, Inductor, Resistor
 from .expressions import Current
 from .laws import Group, Told, channel_group, current_of, junction_group
-from .lint import fixes_voltage
+from .linting import fixes_voltage
 from .netlist import Netlist, NetlistError
 from .sources import (
     Behavioural,

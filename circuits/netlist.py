@@ -12,7 +12,7 @@ from .analyses import Analysis, analysis_lines
 from .devices import Diode, Junction
 from .elements import GROUND, Element
 from .files import write_text
-from .lint import lint
+from .linting import lint
 from .transistors import Mosfet, Transistor
 from .units import ROOM, celsius, check_temperature
 

@@ -77,6 +77,7 @@ BIBTEX = r"""
   number = {1},
   pages = {180--190},
   year = {2015},
+  doi = {10.1109/TC.2014.12},
 }
 
 @article{chen2015compact,
@@ -162,12 +163,12 @@ BIBTEX = r"""
 
 @inproceedings{milo2021,
   title = {Optimized Programming Algorithms for Multilevel {RRAM} in Hardware Neural Networks},
-  author = {Milo, V. and Anzalone, F. and Zambelli, C. and P{\'e}rez, E. and Mahadevaiah, M. K. and Ossorio, {\'O}. G. and
-            Olivo, P. and Wenger, C. and Ielmini, D.},
+  author = {Milo, Valerio and Anzalone, Francesco and Zambelli, Cristian and P{\'e}rez, Eduardo and
+            Mahadevaiah, Mamathamba Kalishettyhalli and Ossorio, {\'O}scar G. and Olivo, Piero and Wenger, Christian and
+            Ielmini, Daniele},
   booktitle = {IEEE International Reliability Physics Symposium},
-  pages = {1--6},
   year = {2021},
-  url = {https://ieeexplore.ieee.org/document/9405119},
+  doi = {10.1109/IRPS46558.2021.9405119},
 }
 
 @techreport{nagel1975,
@@ -201,7 +202,7 @@ BIBTEX = r"""
 
 @misc{ngspice,
   title = {ngspice, an open source {SPICE} simulator},
-  author = {{The ngspice project}},
+  author = {{The ngspice team}},
   url = {https://ngspice.sourceforge.io},
 }
 
@@ -248,6 +249,7 @@ BIBTEX = r"""
   author = {Tang, Jianshi and Bishop, Douglas and Kim, Seyoung and Copel, Matt and Gokmen, Tayfun and Todorov, Teodor and
             Shin, SangHoon and Lee, Ko-Tao and Solomon, Paul and Chan, Kevin and Haensch, Wilfried and Rozen, John},
   booktitle = {IEEE International Electron Devices Meeting},
+  pages = {13.1.1--13.1.4},
   year = {2018},
   doi = {10.1109/IEDM.2018.8614551},
 }
@@ -255,7 +257,8 @@ BIBTEX = r"""
 @article{wan2022,
   title = {A Compute-in-Memory Chip Based on Resistive Random-Access Memory},
   author = {Wan, Weier and Kubendran, Rajkumar and Schaefer, Clemens and Eryilmaz, Sukru Burc and Zhang, Wenqiang and Wu, Dabin and
-            Deiss, Stephen and Raina, Priyanka and Qian, He and Gao, Bin and others},
+            Deiss, Stephen and Raina, Priyanka and Qian, He and Gao, Bin and Joshi, Siddharth and Wu, Huaqiang and
+            Wong, H.-S. Philip and Cauwenberghs, Gert},
   journal = {Nature},
   volume = {608},
   pages = {504--512},

@@ -11,7 +11,7 @@ import numpy as np
 from .analyses import Analysis, Noise, OperatingPoint, SmallSignal, Sweep, Transient
 from .decks import read
 from .elements import Inductor
-from .lint import lint
+from .linting import lint
 from .netlist import Netlist
 from .simulators import Ngspice, SimulationError, Simulator
 from .sources import CurrentSource, VoltageSource

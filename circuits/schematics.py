@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .devices import Diode
 from .elements import GROUND, Capacitor, ConductanceMatrix, Element, Inductor, Resistor
-from .lint import lint
+from .linting import lint
 from .netlist import Netlist
 from .sources import (
     Behavioural,

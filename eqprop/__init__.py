@@ -1,58 +1,8 @@
-"""Equilibrium propagation for any energy: settle, nudge, settle again, and learn from the difference."""
+"""Equilibrium propagation for any energy: settle, nudge, settle again, and learn from the difference.
 
-from . import data as data
-from . import plotting as plotting
-from .blocks import colour as colour
-from .calibration import Calibration as Calibration
-from .calibration import GradientError as GradientError
-from .calibration import calibrate as calibrate
-from .calibration import gradient_error as gradient_error
-from .citation import citation as citation
-from .costs import Cost as Cost
-from .costs import SquaredError as SquaredError
-from .descent import BlockNewton as BlockNewton
-from .descent import Newton as Newton
-from .descent import Sweeps as Sweeps
-from .descent import Then as Then
-from .dynamics import GradientFlow as GradientFlow
-from .dynamics import Langevin as Langevin
-from .dynamics import Trajectory as Trajectory
-from .dynamics import trajectory as trajectory
-from .energy import Energy as Energy
-from .energy import bias as bias
-from .energy import bilinear as bilinear
-from .energy import conductances as conductances
-from .energy import energy as energy
-from .equilibrium import Equilibrium as Equilibrium
-from .equilibrium import Method as Method
-from .equilibrium import NotSettledError as NotSettledError
-from .equilibrium import stability as stability
-from .estimators import CoupledLearning as CoupledLearning
-from .estimators import EqProp as EqProp
-from .estimators import Estimate as Estimate
-from .estimators import Estimator as Estimator
-from .estimators import Holomorphic as Holomorphic
-from .estimators import Implicit as Implicit
-from .estimators import NudgeError as NudgeError
-from .estimators import Thermal as Thermal
-from .estimators import Traces as Traces
-from .estimators import Unrolled as Unrolled
-from .estimators import nudge_bound as nudge_bound
-from .estimators import traces as traces
-from .evaluation import Evaluation as Evaluation
-from .evaluation import evaluate as evaluate
-from .models import Resistive as Resistive
-from .phases import Clamped as Clamped
-from .phases import Nudged as Nudged
-from .relaxation import relax as relax
-from .relaxation import settle as settle
-from .training import CheckpointError as CheckpointError
-from .training import Fit as Fit
-from .training import Fits as Fits
-from .training import TrainingError as TrainingError
-from .training import fit as fit
-from .training import fit_seeds as fit_seeds
-from .verification import cosine as cosine
-from .verification import order_of_error as order_of_error
-from .verification import relative_error as relative_error
-from .verification import require_float64 as require_float64
+What is public stands in `__init__.pyi`, and is loaded, with all that it needs, when first asked for.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

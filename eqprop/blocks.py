@@ -15,7 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
-from .energy import Energy, State
+from .energies import Energy, State
 from .phases import Displaced
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .blocks import leaves_are_blocks
 from .costs import Cost
 from .descent import Newton, Sweeps, Then
-from .energy import Energy
+from .energies import Energy
 from .estimators import ContrastEstimator, EqProp, Implicit
 from .estimators.bounds import nudge_bounds
 from .relaxation import default_method, settle

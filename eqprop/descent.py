@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from .blocks import are_blocks, leaf_slope, leaves_are_blocks
-from .energy import Energy, State
+from .energies import Energy, State
 from .equilibrium import Method, Stop, excess, for_every_node, free_hessian, slope_at
 from .phases import held
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from .energy import Energy, State
+from .energies import Energy, State
 from .equilibrium import Method, Stop, certify, for_every_node, force, slope_at
 
 AT_BOUND = 1e-13

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .blocks import leaf_slope, leaves_are_blocks
-from .energy import Energy, State, largest
+from .energies import Energy, State, largest
 from .phases import held
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .costs import Cost
 from .data import Split
-from .energy import Energy
+from .energies import Energy
 from .equilibrium import Method, NotSettledError
 from .relaxation import settle
 

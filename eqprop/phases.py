@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Num
 
 from .costs import Cost
-from .energy import Energy, State, largest
+from .energies import Energy, State, largest
 from .increments import increment
 
 

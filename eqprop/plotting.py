@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from .costs import Cost
 from .data import Split
 from .dynamics import Trajectory
-from .energy import Energy, State
+from .energies import Energy, State
 from .estimators import Traces
 from .evaluation import evaluate
 from .training import Fit, Fits

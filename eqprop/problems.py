@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from . import models
 from .costs import SquaredError
-from .energy import Energy, energy
+from .energies import Energy, energy
 from .estimators import ContrastEstimator, CoupledLearning, EqProp, Holomorphic
 from .estimators.bounds import nudge_bounds
 from .estimators.holomorphic import require_analytic

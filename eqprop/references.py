@@ -78,7 +78,14 @@ BIBTEX = r"""
 
 @misc{deepmind2020,
   title = {The {DeepMind} {JAX} Ecosystem},
-  author = {{DeepMind}},
+  author = {DeepMind and Babuschkin, Igor and Baumli, Kate and Bell, Alison and Bhupatiraju, Surya and Bruce, Jake and
+            Buchlovsky, Peter and Budden, David and Cai, Trevor and Clark, Aidan and Danihelka, Ivo and Dedieu, Antoine and
+            Fantacci, Claudio and Godwin, Jonathan and Jones, Chris and Hemsley, Ross and Hennigan, Tom and Hessel, Matteo and
+            Hou, Shaobo and Kapturowski, Steven and Keck, Thomas and Kemaev, Iurii and King, Michael and Kunesch, Markus and
+            Martens, Lena and Merzic, Hamza and Mikulik, Vladimir and Norman, Tamara and Papamakarios, George and Quan, John and
+            Ring, Roman and Ruiz, Francisco and Sanchez, Alvaro and Sartran, Laurent and Schneider, Rosalia and Sezener, Eren and
+            Spencer, Stephen and Srinivasan, Srivatsan and Stanojevi{\'c}, Milo{\v{s}} and Stokowiec, Wojciech and Wang, Luyu and
+            Zhou, Guangyao and Viola, Fabio},
   year = {2020},
   url = {http://github.com/google-deepmind},
 }
@@ -146,7 +153,10 @@ BIBTEX = r"""
   author = {Laborieux, Axel and Zenke, Friedemann},
   booktitle = {Advances in Neural Information Processing Systems},
   volume = {35},
+  pages = {12950--12963},
   year = {2022},
+  eprint = {2209.00530},
+  archiveprefix = {arXiv},
 }
 
 @article{lecun1998,
@@ -183,12 +193,13 @@ BIBTEX = r"""
 
 @article{millar1951,
   title = {Some general theorems for non-linear systems possessing resistance},
-  author = {Millar, W.},
+  author = {Millar, William},
   journal = {The London, Edinburgh, and Dublin Philosophical Magazine and Journal of Science},
   volume = {42},
   number = {333},
   pages = {1150--1160},
   year = {1951},
+  doi = {10.1080/14786445108561361},
 }
 
 @inproceedings{movellan1991,
@@ -221,7 +232,9 @@ BIBTEX = r"""
 
 @inproceedings{ramsauer2021,
   title = {Hopfield Networks is All You Need},
-  author = {Ramsauer, Hubert and others},
+  author = {Ramsauer, Hubert and Sch{\"a}fl, Bernhard and Lehner, Johannes and Seidl, Philipp and Widrich, Michael and
+            Gruber, Lukas and Holzleitner, Markus and Adler, Thomas and Kreil, David and Kopp, Michael K. and
+            Klambauer, G{\"u}nter and Brandstetter, Johannes and Hochreiter, Sepp},
   booktitle = {International Conference on Learning Representations},
   year = {2021},
   eprint = {2008.02217},
@@ -289,6 +302,7 @@ BIBTEX = r"""
   number = {3},
   pages = {034014},
   year = {2024},
+  doi = {10.1088/2634-4386/ad752b},
   eprint = {2402.08579},
   archiveprefix = {arXiv},
 }

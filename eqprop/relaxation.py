@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .blocks import leaves_are_blocks
 from .descent import BlockNewton, Newton, Then
 from .dynamics import GradientFlow
-from .energy import Energy, State
+from .energies import Energy, State
 from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
 from .phases import Displaced
 

@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from .costs import Cost, SquaredError
 from .descent import BlockNewton, Newton, Then
-from .energy import Energy
+from .energies import Energy
 from .equilibrium import Method, free_hessian
 from .estimators import ContrastEstimator, Implicit
 from .phases import output_nodes

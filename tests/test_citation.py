@@ -15,7 +15,7 @@ import circuits.references
 import eqprop as ep
 import eqprop.references
 from circuits.catalogue import KINDS
-from eqprop.citation import TOOLKIT, entries
+from eqprop.citations import TOOLKIT, entries
 
 ROOT = Path(__file__).parent.parent
 NEEDED = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .drawing import along, cumulative, heat_map, over_chips, quantiles, said
+from ..plotting.measures import along, cumulative, heat_map, over_chips, quantiles, said
 from .findings import Findings
 
 if TYPE_CHECKING:

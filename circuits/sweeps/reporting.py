@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..plotting import COLOURS
+from ..plotting.measures import named
 from .declaration import SweepError
-from .drawing import named
 from .figures import INK, Figure, Section, of_time, sections
 from .findings import Chunk, Findings, gather
 from .journal import put

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from .drawing import said
+from ..plotting.measures import said
 
 ROWS = 2000
 """A table shows no more."""

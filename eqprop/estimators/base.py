@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..costs import Cost, require_labels
-from ..energy import Energy, State
+from ..energies import Energy, State
 from ..equilibrium import Equilibrium, Method, check
 from ..phases import Phase, displaced
 from ..relaxation import settle_batch

@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from ..costs import Cost
-from ..energy import Energy, State
+from ..energies import Energy, State
 from ..equilibrium import free_hessian
 
 

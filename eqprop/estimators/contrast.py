@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ..costs import SquaredError
-from ..energy import Energy, State
+from ..energies import Energy, State
 from ..equilibrium import Method
 from ..phases import Clamped, Nudged
 from ..relaxation import settle_batch

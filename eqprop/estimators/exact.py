@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ..costs import Cost
 from ..dynamics import flow, smallest_time_constant
-from ..energy import Energy, State
+from ..energies import Energy, State
 from ..equilibrium import Method, Stop, certify, free_hessian
 from ..phases import Nudged
 from .base import Estimate, Estimator, directional_gradient, free_phase, parameter_gradient

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex
 
 from ..costs import Cost
-from ..energy import Energy, State
+from ..energies import Energy, State
 from ..equilibrium import Equilibrium, Method, excess
 from ..phases import Nudged
 from .base import ContrastEstimator, Estimate, Stencil, free_phase, parameter_gradient, require_even

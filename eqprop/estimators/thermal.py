@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..dynamics import Langevin
-from ..energy import Energy
+from ..energies import Energy
 from ..equilibrium import Stop, certify
 from ..relaxation import Together
 from .base import Estimate, Estimator, parameter_gradient

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..energy import Energy, bias
+from ..energies import Energy, bias
 from .connections import Connection, Dense, Shape
 
 Layers = tuple[Float[Array, "..."], ...]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..energy import Energy, bias, bilinear
+from ..energies import Energy, bias, bilinear
 from .couplings import check_coupled, draw_coupled, require_inputs
 
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..energy import Energy, bilinear
+from ..energies import Energy, bilinear
 from .couplings import check_coupled, draw_coupled, require_inputs
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..energy import Energy, conductances
+from ..energies import Energy, conductances
 
 Voltages = tuple[Float[Array, " layer"], ...]
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..energy import Energy
+from ..energies import Energy
 
 
 def _points(values: Any) -> Any:

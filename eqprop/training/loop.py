@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ..costs import Cost
 from ..data import Data, Split
-from ..energy import Energy
+from ..energies import Energy
 from ..equilibrium import NotSettledError
 from ..estimators import Estimator, require_convex
 from ..evaluation import evaluate, lower_evaluation

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, PRNGKeyArray
 
 from ..costs import Cost, require_labels
 from ..data import Data, Split
-from ..energy import Energy
+from ..energies import Energy
 from ..estimators import Estimator
 from ..evaluation import has_labels
 from .checkpoints import CheckpointError, from_arrays, is_key, read, to_arrays, write

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ..costs import Cost
 from ..data import Data
-from ..energy import Energy
+from ..energies import Energy
 from ..estimators import Estimator
 from . import loop
 from .loop import PLAIN, Devices, Fit, calls_lapack, on_device, train

@@ -1,10 +1,10 @@
-"""Figures of what a sweep measured. Every function draws on the axes it is given, or on new ones, and returns them."""
+"""Figures of what a sweep measured."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..plotting import COLOURS, axes_or_new
+from .style import COLOURS, axes_or_new
 
 if TYPE_CHECKING:
     import xarray as xr
