@@ -15,7 +15,7 @@ notebooks: .venv/.ready
 	$(BIN)/python notebooks/run.py
 
 docs: .venv/.docs
-	$(BIN)/mkdocs build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 test: .venv/.ready lint types
 	$(BIN)/pytest

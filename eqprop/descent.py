@@ -85,12 +85,15 @@ class BlockNewton(Method):
         box = energy.bounds(x)
         low, high = (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
         scale = ravel_pytree(for_every_node(energy.scale(state), state))[0]
-        moves = jnp.zeros_like(flat)
-        for block in np.unique(blocks):
-            mask = jnp.asarray(blocks == block)
+
+        def settle_block(carry, mask):
+            flat, moves = carry
             block_alone = functools.partial(_masked_slope, energy, x, restore, mask, flat)
             settled, first = self._minimise(block_alone, flat, (low, high), scale)
-            flat, moves = jnp.where(mask, settled, flat), jnp.where(mask, first, moves)
+            return (jnp.where(mask, settled, flat), jnp.where(mask, first, moves)), None
+
+        masks = jnp.asarray(blocks == np.unique(blocks)[:, None])
+        flat, moves = jax.lax.scan(settle_block, (flat, jnp.zeros_like(flat)), masks)[0]
         return restore(flat), restore(moves)
 
     def _minimise(self, slope_and_curvature, leaf, box, scale) -> tuple[Array, Array]:

@@ -65,6 +65,9 @@ class GradientFlow(Method):
     event: Callable[[Float[Array, ""], State], Array] | None = None
     together: bool = eqx.field(static=True, default=False)
 
+    def joins(self):
+        return self.together
+
     def settle(self, energy, x, state, key):
         del key
 

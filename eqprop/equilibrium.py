@@ -60,6 +60,10 @@ class Method(eqx.Module):
     def settle(self, energy: Energy, x: Array, state: State, key: PRNGKeyArray | None) -> Stop:
         """Where the phase that starts at `state` ends. `key`: for a method that draws random numbers."""
 
+    def joins(self) -> bool:
+        """Whether a batch is settled as one system, instead of each example on its own."""
+        return False
+
 
 @eqx.filter_jit
 def slope_at(energy: Energy, x: Array, state: State) -> State:

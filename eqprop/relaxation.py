@@ -8,25 +8,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from .blocks import leaves_are_blocks
+from .blocks import colour, leaves_are_blocks
 from .descent import BlockNewton, Newton, Then
-from .dynamics import GradientFlow
 from .energies import Energy, State
 from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
 from .phases import Displaced
 
 
 def default_method(energy: Energy, x: Array) -> BlockNewton | Newton | Then:
-    """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else a flow and then Newton's method.
+    """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else blocks of `colour`, then `Newton`.
 
-    The flow takes a free phase to the minimum that the network itself would fall into; a convex energy, and a displacement from there,
-    needs only the latter.
+    Going block by block a free phase falls into a minimum, near which Newton's method is fast; a convex energy, and a displacement from
+    a minimum, needs only the latter.
     """
-    if leaves_are_blocks(energy, x, energy.init_state(x)):
+    state = energy.init_state(x)
+    if leaves_are_blocks(energy, x, state):
         return BlockNewton()
-    return (
-        Newton() if energy.is_convex() or isinstance(energy, Displaced) else Then(first=GradientFlow(tolerance=1e-3), second=Newton())
-    )
+    if energy.is_convex() or isinstance(energy, Displaced):
+        return Newton()
+    return Then(first=BlockNewton(tolerance=1e-3, blocks=colour(energy, x, state)), second=Newton())
 
 
 def settle(
@@ -72,7 +72,7 @@ def settle_batch(
     Example by example, with a key folded in for each, unless the method integrates a batch as one system.
     """
     size = jax.tree.leaves(examples)[0].shape[0]
-    if not (isinstance(method, GradientFlow) and method.together):
+    if method is None or not method.joins():
         keys = None if key is None else jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(size))
 
         def one(example, key):

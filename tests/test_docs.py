@@ -1,11 +1,13 @@
 """The README and the pages: their code runs, their links lead somewhere, and the reference has every public name."""
 
+import ast
 import importlib
 import re
 import runpy
 import shlex
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import circuits.cli
@@ -13,21 +15,24 @@ import eqprop
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r'^```(python|console|\w+ title="([\w.]+)")\n(.*?)^```', re.DOTALL | re.MULTILINE)
 SUBMODULES = ("eqprop.data", "eqprop.models", "eqprop.plotting", "circuits.memristors", "circuits.topologies", "circuits.plotting")
 
 
 def blocks(page):
-    """The blocks of a page that are run: their language, their text and the line at which they begin."""
+    """The blocks of a page that are run, or written to a file: their language or the file's name, their text, their first line."""
     text = page.read_text()
-    return [(found[1], found[2], text.count("\n", 0, found.start(2))) for found in BLOCK.finditer(text)]
+    return [(found[2] or found[1], found[3], text.count("\n", 0, found.start(3))) for found in BLOCK.finditer(text)]
 
 
 def run(page, scope):
-    """Runs the blocks of a page in turn, in one scope: Python as it is, of `console` the commands of this project."""
+    """Runs the blocks of a page in turn, in one scope: Python as it is, of `console` the commands of this project; writes its files."""
     for language, text, line in blocks(page):
         if language == "python":
             exec(compile("\n" * line + text, page.name, "exec"), scope)
+            continue
+        if language != "console":
+            Path(language).write_text(text)
             continue
         for command in re.findall(r"^\$ \.venv/bin/circuits (.*)$", text, re.MULTILINE):
             assert circuits.cli.main(shlex.split(command)) == 0, f"{page.name}: circuits {command}"
@@ -70,10 +75,12 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, simulator, capsys)
 
 
 def test_every_fence_says_whether_it_runs():
-    """A block of code without a language would be skipped without a word."""
+    """A block of code without a language, or one that is only indented, would be skipped without a word."""
     for page in PAGES:
+        outside = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        assert not re.findall(r"\n\n(?: {4}|\t)\S.*", outside), page
         fences = re.findall(r"^```(.*)$", page.read_text(), re.MULTILINE)
-        assert set(fences[::2]) <= {"python", "console", "sh", "text"}, page
+        assert {fence.partition(" title=")[0] for fence in fences[::2]} <= {"python", "console", "sh", "text", "toml"}, page
         assert set(fences[1::2]) <= {""}, page
 
 
@@ -103,7 +110,7 @@ def test_links_lead_somewhere():
 
 def public(module):
     """The public names of a module that are not modules."""
-    names = [name for name in dir(module) if not name.startswith("_") and name not in ("importlib", "TYPE_CHECKING", "GROUND")]
+    names = [name for name in dir(module) if not name.startswith("_")]
     found = {f"{module.__name__}.{name}": getattr(module, name) for name in names}
     return {name: thing for name, thing in found.items() if not isinstance(thing, type(re)) and is_ours(thing)}
 
@@ -113,16 +120,71 @@ def is_ours(thing):
     return home is None or home.startswith(("eqprop", "circuits"))
 
 
+def resolve(name):
+    """What a dotted name stands for."""
+    thing, *rest = name.split(".")
+    thing = importlib.import_module(thing)
+    for part in rest:
+        thing = getattr(thing, part) if hasattr(thing, part) else importlib.import_module(f"{thing.__name__}.{part}")
+    return thing
+
+
+def listed():
+    """The names in the reference."""
+    return re.findall(r"^::: (\S+)$", "".join(page.read_text() for page in ROOT.glob("docs/reference/*.md")), re.MULTILINE)
+
+
 def test_the_reference_has_every_public_name():
-    listed = re.findall(r"^::: (\S+)$", "".join(page.read_text() for page in ROOT.glob("docs/reference/*.md")), re.MULTILINE)
-    assert len(set(listed)) == len(listed)
-    things = {}
-    for name in listed:
-        module, _, last = name.rpartition(".")
-        things[id(getattr(importlib.import_module(module), last))] = name
+    names = listed()
+    assert len(set(names)) == len(names)
+    things = {id(resolve(name)) for name in names}
     for module in (eqprop, circuits, *map(importlib.import_module, SUBMODULES)):
         missing = [name for name, thing in public(module).items() if id(thing) not in things and name.rpartition(".")[2] != "COLOURS"]
         assert not missing, f"these are in no page of docs/reference: {missing}"
+
+
+def used(code):
+    """The names of the toolkit that Python code uses, as dotted names that are as long as they go."""
+    tree, aliases = ast.parse(code), {"ep": "eqprop", "eqprop": "eqprop", "circuits": "circuits"}
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("eqprop", "circuits"):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            aliases |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and id(node) not in inner:
+            root, *parts = ast.unparse(node).split(".")
+            if root in aliases and all(part.isidentifier() for part in parts):
+                yield ".".join((aliases[root], *parts))
+
+
+def hidden(code):
+    """Of these, the names that neither stand in the reference nor belong to what does."""
+    known = {id(resolve(name)) for name in (*listed(), "eqprop.plotting.COLOURS", "circuits.plotting.COLOURS")}
+    for name in used(code):
+        heads = [name.rsplit(".", k)[0] for k in range(name.count(".") + 1)]
+        things = [resolve(head) for head in heads]
+        module = isinstance(things[0], type(re)) and any(each.startswith(f"{things[0].__name__}.") for each in listed())
+        if not module and not any(id(thing) in known for thing in things):
+            yield name
+
+
+PAGES_AND_NOTEBOOKS = [*PAGES, *sorted(ROOT.glob("notebooks/*.ipynb")), ROOT / "tests/newcomer.py"]
+
+
+@pytest.mark.parametrize("page", PAGES_AND_NOTEBOOKS, ids=lambda page: page.stem)
+def test_pages_and_notebooks_use_public_names_alone(page):
+    if page.suffix == ".ipynb":
+        code = [cell.source for cell in nbformat.read(page, as_version=4).cells if cell.cell_type == "code"]
+    else:
+        code = [text for language, text, _ in blocks(page) if language == "python"] if page.suffix == ".md" else [page.read_text()]
+    assert list(hidden("\n".join(code))) == []
+
+
+def test_a_name_that_is_not_public_is_seen():
+    """The control of the test above."""
+    code = "from circuits.simulators import raw\nep.EqProp.centred(1), ep.phases.Displaced, circuits.plotting.along"
+    assert list(hidden(code)) == ["circuits.simulators.raw", "eqprop.phases.Displaced"]
 
 
 def test_what_a_newcomer_writes(tmp_path, monkeypatch, simulator, capsys):

@@ -83,11 +83,42 @@ def test_blocks_are_found_and_refused():
     net, (xs, _) = coupled(), examples(1)
     x = jnp.asarray(xs[0])
     assert not leaves_are_blocks(net, x, net.init_state(x))
-    assert isinstance(default_method(net, x), ep.Then)
+    assert default_method(net, x).first.blocks == (0, 1, 2, 3, 4, 5)  # all six interact
     assert isinstance(default_method(network(), x), ep.BlockNewton)
     with pytest.raises(ValueError, match=r"nodes inside one leaf interact"):
         ep.relax(net, x, method=ep.BlockNewton())
     assert float(ep.relax(net, x).error) < 1e-9
+
+
+def test_the_default_settles_nodes_that_interact_where_the_flow_does():
+    """A frustrated chain of double wells, of many minima: the energy is not convex, and the leaf is no block."""
+
+    def chain(params, state, x):
+        return jnp.sum(state**4 / 4 - state**2) + jnp.sum(params * state[1:] * state[:-1]) - jnp.sum(x) * state[0]
+
+    random = np.random.default_rng(0)
+    net = ep.energy(chain, jnp.asarray(random.normal(size=19)), state=jnp.asarray(random.normal(size=20)), outputs=lambda s: s[-2:])
+    x = jnp.ones(3)
+    method = default_method(net, x)
+    assert set(method.first.blocks) == {0, 1}
+    settled, flowed = ep.relax(net, x), ep.relax(net, x, method=ep.GradientFlow(tolerance=1e-9))
+    assert ep.stability(net, x, settled.state) == "minimum"
+    assert float(net(settled.state, x)) < float(net(net.init_state(x), x))
+    np.testing.assert_allclose(settled.state, flowed.state, atol=1e-7)
+
+
+def test_all_pairs_interact_where_no_random_state_has_a_hessian():
+    """An energy that is finite only above 99, where no random number falls: every node is then a block of its own, and it settles."""
+
+    def fenced(params, state, x):
+        root = jnp.sqrt(state - 99.0)
+        return jnp.sum((state - 100.0) ** 2) / 2 - params * jnp.sum(root[1:] * root[:-1]) - x[0] * state[0]
+
+    net = ep.energy(fenced, jnp.asarray(0.1), state=jnp.full(3, 100.0), outputs=lambda s: s)
+    x = jnp.zeros(1)
+    assert default_method(net, x).first.blocks == (0, 1, 2)
+    settled = ep.relax(net, x).state
+    assert float(jnp.abs(jax.grad(net)(settled, x)).max()) < 1e-9
 
 
 def test_a_pytree_of_states_and_a_scalar_leaf():

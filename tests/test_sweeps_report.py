@@ -17,7 +17,7 @@ from sweep_problems import chunks, run
 
 import circuits
 import circuits.cli
-from circuits.sweeps import StorageError, SweepError, drawing, journal, load
+from circuits.sweeps import StorageError, SweepError, journal, load
 from circuits.sweeps.chunks import nothing
 
 HOSTILE = "<script>window.ran=1<script>&$b\"'.cir"
@@ -162,7 +162,7 @@ def test_an_axis_has_the_scale_that_spreads_it(folder):
             ([250.0, 275.0, 300.0], "linear", [250, 275, 300]),
             ([0.0, 1e-3, 1.0], "linear", [0, 1, 2]),
         ):
-            ax = drawing.along(errors.assign_coords({"programming.spread": values}), "programming.spread", "network.deck")
+            ax = circuits.plotting.along(errors.assign_coords({"programming.spread": values}), "programming.spread", "network.deck")
             assert isinstance(ax.figure, Figure)
             assert ax.get_xscale() == scale
             np.testing.assert_allclose(ax.get_lines()[0].get_xdata(), places)
