@@ -133,6 +133,9 @@ class Netlist:
     def __hash__(self) -> int:
         return hash(self.spice())
 
+    def __repr__(self) -> str:
+        return f"<Netlist {self.title!r}: {len(self.elements)} elements, {len(self.nodes)} nodes>"
+
     def __str__(self) -> str:
         return self.spice()
 

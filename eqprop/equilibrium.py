@@ -1,10 +1,11 @@
 """What a settled phase is: the equilibrium with its certificate, and the contract of the methods that reach it."""
 
 import abc
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -36,6 +37,23 @@ class Equilibrium(eqx.Module):
     steps: Int[Array, ""]
     time: Float[Array, ""] | None = None
     variance: State | None = None
+
+    def __repr__(self) -> str:
+        if not has_values(self):
+            return super().__repr__()
+        with np.printoptions(precision=4, threshold=20):
+            return f"Equilibrium: {self.certificate()}; state {eqx.tree_pformat(self.state, short_arrays=False)}"
+
+    def certificate(self) -> str:
+        """Whether it, or how many of a batch, has settled, in how many steps, and the largest error, in words."""
+        settled, steps, error = (np.asarray(part) for part in (self.settled, self.steps, self.error))
+        whole = ("settled" if settled else "not settled") if not settled.ndim else f"{settled.sum()} of {settled.size} settled"
+        return f"{whole}, steps {steps.max()}, error {error.max():.2g}"
+
+
+def has_values(tree: Any) -> bool:
+    """Whether all leaves are arrays that have values, as none has while it is traced."""
+    return all(isinstance(leaf, np.ndarray | jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
 class Stop(NamedTuple):
@@ -144,6 +162,8 @@ def stability(energy: Energy, x: Array, state: State) -> str:
 
 def check(equilibrium: Equilibrium, phase: str, method: Method | None = None) -> None:
     """Raises `NotSettledError` where an equilibrium, or one of a batch, has not settled. Not for use under `jit`."""
+    if isinstance(equilibrium.settled, jax.core.Tracer):
+        raise TypeError(f"{phase} can be checked outside of `jit` and `vmap` alone; inside, use `settle` and look at `.settled`")
     settled = np.asarray(equilibrium.settled)
     if not settled.all():
         worst, steps = np.max(np.asarray(equilibrium.error)), int(np.max(np.asarray(equilibrium.steps)))
@@ -151,5 +171,5 @@ def check(equilibrium: Equilibrium, phase: str, method: Method | None = None) ->
         raise NotSettledError(
             f"{phase} did not settle{count}: after {steps} steps one more step at a node would still move it by {worst:.3g}"
             + (f" with {method}" if method is not None else "")
-            + "; allow more steps, loosen `tolerance`, or choose another `method`"
+            + "; allow more steps, loosen `tolerance`, or choose another `method`, if the energy has a minimum"
         )

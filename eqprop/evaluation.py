@@ -40,9 +40,9 @@ def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = N
     return Evaluation(float(loss), float(np.mean(decisions == np.asarray(split.y))) if has_labels(split) else math.nan, decisions)
 
 
-def lower_evaluation(net: Energy, cost: Cost, split: Split) -> Any:
+def lower_evaluation(net: Energy, cost: Cost, split: Split, method: Method | None) -> Any:
     """The program of `evaluate`, neither compiled nor run."""
-    return _evaluate.lower(*_arguments(net, cost, split, None))
+    return _evaluate.lower(*_arguments(net, cost, split, method))
 
 
 def _arguments(net: Energy, cost: Cost, split: Split, method: Method | None) -> tuple:

@@ -103,7 +103,7 @@ def phase(path: Trajectory, ax: Any = None) -> Any:
         colour, dash = COLOURS[index % len(COLOURS)], ("-", "--", ":", "-.")[index // len(COLOURS) % 4]
         ax.plot(path.times, column, dash, color=colour, label=f"node {index}")
     if np.isfinite(path.settled_at):
-        ax.axvline(float(path.settled_at), color="0.5", linewidth=1, label=f"settled at {float(path.settled_at):.3g} s")
+        ax.axvline(float(path.settled_at), color="0.5", linewidth=1, label=f"settled to tolerance at {float(path.settled_at):.3g} s")
     ax.set_xlabel("time (s)")
     ax.set_ylabel("state")
     ax.grid(alpha=0.3)
@@ -172,6 +172,8 @@ def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: 
 def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
     """The error in training and in test over the epochs, on a logarithmic axis, one colour for each named fit.
 
+    Epochs without any error, which that axis cannot show, are marks at its lower end.
+
     Of several seeds, the mean and a band of one standard deviation to either side.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator
@@ -180,10 +182,13 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
     for (name, fit), colour in zip(fits.items(), COLOURS, strict=False):
         for kind, dash in (("train", "--"), ("test", "-")):
             right, spread, ending = _percent_right(fit, f"{kind}_accuracy")
-            epochs = np.arange(1, len(right) + 1)
-            ax.semilogy(epochs, 100 - right, dash, color=colour, label=f"{name}, {kind} ({ending})")
+            epochs, wrong = np.arange(1, len(right) + 1), 100 - right
+            ax.semilogy(epochs, np.where(wrong > 0, wrong, np.nan), dash, color=colour, label=f"{name}, {kind} ({ending})")
+            none = epochs[wrong <= 0]  # a logarithmic axis has no 0
+            below = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+            ax.plot(none, np.zeros(len(none)), "v" if kind == "test" else "1", color=colour, **below)
             if spread is not None:
-                low = np.where(spread < 100 - right, 100 - right - spread, (100 - right) / 100)  # a logarithmic axis has no 0
+                low = np.where(spread < 100 - right, 100 - right - spread, (100 - right) / 100)
                 ax.fill_between(epochs, low, 100 - right + spread, color=colour, alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

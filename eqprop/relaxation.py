@@ -49,7 +49,13 @@ def _start(energy: Energy, x: Array, start: State | None) -> State:
         raise ValueError(f"`start` must be a state like `init_state(x)`, {_shapes(template)}, but is {_shapes(state)}")
     if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in map(jnp.asarray, jax.tree.leaves(state))):
         raise ValueError(f"the state must hold real floating-point arrays, but is {_shapes(state)}")
-    value = jax.eval_shape(energy, state, x)
+    try:
+        value, outputs = jax.eval_shape(energy, state, x), jax.eval_shape(energy.outputs, state)
+    except Exception as error:
+        error.add_note(f"This is of the energy or its outputs, for one `x` of shape {jnp.shape(x)} and a state of {_shapes(state)}.")
+        raise
+    if outputs.ndim != 1:
+        raise ValueError(f"`outputs` must return an array of one axis, but returned {outputs.dtype} of shape {outputs.shape}")
     if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
         raise ValueError(f"`energy` must return a real scalar, but returned {value.dtype} of shape {value.shape}")
     box = energy.bounds(x)

@@ -4,6 +4,7 @@ import importlib.util
 import random
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -437,6 +438,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:line 1 is the title")
 @given(st.one_of(st.text(max_size=300), st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join)))
 @settings(max_examples=400, deadline=2000)
 def test_no_text_does_anything_but_parse_or_raise_its_error(text):
@@ -449,6 +451,17 @@ def test_no_text_does_anything_but_parse_or_raise_its_error(text):
             assert circuits.parse(netlist.spice()) == netlist
 
 
+def test_a_title_that_reads_as_an_element_is_said():
+    """A deck without a title loses its first element; one whose title is words does not."""
+    with pytest.warns(UserWarning, match="line 1 is the title of a deck, but reads as an element, which is left out: 'V1 in 0 dc 2'"):
+        lost = circuits.parse("V1 in 0 dc 2\nI1 0 a 1m\nR1 in a 1k\nR2 a 0 1k\nR3 in 0 1k\n.end\n")
+    assert [element.name for element in lost.elements] == ["1", "1", "2", "3"]
+    with warnings.catch_warnings(action="error"):
+        for title in ("Resistive network 1-2-1", "Divider", "Bridge of two diodes", "", "* comment", "d1 a b unknown"):
+            circuits.parse(f"{title}\nV1 in 0 1\nR1 in 0 1k\n.end\n")
+
+
+@pytest.mark.filterwarnings("ignore:line 1 is the title")
 def test_a_damaged_deck_parses_or_raises_its_error():
     pick = random.Random(0)
     for _ in range(1500):

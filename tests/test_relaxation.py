@@ -147,6 +147,40 @@ def test_an_energy_must_be_a_scalar():
         ep.relax(vector, examples(1)[0][0])
 
 
+def test_outputs_must_have_an_axis():
+    single = ep.energy(lambda p, s, x: p * s @ s, jnp.asarray(1.0), state=jnp.zeros(2), outputs=lambda s: s[0])
+    with pytest.raises(ValueError, match=r"`outputs` must return an array of one axis, but returned float64 of shape \(\)"):
+        ep.relax(single, examples(1)[0][0])
+
+
+def test_an_error_inside_an_energy_says_what_it_was_given():
+    with pytest.raises(TypeError) as raised:
+        ep.relax(coupled(), np.zeros(4))
+    assert "for one `x` of shape (4,) and a state of (6,)" in raised.value.__notes__[0]
+
+
+def test_an_equilibrium_says_its_numbers_and_while_traced_its_shapes():
+    net, (xs, _) = network(sizes=(3, 2)), examples(2)
+    one, said = ep.relax(net, xs[0]), []
+    assert repr(one).startswith("Equilibrium: settled, steps ")
+    assert f"{float(one.state[-1][0]):.4f}".rstrip("0") in repr(one)
+
+    def settled(x):
+        found = ep.settle(net, x)
+        said.append(repr(found))
+        return found
+
+    assert repr(jax.vmap(settled)(jnp.asarray(xs))).startswith("Equilibrium: 2 of 2 settled")
+    assert "f64[2]" in said[0]
+    assert repr(ep.relax(network(), xs[0], method=ep.BlockNewton(sweeps=1), throw=False)).startswith("Equilibrium: not settled")
+
+
+def test_what_is_traced_is_settled_and_not_relaxed():
+    net, (xs, _) = network(), examples(2)
+    with pytest.raises(TypeError, match=r"outside of `jit` and `vmap` alone; inside, use `settle`"):
+        jax.vmap(lambda x: ep.relax(net, x).state)(jnp.asarray(xs))
+
+
 def test_inputs_must_fit():
     with pytest.raises(ValueError, match=r"`x` must have shape \(3,\), but has \(4,\)"):
         ep.relax(network(), np.zeros(4))

@@ -298,6 +298,46 @@ def test_the_progress_bar_says_loss_and_accuracy():
     assert max(seen) <= threads  # it is drawn between chunks, by no thread of its own
 
 
+def test_progress_goes_to_a_terminal_where_there_is_one(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        fit(epochs=1)
+        assert ("1/1 epochs" in stream.getvalue()) is shown
+
+
+@pytest.mark.parametrize(("method", "used"), [(ep.BlockNewton(), True), (ep.Sweeps(n=6), False), (None, False)])
+def test_phases_are_evaluated_by_the_method_of_the_estimator_that_has_a_tolerance(monkeypatch, method, used):
+    seen, evaluate = [], ep.evaluate
+
+    def watched(net, cost, split, *, method):
+        seen.append(method)
+        return evaluate(net, cost, split, method=method)
+
+    monkeypatch.setattr("eqprop.training.loop.evaluate", watched)
+    fit(epochs=1, estimator=ep.EqProp.centred(BETA, method))
+    assert seen == [method if used else None]
+
+
+def test_epochs_without_an_error_are_marked_below():
+    perfect = ep.Fit(linear(), {"train_accuracy": np.array([0.9, 1.0, 0.95]), "test_accuracy": np.array([0.8, 1.0, 1.0])}, 2)
+    curves = eqprop.plotting.training({"toy": perfect}).get_lines()
+    train, none_wrong, test, none_missed = (line.get_xydata() for line in curves)
+    np.testing.assert_allclose(train[:, 1], [10.0, np.nan, 5.0])
+    np.testing.assert_allclose(test[:, 1], [20.0, np.nan, np.nan])
+    np.testing.assert_allclose(none_wrong, [[2, 0]])
+    np.testing.assert_allclose(none_missed, [[2, 0], [3, 0]])
+
+
+def test_inputs_that_are_not_finite_are_said_and_not_taken_for_a_nudge_that_is_too_strong():
+    wrong = Data(Split(np.full_like(toy(0).x, np.nan), toy(0).y), toy(1))
+    with pytest.raises(ep.TrainingError, match="the free phase is not finite at training step 0"):
+        fit(data=wrong)
+
+
 def test_the_curve_has_axes_and_a_legend():
     ax = eqprop.plotting.training({"toy": fit(epochs=2)})
     assert ax.get_xlabel() == "epoch"
@@ -417,7 +457,7 @@ def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
     """Each waits for the other after its first epoch: on one core, the control, that is for ever."""
     meeting, real = threading.Barrier(2, timeout=60 if cores == 2 else 0.5), eqprop.training.loop.evaluate
     monkeypatch.setattr(eqprop.training.seeds, "_cores", lambda: cores)
-    monkeypatch.setattr(eqprop.training.loop, "evaluate", lambda *args: (meeting.wait(), real(*args))[1])
+    monkeypatch.setattr(eqprop.training.loop, "evaluate", lambda *args, **how: (meeting.wait(), real(*args, **how))[1])
     if cores == 2:
         assert len(ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), **SEEDS).fits) == 2
     else:

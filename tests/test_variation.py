@@ -170,6 +170,28 @@ def test_stuck_devices_are_the_published_shares():
     assert np.mean(drawn(PRESETS["stuck-chen2015@1"]().variation, 0.0) == 40e-6) > 0.08  # a device of 0 S is a device too
 
 
+def test_a_pattern_that_matches_nothing_is_said():
+    netlist = circuits.parse("D\nV1 in 0 1\nR1 in a 1k\nR2 a 0 1k\n.end\n")
+    for variation in (
+        circuits.Programming(0.1, of="X*"),
+        circuits.WireResistance(1.0, of="Rg*"),
+        circuits.SourceResistance(1.0, of="Vx"),
+        circuits.SenseResistance(1.0, of="q"),
+    ):
+        with pytest.raises(ValueError, match=rf"`of` of {type(variation).__name__} must match a name in the circuit, as .*, but is "):
+            variation.chip(netlist, seed=0, number=0)
+    unvaried = circuits.Saturation(0.1).chip(netlist, seed=0, number=0)  # whose own pattern has nothing here
+    assert unvaried.elements == netlist.elements
+
+
+def test_a_preset_is_a_variation_of_its_parts():
+    netlist, preset = circuits.parse("D\nV1 in 0 1\nR1 in a 100k\nR2 a 0 100k\n.end\n"), PRESETS["rram-wan2022@1"]()
+    assert preset.chip(netlist, seed=0, number=1) == preset.variation.chip(netlist, seed=0, number=1) != netlist
+    assert (preset + circuits.Ideality(0.1)).parts() == (*preset.variation.parts(), circuits.Ideality(0.1))
+    with pytest.raises(KeyError, match="no preset is called 'rram-wan2022'; did you mean 'rram-wan2022@1'"):
+        PRESETS["rram-wan2022"]
+
+
 def test_every_preset_says_what_it_is():
     assert len(PRESETS) == 7
     for name, make in PRESETS.items():

@@ -35,6 +35,8 @@ def emit(
     **Raises** `ValueError` where the shapes do not fit, where `y` and `cost` are not given together, or a `beta` without them; and
     `NudgeError` for a `beta` so negative that the circuit with all its diodes off has no minimum.
     """
+    if not isinstance(net, ep.Resistive):
+        raise ValueError(f"`net` must be a Resistive network, which is a circuit, but is a {type(net).__name__}")
     if (y is None) != (cost is None) or (y is None and beta != 0):
         raise ValueError("`y` and `cost` must be given together, and with any `beta` other than 0")
     if net.device is not None and not isinstance(net.device, Device):

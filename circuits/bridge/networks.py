@@ -29,6 +29,8 @@ def save_network(net: ep.Resistive, path: str | Path) -> Path:
 
     Raises `ValueError` for a device that is not one of `circuits`, or has a field that is neither a number nor an array.
     """
+    if not isinstance(net, ep.Resistive):
+        raise ValueError(f"`net` must be a Resistive network, but is a {type(net).__name__}")
     path, device = Path(path), net.device
     arrays = {f"conductances/{k}": np.asarray(g) for k, g in enumerate(net.conductances)}
     arrays |= {f"biases/{k}": np.asarray(b) for k, b in enumerate(net.biases)}

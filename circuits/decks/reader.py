@@ -1,6 +1,8 @@
 """From a deck's text to a `Netlist`: parameters, models, subcircuits, trusted files, options and analyses."""
 
+import contextlib
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,7 +47,8 @@ def parse(text: str, *, trusted: bool = False, folder: str | Path | None = None,
     `file`: its name, for messages.
 
     **Raises** `DeckError`, with line and column, for all that is not understood, and for what ngspice would run as a command. Nothing
-    of the text is ever given to a simulator but through the elements that it describes.
+    of the text is ever given to a simulator but through the elements that it describes. **Warns** of a title that reads as an element,
+    as where a deck has none.
     """
     first, _, rest = text.replace("\r\n", "\n").partition("\n")
     refuse_commands(first, 1, file)
@@ -58,7 +61,18 @@ def parse(text: str, *, trusted: bool = False, folder: str | Path | None = None,
     nodes = tuple(dict.fromkeys(node for one in deck.elements for node in one.nodes if node != GROUND))
     analyses = Analyses(nodes, deck.names, lambda name: deck.node(name, scope)).read([deck.card(line, scope) for line in deck.dots])
     title = re.sub(r"^[^A-Za-z0-9]+|[^\x20-\x7e]|`", "", first).rstrip("\\ ").strip()
+    if _is_element(first):
+        warnings.warn(f"line 1 is the title of a deck, but reads as an element, which is left out: {first!r}", stacklevel=2)
     return deck.netlist(title or "Deck", _header(rest), analyses)
+
+
+def _is_element(line: str) -> bool:
+    """Whether a line is an element that needs nothing else of its deck."""
+    deck = _Deck(trusted=False, folder=None, file="")
+    with contextlib.suppress(DeckError):
+        deck.collect(logical_lines(line, "", 1), 0)
+        deck.expand(deck.body, _Scope(deck.root, "", {}), 0)
+    return bool(deck.elements)
 
 
 def _header(rest: str) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def sweep(
         raise SweepError(f"`shard` must be i/n with 1 <= i <= n, but is {shard[0]}/{shard[1]}")
     folder = Path(out) if shard[1] == 1 else Path(out) / f"shard-{shard[0]}-of-{shard[1]}"
     if not resume and (folder / "plan.json").exists():
-        raise StorageError(f"{str(folder)!r} holds a run already; go on with it (--resume), or choose another folder")
+        raise StorageError(f"{str(folder)!r} holds a run already; go on with it (`resume=True`, or --resume), or choose another folder")
     if retry_failed and not resume:
         raise SweepError("`retry_failed` is of a run that goes on: `resume` must be True with it")
     cases = Cases(declaration, trusted, Path(out) / "networks", console)

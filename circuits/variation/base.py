@@ -3,7 +3,7 @@
 import abc
 import fnmatch
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -130,6 +130,7 @@ class OfElements(Part):
         return fnmatch.fnmatchcase(element.letter + element.name, self.of)
 
     def apply(self, netlist, draw):
+        check_pattern(self, [element.letter + element.name for element in netlist.elements])
         vary = (self.vary(element, draw(element)) if self.concerns(element) else element for element in netlist.elements)
         return replace(netlist, elements=tuple(vary))
 
@@ -138,6 +139,13 @@ def _times(value: Any, factor: float) -> Any:
     if isinstance(value, tuple):
         return tuple(_times(one, factor) for one in value)
     return value if value == np.inf else value * factor  # a limit that is none stays so
+
+
+def check_pattern(part: Any, names: Sequence[str]) -> None:
+    """Raises `ValueError` where the pattern `of` of a variation was chosen, and matches none of the names in a circuit."""
+    if part.of != type(part).of and not fnmatch.filter(names, part.of):
+        some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        raise ValueError(f"`of` of {type(part).__name__} must match a name in the circuit, as {some}, but is {part.of!r}")
 
 
 def check_spread(value: float, field: str = "spread") -> None:

@@ -1,7 +1,9 @@
 """Published devices as variations, by name and version: what a version draws never changes."""
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +27,20 @@ DAY = 86_400.0
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A published device: its conductances from `lowest` to `highest` in S, its `variation`, and where its figures are from."""
+class Preset(Variation):
+    """A published device: its conductances from `lowest` to `highest` in S, its `variation`, and where its figures are from.
+
+    It is a variation itself, whose chips are made of such devices.
+    """
 
     name: str
     lowest: float
     highest: float
     variation: Variation
     source: str
+
+    def parts(self):
+        return self.variation.parts()
 
     def times(self, factor: float) -> "Preset":
         """A device like it with `factor` times its spreads, as of `Variation.times`."""
@@ -122,10 +130,18 @@ def lognormal(spread: float = 0.1, highest: float = 40e-6) -> Preset:
     return Preset("lognormal@1", 0.0, highest, Within(highest) + Programming(spread), "none; an assumption")
 
 
-PRESETS: dict[str, Callable[[], Preset]] = {
-    make().name: make
+class ByName(dict[str, Callable[..., Preset]]):
+    """Functions that make presets, by name and version."""
+
+    def __missing__(self, name: str) -> Any:
+        near = difflib.get_close_matches(name, self, 1)
+        raise KeyError(f"no preset is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(self)}"))
+
+
+PRESETS = ByName(
+    (make().name, make)
     for make in (pcm_nandakumar2019, rram_wan2022, rram_milo2021, ecram_tang2018, rpu_gokmen2016, stuck_chen2015, lognormal)
-}
+)
 """The published devices by name and version, each made with its own defaults."""
 
 MATCHING: dict[str, ThresholdMismatch] = {

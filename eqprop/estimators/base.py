@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..costs import Cost, require_labels
 from ..energies import Energy, State
-from ..equilibrium import Equilibrium, Method, check
+from ..equilibrium import Equilibrium, Method, check, has_values
 from ..phases import Phase, displaced
 from ..relaxation import settle_batch
 from .bounds import require_convex
@@ -32,6 +32,13 @@ class Estimate(eqx.Module):
     free: Equilibrium
     nudged: Equilibrium | None = None
     displacements: State | None = None
+
+    def __repr__(self) -> str:
+        if not has_values(self):
+            return super().__repr__()
+        size = np.sqrt(sum(float(jnp.sum(jnp.abs(leaf) ** 2)) for leaf in jax.tree.leaves(self.grad)))
+        nudged = "" if self.nudged is None else f"; nudged phases: {self.nudged.certificate()}"
+        return f"Estimate: loss {float(self.loss):.6g}, norm of the gradient {size:.4g}; free phases: {self.free.certificate()}{nudged}"
 
 
 class Estimator(eqx.Module):

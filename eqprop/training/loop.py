@@ -18,7 +18,7 @@ from rich.console import Console
 from ..costs import Cost
 from ..data import Data, Split
 from ..energies import Energy
-from ..equilibrium import NotSettledError
+from ..equilibrium import Method, NotSettledError
 from ..estimators import Estimator, require_convex
 from ..evaluation import evaluate, lower_evaluation
 from ..relaxation import settle
@@ -67,7 +67,8 @@ def fit(
 
     Every step draws `batch` examples without replacement, θ ← P(θ − rate · decay^epoch · transform(gradient)), and P projects on
     `net.parameter_bounds()`. Examples that do not fill a batch wait for another epoch's order. The best epoch is the first of the
-    highest accuracy where targets are labels, and of the lowest loss elsewhere. The test set is evaluated and decides nothing.
+    highest accuracy where targets are labels, and of the lowest loss elsewhere. The test set is evaluated and decides nothing; its
+    phases settle by the estimator's method where that has a tolerance.
 
     **Arguments:**
 
@@ -75,7 +76,7 @@ def fit(
       matches stays as it is.
     - `transform`: optax's, e.g. `optax.scale_by_adam()`; the plain gradient if not given. Fits that share one object share their
       compiled steps.
-    - `console`: where the progress bar goes; none if not given. `name`: its label.
+    - `console`: where the progress bar goes; to the terminal, where there is one, if not given. `name`: its label.
     - `checkpoint`: a file for the state of training, written at the start, at the end, and every `every` seconds when a chunk of
       steps ends. Where it exists, training goes on from it: on the same device and number of threads, bit for bit as if it had
       never stopped. A finished run returns at once.
@@ -226,14 +227,16 @@ def calls_lapack(run: Run) -> bool:
     can wait for each other for ever.
     """
     chunk = next(_Steps(run, None).chunks(State.begin(run)))
-    programs = _train.lower(*chunk), lower_evaluation(run.net, run.cost, run.data.test)
+    programs = _train.lower(*chunk), lower_evaluation(run.net, run.cost, run.data.test, _evaluating(run))
     return any("lapack_" in text or "stablehlo.fft" in text for text in (program.as_text() for program in programs))
 
 
 def _check_nudge(estimator: Estimator, net: Energy, cost: Cost, xs: Array, ys: Array) -> None:
     strength = estimator.strongest_negative_nudge()
     if strength > 0:
-        require_convex(strength, net, cost, xs, ys, _free_states(net, xs), "free")
+        states = _free_states(net, xs)
+        if all(map(bool, all_finite(states))):  # where they are not, the step that follows says what is not
+            require_convex(strength, net, cost, xs, ys, states, "free")
 
 
 _free_states = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: settle(net, x).state)(xs))
@@ -244,11 +247,17 @@ def _evaluations(run: Run, net: Energy, epoch: int) -> dict[str, float]:
     seen = {}
     for name, split in run.held_out.items():
         try:
-            found = evaluate(net, run.cost, split)
+            found = evaluate(net, run.cost, split, method=_evaluating(run))
         except NotSettledError as error:
             raise NotSettledError(f"`data.{name}` after epoch {epoch}: {error}") from None
         seen |= {f"{name}_loss": found.loss, f"{name}_accuracy": found.accuracy}
     return seen
+
+
+def _evaluating(run: Run) -> Method | None:
+    """How free phases that are evaluated settle: as the estimator's do, where these settle to a tolerance."""
+    method = run.estimator.method
+    return None if method is None or method.tolerance is None else method
 
 
 def _said(history: Mapping[str, Sequence[float]]) -> str:

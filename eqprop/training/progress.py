@@ -1,5 +1,6 @@
 """Progress bars that take no time from the training they show."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -13,7 +14,8 @@ Report = Callable[[float, str], None]  # epochs done, and what was seen in the l
 class Display:
     """A bar for each name, drawn by whoever reports and at most five times a second: it has no thread of its own.
 
-    **Arguments:** `console`: where the bars go; nowhere if `None`. `names`: their labels. `epochs`: the length of each.
+    **Arguments:** `console`: where the bars go; to standard error if `None`, where that is a terminal. `names`: their labels. `epochs`:
+    the length of each.
     """
 
     def __init__(self, console: Console | None, names: Sequence[str], epochs: int):
@@ -23,7 +25,8 @@ class Display:
             TextColumn("{task.fields[epoch]}/{task.total} epochs  {task.fields[seen]}"),
             TimeElapsedColumn(),
         )
-        self._progress = Progress(*columns, console=console, disable=console is None, auto_refresh=False)
+        silent = console is None and not sys.stderr.isatty()
+        self._progress = Progress(*columns, console=console or Console(stderr=True), disable=silent, auto_refresh=False)
         self._bars = {name: self._progress.add_task(name, total=epochs, epoch=0, seen="") for name in names}
         self._drawn = 0.0
 
