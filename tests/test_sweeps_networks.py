@@ -60,7 +60,9 @@ def run(file, out, **changes):
 def test_a_network_in_a_file_is_the_network(net, tmp_path):
     pair = circuits.DiodePair(saturation=jnp.array([1e-9, 2e-9]), bias=0.1)
     odd = ep.Resistive((jnp.ones((4, 2)), jnp.ones((2, 4))), (jnp.ones(2), jnp.zeros(4)), pair, doubled_outputs=True, unit=2.0)
-    for one in (net, odd, replace(net, device=None), replace(net, device=circuits.IdealDiodes(), conductance_bounds=(0.0, 3.0))):
+    curve = circuits.Curve((-1.0, 0.0, 1.0), (-1e-5, 0.0, 1e-6))
+    others = (None, curve, circuits.IdealDiodes())
+    for one in (net, odd, replace(net, conductance_bounds=(0.0, 3.0)), *(replace(net, device=device) for device in others)):
         found = circuits.load_network(circuits.save_network(one, tmp_path / "net.npz"))
         assert jax.tree.structure(found) == jax.tree.structure(one)
         assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(one), strict=True))
@@ -69,6 +71,14 @@ def test_a_network_in_a_file_is_the_network(net, tmp_path):
     (tmp_path / "net.npz").write_bytes(content[:300] + bytes([content[300] ^ 1]) + content[301:])
     with pytest.raises(ep.CheckpointError, match="truncated, corrupt"):
         circuits.load_network(tmp_path / "net.npz")
+
+
+def test_what_is_no_resistive_network_is_neither_a_file_nor_a_netlist(tmp_path):
+    other = ep.models.Hopfield.init(jax.random.key(0), (2, 3, 2))
+    for asked in (lambda: circuits.save_network(other, tmp_path / "net.npz"), lambda: circuits.emit(other)):
+        with pytest.raises(ValueError, match=r"`net` must be a Resistive network, .*but is a Hopfield"):
+            asked()
+    assert not any(tmp_path.iterdir())
 
 
 def test_measures_of_a_chip_are_those_of_a_comparison(net, file, tmp_path, simulator):

@@ -92,11 +92,12 @@ class Comparison:
         ]
         if "ideal_agreement" in found:
             same = found["ideal_agreement"]
-            lines.append(f"against ideal diodes: up to {found['ideal_distance_volts']:.3g} V; decisions agree on {same:.2%}")
+            far = found["ideal_distance_volts"]
+            lines.append(f"ideal diodes in the place of these would move nodes by up to {far:.3g} V; decisions agree on {same:.2%}")
         for pair, title in (
             ("circuit_model", "circuit and model"),
             ("circuit_exact", "circuit and exact"),
-            ("model_exact", "model and exact"),
+            ("model_exact", "model and exact, which is what the finite nudge costs"),
         ):
             if f"gradient_cosine_{pair}" in found:
                 cosine, off = found[f"gradient_cosine_{pair}"], found[f"gradient_difference_{pair}"]

@@ -102,7 +102,7 @@ class Demo:
         for name, (what, value, unit) in rows.items():
             self.numbers[name] = float(value)
             text = f"{value:.2%}" if unit == "%" else f"{value:.9f}" if unit == "cos" else f"{value:.3g} {unit}"
-            table.add_row(what, text, f"[dim]{name}[/dim]")
+            table.add_row(what, text)
         self.console.print(table, "")
 
     def figure(self, name: str, ax: Any) -> None:
@@ -232,7 +232,7 @@ def against_ngspice(demo: Demo, net: ep.Resistive) -> xr.Dataset:
     demo.numbers["comparisons"] = [comparison.numbers() for comparison in (free, nudged, weak)]
     grads, small = nudged.dataset.attrs, weak.dataset.attrs
     demo.report(
-        "5. In short",
+        "6. In short",
         {
             "fixed_point_error_volts": ("ngspice against the model, all phases", max(free.error, nudged.error, weak.error), "V"),
             "ideal_model_distance_volts": (
@@ -295,7 +295,7 @@ def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
     ):
         jobs = {(spread, chip): pool.submit(simulate, spread, chip) for spread in SPREADS for chip in range(CHIPS)}
         try:
-            made = {at: job.result() for at, job in progress.track(jobs.items(), description="6. chips in ngspice")}
+            made = {at: job.result() for at, job in progress.track(jobs.items(), description="7. chips in ngspice")}
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -310,7 +310,7 @@ def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
     data["error"].attrs.update(units="V", long_name="largest distance of an output from the nominal circuit")
     right = float((nominal.voltage.sel(node=outputs).argmax("node") == label).mean())
     data.attrs.update(nominal_accuracy=right, saturation_spread=SATURATION_SPREAD, seed=demo.seed)
-    what = f"6. {CHIPS} chips for each spread of the conductances; saturation currents spread by {SATURATION_SPREAD:.0%}"
+    what = f"7. {CHIPS} chips for each spread of the conductances; saturation currents spread by {SATURATION_SPREAD:.0%}"
     table = Table(title=what, title_justify="left", title_style="bold")
     for column in ("spread", "accuracy", "lowest", "highest", "error", "lowest", "highest"):
         table.add_column(column, justify="right")
@@ -340,7 +340,7 @@ def noise(demo: Demo, net: ep.Resistive) -> None:
         seen[name], said[name] = around.deviation.values, np.sqrt(np.diag(covariance(small, free))[at])
     ideal = np.sqrt(BOLTZMANN * ROOM / net.capacitance)
     demo.report(
-        "6. Noise of the outputs at the fixed point",
+        "8. Noise of the outputs at the fixed point",
         {
             "noise_deviation_volts": ("standard deviation in ngspice, mean over outputs", np.mean(seen["diodes"]), "V"),
             "noise_error_relative": ("ngspice against Lyapunov", np.max(np.abs(seen["diodes"] / said["diodes"] - 1)), ""),
@@ -364,7 +364,7 @@ def transient(demo: Demo, net: ep.Resistive) -> None:
         simulator=demo.simulator,
     )
     gap = np.max(np.abs(data.flow.values - data.circuit.values)) / np.max(np.abs(data.flow.values))
-    demo.report("7. Transient", {"transient_error_relative": ("RC flow against .tran, relative to full scale", gap, "")})
+    demo.report("9. Transient", {"transient_error_relative": ("RC flow against .tran, relative to full scale", gap, "")})
     hidden = data.flow.isel(time=-1, node=slice(SIZES[1]))
     chosen = [str(hidden.node.values[k]) for k in (int(hidden.argmax("node")), int(hidden.argmin("node")))]
     demo.figure("transient", plotting.transient(data, [*chosen, f"out{int(y)}", f"out{(int(y) + 1) % SIZES[2]}"]))

@@ -27,7 +27,7 @@ _NUMBERS = ("unit", "input_gain", "capacitance", "amplification")
 def save_network(net: ep.Resistive, path: str | Path) -> Path:
     """Writes a network to a file, whole or not at all, from which `load_network` makes it again; nothing in it is code.
 
-    Raises `ValueError` for a device that is not one of `circuits`, or has a field that is neither a number nor an array.
+    Raises `ValueError` for another kind of network, and for a device that is none of `circuits`, or has a field that holds no numbers.
     """
     if not isinstance(net, ep.Resistive):
         raise ValueError(f"`net` must be a Resistive network, but is a {type(net).__name__}")
@@ -42,12 +42,12 @@ def save_network(net: ep.Resistive, path: str | Path) -> Path:
     own = {}
     for field in fields(device) if device is not None else ():
         value = getattr(device, field.name)
-        if isinstance(value, float | int):
+        if isinstance(value, float | int) or (isinstance(value, tuple) and all(isinstance(one, float | int) for one in value)):
             own[field.name] = value
         elif isinstance(value, np.ndarray | jax.Array):
             arrays[f"device/{field.name}"] = np.asarray(value)
         else:
-            raise ValueError(f"`net.device.{field.name}` must be a number or an array, but is {value!r}")
+            raise ValueError(f"`net.device.{field.name}` must be a number, numbers or an array, but is {value!r}")
     write(path, arrays, {"kind": KIND, "network": told, "bounds": bounds, "device": kind, "numbers": own})
     return path
 

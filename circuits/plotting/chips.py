@@ -36,7 +36,7 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
 
 def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) -> Any:
     """Accuracies of chips by kind, such as the device they are made of: each chip, and the mean as a bar; `ideal` of the ideal chip."""
-    ax = axes_or_new(ax)
+    ax = axes_or_new(ax, height=1.4 + 0.6 * max(len(found), 2))
     for row, values in enumerate(found.values()):
         percent = 100 * np.asarray(values)
         label = f"{percent.size} chips" if row == 0 else None
@@ -44,7 +44,7 @@ def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) 
         ax.plot(percent.mean(), row, "|", color=COLOURS[1], markersize=24, markeredgewidth=2.5, label=None if row else "mean")
     ax.axvline(100 * ideal, color="black", linewidth=0.8, linestyle="--", label=f"ideal chip, {100 * ideal:.1f} %")
     ax.set_yticks(range(len(found)), list(found))
-    ax.invert_yaxis()
+    ax.set_ylim(max(len(found), 2) - 0.5, -0.5)  # from top to bottom, with room for the legend
     ax.set_xlabel("test accuracy (%)")
     ax.set_title("Chips of imperfect devices")
     ax.legend(fontsize="small")

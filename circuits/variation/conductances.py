@@ -252,6 +252,8 @@ class Logarithmic:
 class Drift(OfConductances):
     """Structural relaxation: g → g (t/t0)^−ν after `seconds` = t, with an exponent ν = max(mean + spread · z, 0) of each device.
 
+    Biases, which are current sources, stay as they are, so that a network with them does not merely scale.
+
     **Arguments:** `seconds`: since programming, at least `reference` = t0, when what was programmed is read first. `exponent`,
     `spread`: mean and standard deviation of ν, numbers or `Logarithmic` in g/`full`; `full`: in S. Raises `ValueError` where they are
     not so.
