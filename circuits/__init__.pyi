@@ -1,6 +1,10 @@
+from . import devices as devices
 from . import memristors as memristors
 from . import plotting as plotting
+from . import sweeps as sweeps
 from . import topologies as topologies
+from . import units as units
+from . import variation as variation
 from .analyses import Noise as Noise
 from .analyses import OperatingPoint as OperatingPoint
 from .analyses import SmallSignal as SmallSignal

@@ -1,4 +1,6 @@
 from . import data as data
+from . import estimators as estimators
+from . import models as models
 from . import plotting as plotting
 from .blocks import colour as colour
 from .calibration import Calibration as Calibration

@@ -5,6 +5,8 @@ import importlib
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -143,6 +145,13 @@ def test_the_reference_has_every_public_name():
     for module in (eqprop, circuits, *map(importlib.import_module, SUBMODULES)):
         missing = [name for name, thing in public(module).items() if id(thing) not in things and name.rpartition(".")[2] != "COLOURS"]
         assert not missing, f"these are in no page of docs/reference: {missing}"
+
+
+def test_the_reference_is_reached_by_two_imports():
+    """Every name but those of extensions, whose modules are imported by name."""
+    extending = re.findall(r"^::: (\S+)$", (ROOT / "docs/reference/extending.md").read_text(), re.MULTILINE)
+    code = "; ".join(["import circuits, eqprop", *(name for name in listed() if name not in extending)])
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def used(code):
