@@ -67,7 +67,21 @@ def checks_theory(scope, said):
     assert "must be below" in said
 
 
-CHECKS = {"README.md": checks_readme, "extending.md": checks_extending, "start.md": checks_start, "theory.md": checks_theory}
+def checks_sweeps(scope, said):
+    assert scope["outcome"].complete
+    assert not scope["outcome"].failed
+    assert scope["error"].sizes == {"programming.spread": 2, "temperature": 2, "chip": 4}
+    assert "24 of 24 chunks, 0 failed, 24 from before" in said
+    assert all(Path(file).exists() for file in ("divider/report.html", "runs/clipper/report.html", "run/results.nc"))
+
+
+CHECKS = {
+    "README.md": checks_readme,
+    "extending.md": checks_extending,
+    "start.md": checks_start,
+    "sweeps.md": checks_sweeps,
+    "theory.md": checks_theory,
+}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)

@@ -1,11 +1,9 @@
 """Batch sweeps of netlists: what is declared, kept, found again, put together, and what is refused."""
 
 import os
-import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -313,14 +311,3 @@ def test_other_formats_hold_the_same(tmp_path, name, package):
         else:
             table = pd.read_parquet(tmp_path / "run/trials.parquet")
             assert table.equals(pd.read_csv(tmp_path / "run/trials.csv").astype(table.dtypes))
-
-
-def test_the_code_of_the_page_on_sweeps_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs/sweeps.md").read_text(), re.DOTALL)
-    scope = {}
-    exec(compile(block, "docs/sweeps.md", "exec"), scope)
-    assert not scope["outcome"].failed
-    assert scope["outcome"].dataset().sizes["programming.spread"] == 2
-    assert "temperature" in capsys.readouterr().out
-    assert (tmp_path / "divider/report.html").exists()
