@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from rich.console import Console
 
 from ..costs import Cost
@@ -21,6 +21,7 @@ from ..energies import Energy
 from ..equilibrium import Method, NotSettledError
 from ..estimators import Estimator, require_convex
 from ..evaluation import evaluate, lower_evaluation
+from ..relaxation import settle
 from .diagnosis import all_finite, failure, look
 from .patterns import by_pattern, paths
 from .progress import Display, Report
@@ -134,17 +135,16 @@ class _Steps:
         self._rates = by_pattern(params, run.rates, 0.0, "rates")
         self._bounds = by_pattern(params, run.net.parameter_bounds(), (-np.inf, np.inf), "parameter_bounds")
         self._run, self._shares = run, None if devices is None else _shares(devices, run.batch)
-        self._strength = run.estimator.strongest_negative_nudge()
         self.fixed, self._xs, self._ys = self.everywhere((fixed, run.data.train.x, run.data.train.y))
 
     def rest_of_epoch(self, state: State) -> Iterator[None]:
         """Takes the steps that `state` has still to take in its epoch, and pauses after each chunk of them."""
         run = self._run
+        if state.step == 0:
+            first = run.order(state.epoch)[0]
+            _check_nudge(run.estimator, eqx.combine(state.params, self.fixed), run.cost, self._xs[first], self._ys[first])
         for arguments in self.chunks(state):
-            (params, moments, first), seen = _train(*arguments)
-            if state.step == 0 and first is not None and all(map(bool, all_finite(first))):  # else what follows says what is not
-                at, net = run.order(state.epoch)[0], eqx.combine(state.params, self.fixed)
-                require_convex(self._strength, net, run.cost, self._xs[at], self._ys[at], first, "free")
+            (params, moments), seen = _train(*arguments)
             loss, right, settled, finite = map(np.asarray, seen)
             if not (finite and settled.all() and np.isfinite(loss).all()):
                 _, closer = _train(*arguments, closely=True)
@@ -161,7 +161,7 @@ class _Steps:
         for at in range(state.step, run.steps, run.chunk):
             chosen = order[at : at + run.chunk]
             numbers = np.arange(at, at + len(chosen), dtype=np.int32)
-            yield (state.params, state.moments, *settings, chosen, numbers, draws, self._strength > 0, self._shares)
+            yield (state.params, state.moments, *settings, chosen, numbers, draws, self._shares)
 
     def everywhere(self, tree: Any) -> Any:
         """The arrays of `tree` on all the devices, where devices were given."""
@@ -185,28 +185,12 @@ def _shares(devices: Devices, batch: int) -> NamedSharding:
 # The old parameters are not donated: from them the steps that went wrong are run again.
 @eqx.filter_jit
 def _train(
-    params,
-    moments,
-    fixed,
-    rates,
-    bounds,
-    estimator,
-    cost,
-    transform,
-    xs,
-    ys,
-    order,
-    numbers,
-    draws,
-    negative,
-    shares=None,
-    closely=False,
+    params, moments, fixed, rates, bounds, estimator, cost, transform, xs, ys, order, numbers, draws, shares=None, closely=False
 ) -> tuple[Any, Any]:
     """Training steps over `order` (steps, batch), counted from the start of the epoch by `numbers`.
 
-    The last parameters and moments, and the first free states where a nudge is `negative`; and of each step the loss, the share of
-    right decisions and whether all phases settled, and whether the last parameters are finite. With `closely`, instead of the latter,
-    a `Look` at each step.
+    The last parameters and moments; and of each step the loss, the share of right decisions and whether all phases settled, and whether
+    the last parameters are finite. With `closely`, instead of the latter, a `Look` at each step.
     """
     labels = ys.ndim == 1 and jnp.issubdtype(ys.dtype, jnp.integer)
 
@@ -215,8 +199,8 @@ def _train(
         return jnp.where(jnp.isfinite(new), jnp.clip(new, *box), jnp.nan)  # a bound must not hide an infinity
 
     def step(carry, drawn):
-        params, moments, first = carry
-        chosen, key, begins = drawn
+        params, moments = carry
+        chosen, key = drawn
         x, y = xs[chosen], ys[chosen]
         if shares is not None:
             x, y = jax.lax.with_sharding_constraint((x, y), shares)
@@ -224,17 +208,15 @@ def _train(
         estimate = estimator.estimate(energy, cost, x, y, key)
         updates, moments = transform.update(estimate.grad, moments, params)
         params = jax.tree.map(project, params, updates, rates, bounds)
-        first = jax.tree.map(lambda kept, free: jnp.where(begins, free, kept), first, estimate.free.state if negative else None)
         if closely:
-            return (params, moments, first), look(estimate, params)
+            return (params, moments), look(estimate, params)
         decisions = jax.vmap(lambda s: cost.decide(energy.outputs(s)))(estimate.free.state)
         right = jnp.mean(decisions == y) if labels else jnp.nan
         settled = estimate.free.settled.all() & (True if estimate.nudged is None else estimate.nudged.settled.all())
-        return (params, moments, first), (estimate.loss, right, settled)
+        return (params, moments), (estimate.loss, right, settled)
 
-    first = jax.vmap(eqx.combine(params, fixed).init_state)(xs[order[0]]) if negative else None
     keys = jax.vmap(lambda number: jax.random.fold_in(draws, number))(numbers)
-    following, seen = jax.lax.scan(step, (params, moments, first), (order, keys, jnp.arange(len(order)) == 0))
+    following, seen = jax.lax.scan(step, (params, moments), (order, keys))
     return following, (seen if closely else (*seen, jnp.stack(all_finite(following[0])).all()))  # pyright: ignore[reportGeneralTypeIssues]
 
 
@@ -247,6 +229,17 @@ def calls_lapack(run: Run) -> bool:
     chunk = next(_Steps(run, None).chunks(State.begin(run)))
     programs = _train.lower(*chunk), lower_evaluation(run.net, run.cost, run.data.test, _evaluating(run))
     return any("lapack_" in text or "stablehlo.fft" in text for text in (program.as_text() for program in programs))
+
+
+def _check_nudge(estimator: Estimator, net: Energy, cost: Cost, xs: Array, ys: Array) -> None:
+    strength = estimator.strongest_negative_nudge()
+    if strength > 0:
+        states = _free_states(net, xs)
+        if all(map(bool, all_finite(states))):  # where they are not, the step that follows says what is not
+            require_convex(strength, net, cost, xs, ys, states, "free")
+
+
+_free_states = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: settle(net, x).state)(xs))
 
 
 def _evaluations(run: Run, net: Energy, epoch: int) -> dict[str, float]:
