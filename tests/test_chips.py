@@ -52,6 +52,8 @@ def test_the_model_of_a_chip_is_its_netlist():
     assert not np.allclose(only.conductances[1], net.conductances[1])
     with pytest.raises(ValueError, match=r"`variation` must be of conductances .* has WireResistance\(ohms=1.0.*: vary its netlist"):
         circuits.on_chip(net, circuits.WireResistance(1.0), seed=0, number=0)
+    with pytest.raises(ValueError, match="`of` of Programming must match what it varies among Rg1, Rg2, but is 'Rg3'"):
+        circuits.on_chip(net, circuits.Programming(0.1, of="Rg3"), seed=0, number=0)
 
 
 EFFECTS = (

@@ -52,6 +52,15 @@ def test_centred_ep_finds_the_exact_gradient(device):
     assert ep.cosine(found, exact) > 1 - 1e-10
 
 
+def test_an_estimate_says_its_numbers():
+    net, (xs, ys) = network(), examples()
+    estimate = ep.EqProp.centred(0.01)(net, COST, xs, ys)
+    size = np.linalg.norm(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(estimate.grad)]))
+    said = repr(estimate)
+    assert said.startswith(f"Estimate: loss {float(estimate.loss):.6g}, norm of the gradient {size:.4g}; free phases: 5 of 5 settled")
+    assert "nudged phases: 10 of 10 settled" in said
+
+
 def test_a_wrong_sign_fails():
     """The negative control of the test above: phases swapped, and a nudge of the other sign."""
     net, (xs, ys) = network(), examples()

@@ -174,12 +174,18 @@ def test_a_pattern_that_matches_nothing_is_said():
     netlist = circuits.parse("D\nV1 in 0 1\nR1 in a 1k\nR2 a 0 1k\n.end\n")
     for variation in (
         circuits.Programming(0.1, of="X*"),
+        circuits.Programming(0.1, of="V*"),  # which is there, and no conductance
+        circuits.Converter(dac_bits=4, of="Vx"),
         circuits.WireResistance(1.0, of="Rg*"),
         circuits.SourceResistance(1.0, of="Vx"),
         circuits.SenseResistance(1.0, of="q"),
     ):
-        with pytest.raises(ValueError, match=rf"`of` of {type(variation).__name__} must match a name in the circuit, as .*, but is "):
+        with pytest.raises(
+            ValueError, match=rf"`of` of {type(variation).__name__} must match what it varies among V1, R1, R2, in, a, but is "
+        ):
             variation.chip(netlist, seed=0, number=0)
+    for spread in (0.0, 0.1):  # what varies by nothing is still what was meant
+        circuits.Programming(spread, of="R1").chip(netlist, seed=0, number=0)
     unvaried = circuits.Saturation(0.1).chip(netlist, seed=0, number=0)  # whose own pattern has nothing here
     assert unvaried.elements == netlist.elements
 

@@ -1,5 +1,6 @@
 """Networks on imperfect chips: moved there, and trained there by equilibrium propagation, many chips at once."""
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +27,7 @@ from ..variation import (
     Temperature,
     Variation,
 )
-from ..variation.base import Composed, Part
+from ..variation.base import Composed, Part, check_pattern
 
 Layers = tuple[Float[Array, "chips before layer"], ...]
 TABLE = 257
@@ -36,14 +37,18 @@ TABLE = 257
 def on_chip(net: ep.Resistive, variation: Variation, *, seed: int, number: int, cycle: int = 0) -> ep.Resistive:
     """The model of chip `number`: its conductances, and its temperature, are those of `variation.chip(emit(net), …)`.
 
-    **Raises** `ValueError` for variations of what the model does not have, as wires: these are in the chip's netlist alone.
+    **Raises** `ValueError` for variations of what the model does not have, as wires, which are in the chip's netlist alone, and for a
+    pattern that matches no layer.
     """
     for part in variation.parts():
         if isinstance(part, Temperature):
             if net.device is not None and hasattr(net.device, "junction"):
                 net = eqx.tree_at(lambda n: n.device, net, replace(net.device, temperature=part.kelvin))
         elif isinstance(part, OfConductances):
-            varied = [_vary(part, f"g{k + 1}", np.asarray(g) * net.unit, seed, number, cycle) for k, g in enumerate(net.conductances)]
+            names = [f"g{k + 1}" for k in range(len(net.conductances))]
+            check_pattern(part, any(fnmatch.fnmatchcase(f"R{name}", part.of) for name in names), [f"R{name}" for name in names])
+            layers = zip(names, net.conductances, strict=True)
+            varied = [_vary(part, name, np.asarray(g) * net.unit, seed, number, cycle) for name, g in layers]
             net = eqx.tree_at(lambda n: n.conductances, net, tuple(jnp.asarray(g / net.unit) for g in varied))
         else:
             raise ValueError(f"`variation` must be of conductances or of the temperature for a model, but has {part}: vary its netlist")

@@ -2,6 +2,7 @@
 
 import abc
 import fnmatch
+import operator
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,10 +29,14 @@ class Variation(abc.ABC):
 
         Each element draws from a counter-based generator of its own, keyed by seed, chip, the kind of variation and the element's name.
         `cycle`: how often the chip has been programmed and read before: what changes from cycle to cycle is drawn anew for each.
+
+        **Raises** `ValueError` for a pattern that was chosen and by which nothing varies, besides what the variations raise.
         """
         made = netlist
         for part in self.parts():
-            made = part.apply(made, lambda element, part=part: part.random(element, seed, number, cycle))
+            before, made = made, part.apply(made, lambda element, part=part: part.random(element, seed, number, cycle))
+            same = len(made.elements) == len(before.elements) and all(map(operator.is_, made.elements, before.elements))
+            check_pattern(part, not same, [*(element.letter + element.name for element in before.elements), *before.nodes])
         said = " + ".join(map(str, self.parts()))
         again = f", cycle {cycle}" if cycle else ""
         return replace(made, header=(*netlist.header, f"Chip {number} of seed {seed}{again}: {said}."))
@@ -130,7 +135,6 @@ class OfElements(Part):
         return fnmatch.fnmatchcase(element.letter + element.name, self.of)
 
     def apply(self, netlist, draw):
-        check_pattern(self, [element.letter + element.name for element in netlist.elements])
         vary = (self.vary(element, draw(element)) if self.concerns(element) else element for element in netlist.elements)
         return replace(netlist, elements=tuple(vary))
 
@@ -141,11 +145,11 @@ def _times(value: Any, factor: float) -> Any:
     return value if value == np.inf else value * factor  # a limit that is none stays so
 
 
-def check_pattern(part: Any, names: Sequence[str]) -> None:
-    """Raises `ValueError` where the pattern `of` of a variation was chosen, and matches none of the names in a circuit."""
-    if part.of != type(part).of and not fnmatch.filter(names, part.of):
+def check_pattern(part: Any, varied: bool, names: Sequence[str]) -> None:
+    """Raises `ValueError` where nothing of a circuit, with elements and nodes of these names, was varied by an `of` that was chosen."""
+    if not varied and getattr(part, "of", None) != getattr(type(part), "of", None):
         some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-        raise ValueError(f"`of` of {type(part).__name__} must match a name in the circuit, as {some}, but is {part.of!r}")
+        raise ValueError(f"`of` of {type(part).__name__} must match what it varies among {some}, but is {part.of!r}")
 
 
 def check_spread(value: float, field: str = "spread") -> None:

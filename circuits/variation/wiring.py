@@ -10,13 +10,13 @@ import numpy as np
 from ..elements import GROUND, ConductanceMatrix, Element, Resistor
 from ..sources import VoltageSource
 from ..topologies.crossbars import wired
-from .base import Part, check_pattern
+from .base import Part
 
 
 class Rewiring(Part):
     """A variation that puts several elements in the place of one, of those whose SPICE names match the pattern `of`."""
 
-    of: str = "*"
+    of: str
 
     @abc.abstractmethod
     def become(self, element: Element) -> list[Element]:
@@ -24,12 +24,8 @@ class Rewiring(Part):
 
     def apply(self, netlist, draw):
         del draw
-        names = [element.letter + element.name for element in netlist.elements]
-        check_pattern(self, names)
-        rewired = (
-            self.become(element) if fnmatch.fnmatchcase(name, self.of) else [element]
-            for element, name in zip(netlist.elements, names, strict=True)
-        )
+        meant = (fnmatch.fnmatchcase(element.letter + element.name, self.of) for element in netlist.elements)
+        rewired = (self.become(e) if yes else [e] for e, yes in zip(netlist.elements, meant, strict=True))
         return replace(netlist, elements=tuple(itertools.chain.from_iterable(rewired)))
 
 
@@ -92,7 +88,6 @@ class SenseResistance(Part):
 
     def apply(self, netlist, draw):
         del draw
-        check_pattern(self, netlist.nodes)
         read = [Resistor(f"sense_{node}", node, GROUND, 1 / self.ohms) for node in fnmatch.filter(netlist.nodes, self.of)]
         return replace(netlist, elements=(*netlist.elements, *read))
 
