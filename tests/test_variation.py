@@ -184,8 +184,8 @@ def test_a_pattern_that_matches_nothing_is_said():
             ValueError, match=rf"`of` of {type(variation).__name__} must match what it varies among V1, R1, R2, in, a, but is "
         ):
             variation.chip(netlist, seed=0, number=0)
-    for spread in (0.0, 0.1):  # what varies by nothing is still what was meant
-        circuits.Programming(spread, of="R1").chip(netlist, seed=0, number=0)
+    for none in (0.0, 0.1):  # what varies by nothing is still what was meant
+        circuits.Programming(none, of="R1").chip(netlist, seed=0, number=0)
     unvaried = circuits.Saturation(0.1).chip(netlist, seed=0, number=0)  # whose own pattern has nothing here
     assert unvaried.elements == netlist.elements
 
