@@ -35,7 +35,9 @@ def timed(run: Callable[[], Any], rounds: int = 1) -> tuple[float, Any]:
 def shockley() -> tuple[circuits.Netlist, dict[str, np.ndarray]]:
     """The unreduced circuit of a 1568-100-20 network, and the drives of random images that are zero in four of five pixels."""
     device = circuits.DiodePair(saturation=1e-9, bias=0.1)
-    net = ep.Resistive.init(jax.random.key(0), (784, 100, 20), device=device, unit=1e-5, input_gain=8.0)
+    net = ep.Resistive.init(
+        jax.random.key(0), (784, 100, 20), device=device, unit=1e-5, input_gain=8.0
+    )
     net = replace(net, conductances=tuple(g + 1e-3 for g in net.conductances))  # none is absent
     random = np.random.default_rng(0)
     xs = random.uniform(0, 1, (SAMPLES, 784)) * (random.uniform(size=(SAMPLES, 784)) < 0.2)
@@ -59,7 +61,10 @@ def operating_points(figures: dict[str, Any]) -> None:
     whole, found = timed(lambda: nodal.operating_points(netlist, drives), 3)
     prepared = nodal.prepare(netlist)
     again, _ = timed(lambda: prepared.operating_points(drives), 5)
-    off = max(float(abs(one.voltage[0] - reference.voltage[0].sel(node=one.node)).max()) for one in (together, found))
+    off = max(
+        float(abs(one.voltage[0] - reference.voltage[0].sel(node=one.node)).max())
+        for one in (together, found)
+    )
     ways = {
         "ngspice, a process a point": alone,
         "the same, conductances reduced": reduced,
@@ -67,9 +72,16 @@ def operating_points(figures: dict[str, Any]) -> None:
         f"Nodal, {SAMPLES} points": whole / SAMPLES,
         f"Nodal, {SAMPLES} points, prepared": again / SAMPLES,
     }
-    figures["1568-100-20"] = {"milliseconds a point": {k: 1e3 * t for k, t in ways.items()}, "largest difference, V": off}
+    figures["1568-100-20"] = {
+        "milliseconds a point": {k: 1e3 * t for k, t in ways.items()},
+        "largest difference, V": off,
+    }
     rows = [[name, f"{1e3 * t:.3f}", f"{alone / t:.0f}"] for name, t in ways.items()]
-    table(f"159,000 resistors and 200 diodes, the same point to {off:.1e} V", ["", "ms a point", "times as fast"], rows)
+    table(
+        f"159,000 resistors and 200 diodes, the same point to {off:.1e} V",
+        ["", "ms a point", "times as fast"],
+        rows,
+    )
 
 
 def crossbars(figures: dict[str, Any]) -> None:
@@ -79,7 +91,9 @@ def crossbars(figures: dict[str, Any]) -> None:
     drives = {f"Vin{i}": column for i, column in enumerate(volts.T)}
 
     def by_netlist():
-        return circuits.Nodal().operating_points(circuits.topologies.crossbar(chips[0], volts[0], wire_ohms=0.35), drives)
+        return circuits.Nodal().operating_points(
+            circuits.topologies.crossbar(chips[0], volts[0], wire_ohms=0.35), drives
+        )
 
     def by_lines():
         for chip in chips[1:]:
@@ -88,30 +102,57 @@ def crossbars(figures: dict[str, Any]) -> None:
 
     by_lines()
     lines, found = timed(by_lines)
-    seconds = {"lines in turn": lines / len(chips), "Nodal, a netlist a chip": timed(by_netlist, 3)[0]}
+    seconds = {
+        "lines in turn": lines / len(chips),
+        "Nodal, a netlist a chip": timed(by_netlist, 3)[0],
+    }
     off = float("nan")
     try:
         import badcrossbar
     except ImportError:
         print("badcrossbar is not installed", flush=True)
     else:
-        theirs, solutions = timed(lambda: [badcrossbar.compute(volts.T, 1 / chip, r_i=0.35) for chip in chips[:8]])
+        theirs, solutions = timed(
+            lambda: [badcrossbar.compute(volts.T, 1 / chip, r_i=0.35) for chip in chips[:8]]
+        )
         seconds["badcrossbar 1.1.0"] = theirs / 8
-        off = float(np.max(np.abs(np.asarray(solutions[0].currents.output) / found.output[0].values - 1)))
-    figures["crossbar 128 x 128"] = {"seconds a chip": seconds, "largest relative difference of currents": off}
-    rows = [[name, f"{1e3 * t:.0f}", f"{seconds.get('badcrossbar 1.1.0', float('nan')) / t:.1f}"] for name, t in seconds.items()]
-    table(f"128 × 128 devices with wires, 16 inputs, currents the same to {off:.0e}", ["", "ms a chip", "times as fast"], rows)
+        off = float(
+            np.max(np.abs(np.asarray(solutions[0].currents.output) / found.output[0].values - 1))
+        )
+    figures["crossbar 128 x 128"] = {
+        "seconds a chip": seconds,
+        "largest relative difference of currents": off,
+    }
+    rows = [
+        [name, f"{1e3 * t:.0f}", f"{seconds.get('badcrossbar 1.1.0', float('nan')) / t:.1f}"]
+        for name, t in seconds.items()
+    ]
+    table(
+        f"128 × 128 devices with wires, 16 inputs, currents the same to {off:.0e}",
+        ["", "ms a chip", "times as fast"],
+        rows,
+    )
 
 
 def sweeps(figures: dict[str, Any]) -> None:
     """A crossbar of 64 × 64 devices without wires, a pair of diodes at each bit line: ngspice's batch deck, processes, and PySpice."""
     random = np.random.default_rng(0)
     siemens = random.uniform(1e-6, 40e-6, (64, 64))
-    net = ep.Resistive.init(jax.random.key(0), (32, 64, 1), device=circuits.DiodePair(1e-9, 0.1), unit=1.0)
-    netlist = circuits.emit(replace(net, conductances=(jax.numpy.asarray(siemens), net.conductances[1] * 1e-5)))
+    net = ep.Resistive.init(
+        jax.random.key(0), (32, 64, 1), device=circuits.DiodePair(1e-9, 0.1), unit=1.0
+    )
+    netlist = circuits.emit(
+        replace(net, conductances=(jax.numpy.asarray(siemens), net.conductances[1] * 1e-5))
+    )
     drives = circuits.drives(net, random.uniform(-1, 1, (SAMPLES, 32)))
-    ways = {"ngspice, a process a point": timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)), 3)[0]}
-    ways["ngspice, 64 points a deck"] = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 64)), 3)[0] / 64
+    ways = {
+        "ngspice, a process a point": timed(
+            lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)), 3
+        )[0]
+    }
+    ways["ngspice, 64 points a deck"] = (
+        timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 64)), 3)[0] / 64
+    )
     batch, found = timed(lambda: NGSPICE.operating_points(netlist, drives), 3)
     ways[f"ngspice, {SAMPLES} points a deck"], off = batch / SAMPLES, 0.0
     try:
@@ -121,19 +162,29 @@ def sweeps(figures: dict[str, Any]) -> None:
     else:
         shared, same = timed(lambda: circuits.NgspiceShared().operating_points(netlist, drives), 3)
         repeated, theirs = timed(lambda: by_pyspice(netlist, chosen(drives, 20)))
-        ways |= {f"libngspice, {SAMPLES} points a deck": shared / SAMPLES, "PySpice, .op repeated 20 times": repeated / 20}
-        off = max(float(abs(same.voltage - found.voltage).max()), float(np.max(np.abs(theirs - found.voltage.values[:20]))))
+        ways |= {
+            f"libngspice, {SAMPLES} points a deck": shared / SAMPLES,
+            "PySpice, .op repeated 20 times": repeated / 20,
+        }
+        off = max(
+            float(abs(same.voltage - found.voltage).max()),
+            float(np.max(np.abs(theirs - found.voltage.values[:20]))),
+        )
     figures["crossbar 64 x 64, diodes"] = {
         "milliseconds a point": {k: 1e3 * t for k, t in ways.items()},
         "largest difference, V": off,
     }
     rows = [[name, f"{1e3 * t:.2f}", f"{max(ways.values()) / t:.0f}"] for name, t in ways.items()]
-    table(f"64 × 64 devices and 64 diode pairs, not reduced, the same to {off:.0e} V", ["", "ms a point", "times as fast"], rows)
+    table(
+        f"64 × 64 devices and 64 diode pairs, not reduced, the same to {off:.0e} V",
+        ["", "ms a point", "times as fast"],
+        rows,
+    )
 
 
 def by_pyspice(netlist: circuits.Netlist, drives: dict[str, np.ndarray]) -> np.ndarray:
     """The voltages (samples, nodes) as a user of PySpice finds them: one circuit, its sources set and `.op` run for each sample."""
-    circuit = netlist.to_pyspice()
+    circuit = circuits.to_pyspice(netlist)
     simulator = circuit.simulator()
     simulator.options(*netlist.options.split())
     nodes, found = circuits.Equations(netlist).free, []
@@ -151,12 +202,18 @@ def emission(figures: dict[str, Any]) -> None:
     netlist, _ = shockley()
     seconds, text = timed(netlist.spice, 3)
     figures["emission"] = {"seconds": seconds, "lines": text.count("\n")}
-    table("The deck of 1568-100-20 as text", ["", "s"], [[f"{text.count(chr(10))} lines", f"{seconds:.2f}"]])
+    table(
+        "The deck of 1568-100-20 as text",
+        ["", "s"],
+        [[f"{text.count(chr(10))} lines", f"{seconds:.2f}"]],
+    )
 
 
 def main() -> None:
     """Runs all and prints the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.circuits", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.circuits", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)

@@ -36,10 +36,12 @@ class Setting:
 
 def resistive(hidden: int, gain: float) -> Callable[[Any], ep.Energy]:
     """Ideal diodes, the first half of the hidden nodes at or above 0 V, the second at or below; inputs doubled."""
-    return functools.partial(ep.Resistive.init, sizes=(784, hidden, 10), device=circuits.IdealDiodes(), input_gain=gain)
+    return functools.partial(
+        ep.Resistive.init, sizes=(784, hidden, 10), device=circuits.IdealDiodes(), input_gain=gain
+    )
 
 
-FOUR_SWEEPS = ep.EqProp.centred(1.0, ep.Sweeps(n=4))
+FOUR_SWEEPS = ep.EqProp.centred(1.0, ep.FixedSweeps(n=4))
 SETTINGS = {
     "drn-xs": Setting(
         resistive(100, 100.0), FOUR_SWEEPS, {"*": 0.006}, 4, 10, 0.99,
@@ -51,7 +53,7 @@ SETTINGS = {
     ),
     "hopfield-1h": Setting(
         functools.partial(models.Hopfield.init, sizes=(784, 512, 10)),
-        ep.EqProp.centred(0.2, ep.Sweeps(n=15)), {"*": 0.05}, 16, 10, 0.99,
+        ep.EqProp.centred(0.2, ep.FixedSweeps(n=15)), {"*": 0.05}, 16, 10, 0.99,
         "1.79 % for 784-1024-10 after 100 epochs (Scellier, ICML 2024, appendix E: DHN-1H)",
     ),
 }  # fmt: skip
@@ -59,7 +61,9 @@ SETTINGS = {
 
 def main() -> None:
     """Runs a setting and prints its table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mnist", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mnist", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("setting", choices=SETTINGS)
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds (3)")
     parser.add_argument("--epochs", type=int, help="another number of epochs than the setting's")
@@ -85,12 +89,31 @@ def main() -> None:
     seconds = time.perf_counter() - start
     errors = [[100 * (1 - a) for a in fit.history["test_accuracy"]] for fit in fits.fits]
     rows = [
-        [f"{epoch + 1}", *(f"{e[epoch]:.2f}" for e in errors), f"{sum(e[epoch] for e in errors) / len(errors):.2f}"]
+        [
+            f"{epoch + 1}",
+            *(f"{e[epoch]:.2f}" for e in errors),
+            f"{sum(e[epoch] for e in errors) / len(errors):.2f}",
+        ]
         for epoch in range(len(errors[0]))
     ]
-    table(f"{arguments.setting}: test error, %", ["epoch", *(f"seed {s}" for s in fits.seeds), "mean"], rows)
-    print(f"{len(errors)} seeds in {seconds:.0f} s of training, compilation and tests included; reported: {setting.reported}")
-    save(arguments.json, {arguments.setting: {"test error, %": errors, "seconds": seconds, "reported": setting.reported}})
+    table(
+        f"{arguments.setting}: test error, %",
+        ["epoch", *(f"seed {s}" for s in fits.seeds), "mean"],
+        rows,
+    )
+    print(
+        f"{len(errors)} seeds in {seconds:.0f} s of training, compilation and tests included; reported: {setting.reported}"
+    )
+    save(
+        arguments.json,
+        {
+            arguments.setting: {
+                "test error, %": errors,
+                "seconds": seconds,
+                "reported": setting.reported,
+            }
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,15 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[k]) for row in [columns, *rows]) for k in range(len(columns))]
     print(f"\n{title}", flush=True)
     for first, *rest in [columns, *rows]:
-        print("  ".join([first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True))]), flush=True)
+        print(
+            "  ".join(
+                [
+                    first.ljust(widths[0]),
+                    *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True)),
+                ]
+            ),
+            flush=True,
+        )
 
 
 def save(path: str | None, figures: dict[str, Any]) -> None:

@@ -29,7 +29,9 @@ def images(count: int) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(x, jnp.float32), jnp.asarray(random.integers(0, 10, count), jnp.int32)
 
 
-def training(step: Callable[[Any, Any, jax.Array, jax.Array], Any], params: Any, fixed: Any, batch: int) -> Callable[[], Any]:
+def training(
+    step: Callable[[Any, Any, jax.Array, jax.Array], Any], params: Any, fixed: Any, batch: int
+) -> Callable[[], Any]:
     """STEPS steps of `step(params, fixed, x, y)` → gradient, each with the same update: θ ← θ − rate · gradient, conductances ≥ 0."""
     xs, ys = images(1024)
     order = jax.random.randint(jax.random.key(0), (STEPS, batch), 0, len(ys))
@@ -38,7 +40,11 @@ def training(step: Callable[[Any, Any, jax.Array, jax.Array], Any], params: Any,
     def run(params, fixed, xs, ys, order):
         def update(params, chosen):
             gradient = step(params, fixed, xs[chosen], ys[chosen])
-            return jax.tree.map(lambda p, g: jnp.maximum(p - 0.006 * g, 0.0) if p.ndim > 1 else p - 0.006 * g, params, gradient), None
+            return jax.tree.map(
+                lambda p, g: jnp.maximum(p - 0.006 * g, 0.0) if p.ndim > 1 else p - 0.006 * g,
+                params,
+                gradient,
+            ), None
 
         return jax.lax.scan(update, params, order)[0]
 
@@ -69,7 +75,9 @@ def by_back_propagation(net: ep.Resistive, batch: int) -> Callable[[], Any]:
 
 def ideal(hidden: int) -> ep.Resistive:
     """The network of Scellier (ICML 2024)."""
-    return ep.Resistive.init(jax.random.key(0), (784, hidden, 10), device=circuits.IdealDiodes(), input_gain=100.0)
+    return ep.Resistive.init(
+        jax.random.key(0), (784, hidden, 10), device=circuits.IdealDiodes(), input_gain=100.0
+    )
 
 
 def plain(net: ep.Resistive) -> ep.Energy:
@@ -82,7 +90,12 @@ def plain(net: ep.Resistive) -> ep.Energy:
         return joined - ep.bias(p["b"][0], hidden) - ep.bias(p["b"][1], out)
 
     params = {"g": net.conductances, "b": net.biases}
-    return ep.energy(energy, params, state=tuple(jnp.zeros_like(b) for b in net.biases), outputs=lambda state: state[-1])
+    return ep.energy(
+        energy,
+        params,
+        state=tuple(jnp.zeros_like(b) for b in net.biases),
+        outputs=lambda state: state[-1],
+    )
 
 
 def training_steps(figures: dict[str, Any]) -> None:
@@ -94,16 +107,30 @@ def training_steps(figures: dict[str, Any]) -> None:
             seen = in_turns(
                 {
                     "back-propagation": by_back_propagation(net, batch),
-                    "4 sweeps": by_equilibrium_propagation(net, ep.Sweeps(n=4), batch),
-                    "settled": by_equilibrium_propagation(net, ep.BlockNewton(tolerance=1e-4), batch),
+                    "4 sweeps": by_equilibrium_propagation(net, ep.FixedSweeps(n=4), batch),
+                    "settled": by_equilibrium_propagation(
+                        net, ep.BlockNewton(tolerance=1e-4), batch
+                    ),
                 }
             )
             micro = {name: 1e6 * t / STEPS for name, t in seen.items()}
-            ratios = {name: micro[name] / micro["back-propagation"] for name in ("4 sweeps", "settled")}
-            figures[f"step 1568-{hidden}-10, batch {batch}"] = {"microseconds": micro, "ratio": ratios}
+            ratios = {
+                name: micro[name] / micro["back-propagation"] for name in ("4 sweeps", "settled")
+            }
+            figures[f"step 1568-{hidden}-10, batch {batch}"] = {
+                "microseconds": micro,
+                "ratio": ratios,
+            }
             cells = [*(f"{t:.0f}" for t in micro.values()), *(f"{r:.2f}" for r in ratios.values())]
             rows.append([f"1568-{hidden}-10, batch {batch}", *cells])
-    columns = ["one training step, µs", "back-propagation", "EP, 4 sweeps", "EP, settled to 1e-4", "4 sweeps / BP", "settled / BP"]
+    columns = [
+        "one training step, µs",
+        "back-propagation",
+        "EP, 4 sweeps",
+        "EP, settled to 1e-4",
+        "4 sweeps / BP",
+        "settled / BP",
+    ]
     table("Ideal diodes, three phases and the update, against a ReLU network", columns, rows)
 
 
@@ -113,20 +140,41 @@ def generic_path(figures: dict[str, Any]) -> None:
     for hidden in (100, 1024):
         net = eqx.tree_at(lambda n: n.device, ideal(hidden), None)
         both = {"built in": net, "plain": plain(net)}
-        seen = in_turns({name: by_equilibrium_propagation(one, ep.Sweeps(n=4), 64) for name, one in both.items()})
+        seen = in_turns(
+            {
+                name: by_equilibrium_propagation(one, ep.FixedSweeps(n=4), 64)
+                for name, one in both.items()
+            }
+        )
         ratio = seen["plain"] / seen["built in"]
         figures[f"plain function 1568-{hidden}-10, batch 64"] = {"ratio": ratio}
-        rows.append([f"1568-{hidden}-10, batch 64", *(f"{1e6 * t / STEPS:.0f}" for t in seen.values()), f"{ratio:.2f}"])
-    table("A plain function against the built-in layered model, linear", ["one training step, µs", "built in", "plain", "ratio"], rows)
+        rows.append(
+            [
+                f"1568-{hidden}-10, batch 64",
+                *(f"{1e6 * t / STEPS:.0f}" for t in seen.values()),
+                f"{ratio:.2f}",
+            ]
+        )
+    table(
+        "A plain function against the built-in layered model, linear",
+        ["one training step, µs", "built in", "plain", "ratio"],
+        rows,
+    )
 
 
 def shockley(figures: dict[str, Any]) -> None:
     """A settled free phase of 1568-100-20 in float64."""
     with jax.enable_x64(True):
         device = circuits.DiodePair(saturation=1e-9, bias=0.1)
-        net = ep.Resistive.init(jax.random.key(0), (784, 100, 20), device=device, unit=1e-5, input_gain=8.0)
+        net = ep.Resistive.init(
+            jax.random.key(0), (784, 100, 20), device=device, unit=1e-5, input_gain=8.0
+        )
         xs = jnp.asarray(images(256)[0], float)
-        run = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: ep.settle(net, x, ep.BlockNewton(tolerance=1e-12)))(xs))
+        run = eqx.filter_jit(
+            lambda net, xs: jax.vmap(lambda x: ep.settle(net, x, ep.BlockNewton(tolerance=1e-12)))(
+                xs
+            )
+        )
         seen = run(net, xs)
         amperes = net.unit * max(float(jnp.max(jnp.abs(r))) for r in seen.residual)
         best = 1e3 * in_turns({"phase": lambda: run(net, xs)})["phase"] / len(xs)
@@ -136,13 +184,21 @@ def shockley(figures: dict[str, Any]) -> None:
             "settled": bool(seen.settled.all()),
             "sweeps": int(seen.steps.max()),
         }
-        rows = [["1568-100-20, batch 256", f"{best:.3f}", f"{amperes:.1e}", f"{int(seen.steps.max())}"]]
-        table("Shockley pairs, float64, a settled free phase", ["", "ms an example", "residual, A", "sweeps"], rows)
+        rows = [
+            ["1568-100-20, batch 256", f"{best:.3f}", f"{amperes:.1e}", f"{int(seen.steps.max())}"]
+        ]
+        table(
+            "Shockley pairs, float64, a settled free phase",
+            ["", "ms an example", "residual, A", "sweeps"],
+            rows,
+        )
 
 
 def main() -> None:
     """Runs all and prints the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.steps", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {}

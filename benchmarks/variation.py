@@ -20,7 +20,7 @@ from circuits.variation.presets import lognormal
 
 from .report import save, table
 
-COST, ESTIMATOR = ep.SquaredError(on=0.2), ep.EqProp.centred(0.5, ep.Sweeps(n=3))
+COST, ESTIMATOR = ep.SquaredError(on=0.2), ep.EqProp.centred(0.5, ep.FixedSweeps(n=3))
 LEARNING = {"estimator": ESTIMATOR, "rate": 0.1, "epochs": 1}
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 RANGE = 0.2  # of the conductances, in units of the network's unit
@@ -29,11 +29,19 @@ CONFIRMED, IMAGES = 2, 16  # chips and images that ngspice sees, of each preset
 
 def main() -> None:
     """Trains, moves, trains on and prints the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.variation", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.variation", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     parser.add_argument("--figure", metavar="FILE", help="draw them into FILE, a PNG or SVG")
-    parser.add_argument("--spreads", metavar="FILE", help="draw accuracy against every device's spread into FILE instead")
-    parser.add_argument("--chips", type=int, default=100, metavar="N", help="chips of each device (100)")
+    parser.add_argument(
+        "--spreads",
+        metavar="FILE",
+        help="draw accuracy against every device's spread into FILE instead",
+    )
+    parser.add_argument(
+        "--chips", type=int, default=100, metavar="N", help="chips of each device (100)"
+    )
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     data = ep.data.digits(0)
@@ -51,13 +59,31 @@ def main() -> None:
         found = circuits.learn_on_chips(net, COST, data, preset, chips=arguments.chips, **LEARNING)
         off = confirm(net, found, data)
         seconds = time.perf_counter() - start
-        accuracy = {kind: 100 * found.dataset[kind].values for kind in ("ideal", "moved", "trained")}
+        accuracy = {
+            kind: 100 * found.dataset[kind].values for kind in ("ideal", "moved", "trained")
+        }
         figures[name] = {f"{kind}, %": values.tolist() for kind, values in accuracy.items()}
-        figures[name] |= {"seconds": seconds, "recovered": found.recovered, "largest difference to ngspice, V": off}
-        spans = [f"{v.mean():.2f} ({v.min():.1f} to {v.max():.1f})" for v in (accuracy["moved"], accuracy["trained"])]
+        figures[name] |= {
+            "seconds": seconds,
+            "recovered": found.recovered,
+            "largest difference to ngspice, V": off,
+        }
+        spans = [
+            f"{v.mean():.2f} ({v.min():.1f} to {v.max():.1f})"
+            for v in (accuracy["moved"], accuracy["trained"])
+        ]
         lost = float(accuracy["ideal"] - accuracy["moved"].mean())
         recovered = f"{found.recovered:.0%}" if lost >= 0.5 else "little lost"
-        rows.append([name, f"{float(accuracy['ideal']):.2f}", *spans, recovered, f"{off:.0e}", f"{seconds:.0f}"])
+        rows.append(
+            [
+                name,
+                f"{float(accuracy['ideal']):.2f}",
+                *spans,
+                recovered,
+                f"{off:.0e}",
+                f"{seconds:.0f}",
+            ]
+        )
         seen.append(found.dataset.assign_attrs(preset=name))
     figures["seconds"] = time.perf_counter() - whole
     table(
@@ -79,16 +105,27 @@ def against_spread(data: ep.data.Data, file: str, chips: int) -> None:
     for ax, make in zip(axes.flat, PRESETS.values(), strict=False):
         preset = make()
         net = network(preset, data, nets)
-        found = circuits.accuracy_against_spread(net, COST, data, preset, FACTORS, chips=chips, **LEARNING)
+        found = circuits.accuracy_against_spread(
+            net, COST, data, preset, FACTORS, chips=chips, **LEARNING
+        )
         panel(found, ax)
-        rows = [[f"{f:g}", *(f"{100 * float(found[k][i].mean()):.2f}" for k in ("moved", "trained"))] for i, f in enumerate(FACTORS)]
-        table(f"{preset.name}: mean test accuracy on {chips} chips, %", ["times the spread", "moved there", "trained there"], rows)
+        rows = [
+            [f"{f:g}", *(f"{100 * float(found[k][i].mean()):.2f}" for k in ("moved", "trained"))]
+            for i, f in enumerate(FACTORS)
+        ]
+        table(
+            f"{preset.name}: mean test accuracy on {chips} chips, %",
+            ["times the spread", "moved there", "trained there"],
+            rows,
+        )
     for ax in axes.flat[len(PRESETS) :]:
         ax.remove()
     figure.savefig(file, dpi=120)
 
 
-def network(preset: circuits.Preset, data: ep.data.Data, nets: dict[float, ep.Resistive]) -> ep.Resistive:
+def network(
+    preset: circuits.Preset, data: ep.data.Data, nets: dict[float, ep.Resistive]
+) -> ep.Resistive:
     """The network for a device: one that was trained within its range; `nets` keeps those by the share of the lowest conductance."""
     share = preset.lowest / preset.highest
     if share not in nets:
@@ -100,16 +137,34 @@ def trained(share: float, data: ep.data.Data) -> ep.Resistive:
     """A network trained on an ideal chip, its conductances between `share` of the highest and that."""
     bounds = (share * RANGE, RANGE)
     node = circuits.DiodePair(saturation=1e-9, bias=0.1)
-    net = ep.Resistive.init(jax.random.key(0), (64, 100, 10), device=node, unit=1e-5, input_gain=8.0, conductance_bounds=bounds)
+    net = ep.Resistive.init(
+        jax.random.key(0),
+        (64, 100, 10),
+        device=node,
+        unit=1e-5,
+        input_gain=8.0,
+        conductance_bounds=bounds,
+    )
     rates = {"conductances*": 0.2}
-    return ep.fit(net, COST, data, ESTIMATOR, rates=rates, decay=0.93, epochs=20, key=jax.random.key(1)).net
+    return ep.fit(
+        net, COST, data, ESTIMATOR, rates=rates, decay=0.93, epochs=20, key=jax.random.key(1)
+    ).net
 
 
 def scaled(net: ep.Resistive, highest: float) -> ep.Resistive:
     """The same network in larger or smaller devices: all currents, and so the diodes, scale with its unit."""
     unit = highest / RANGE
-    node = circuits.DiodePair(saturation=net.device.saturation * unit / net.unit, bias=net.device.bias)
-    return ep.Resistive(net.conductances, net.biases, node, unit, net.input_gain, conductance_bounds=net.conductance_bounds)
+    node = circuits.DiodePair(
+        saturation=net.device.saturation * unit / net.unit, bias=net.device.bias
+    )
+    return ep.Resistive(
+        net.conductances,
+        net.biases,
+        node,
+        unit,
+        net.input_gain,
+        conductance_bounds=net.conductance_bounds,
+    )
 
 
 def confirm(net: ep.Resistive, found: circuits.Learned, data: ep.data.Data) -> float:

@@ -33,5 +33,7 @@ def output_folder(path: str | Path, argument: str = "out") -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise ValueError(f"`{argument}` must be a folder that can be written, but {str(path)!r} is not: {error.strerror}") from error
+        raise ValueError(
+            f"`{argument}` must be a folder that can be written, but {str(path)!r} is not: {error.strerror}"
+        ) from error
     return path

@@ -16,17 +16,17 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "circuits.IdealPair": ("kendall2020",),
     "circuits.IonDrift": ("strukov2008",),
     "circuits.Joglekar": ("joglekar2009",),
-    "circuits.Junction": ("nagel1975",),
+    "circuits.DiodeModel": ("nagel1975",),
     "circuits.Memristor": (),
     "circuits.MemristorModel": (),
-    "circuits.Mosfet": ("shichman1968",),
+    "circuits.MosfetModel": ("shichman1968",),
     "circuits.Ngspice": ("ngspice",),
     "circuits.NgspiceShared": ("ngspice", "pyspice"),
     "circuits.Nodal": ("nagel1975", "kidger2021"),
     "circuits.Rectangular": ("strukov2008",),
     "circuits.SingleDiode": ("scellier2024",),
-    "circuits.SpiceRelaxer": ("scellier2017",),
-    "circuits.SpiceRelaxer.centred": ("scellier2017", "laborieux2021"),
+    "circuits.SpiceEqProp": ("scellier2017",),
+    "circuits.SpiceEqProp.centred": ("scellier2017", "laborieux2021"),
     "circuits.StanfordRRAM": ("guan2012", "chen2015compact"),
     "circuits.ThresholdMismatch": ("pelgrom1989",),
     "circuits.VTEAM": ("kvatinsky2015",),
@@ -53,7 +53,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
 
 FURTHER: dict[str, Callable[[Any], str | None]] = {
     "circuits.Preset": lambda made: "circuits." + made.name.partition("@")[0].replace("-", "_"),
-    "circuits.SpiceRelaxer": lambda made: "circuits.SpiceRelaxer.centred" if made.stencil.order == 2 else None,
+    "circuits.SpiceEqProp": lambda made: (
+        "circuits.SpiceEqProp.centred" if made.stencil.order == 2 else None
+    ),
 }
 """For some classes, by which name of `SOURCES` an object of it is also known."""
 

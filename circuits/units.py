@@ -1,6 +1,10 @@
 """Constants and numbers. Everything is in SI units: volts, amperes, siemens, farads, kelvin, seconds."""
 
 import math
+from typing import Any
+
+Array = Any
+"""An array of NumPy or of JAX: formulas use the namespace of their argument, so that the same lines run in both."""
 
 BOLTZMANN = 1.38064852e-23
 """k in J/K as ngspice has it (CODATA 2014); today's value moves a diode at 0.75 V by 2e-7 V."""

@@ -20,7 +20,9 @@ IN_NOTEBOOKS = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re
 def on_config(config):
     """Puts every notebook into the navigation, behind the page that lists them."""
     section = next(item["Notebooks"] for item in config.nav if "Notebooks" in item)
-    section += [f"notebooks/{path.name}" for path in notebooks() if f"notebooks/{path.name}" not in section]
+    section += [
+        f"notebooks/{path.name}" for path in notebooks() if f"notebooks/{path.name}" not in section
+    ]
 
 
 def on_page_markdown(markdown, page, **_):
@@ -30,7 +32,9 @@ def on_page_markdown(markdown, page, **_):
     lines = []
     for path in notebooks():
         title, _, rest = "".join(json.loads(path.read_text())["cells"][0]["source"]).partition("\n")
-        lines.append(f"- [{title.lstrip('# ')}](notebooks/{path.name})  \n  {' '.join(rest.strip().split(chr(10) * 2)[0].split())}")
+        lines.append(
+            f"- [{title.lstrip('# ')}](notebooks/{path.name})  \n  {' '.join(rest.strip().split(chr(10) * 2)[0].split())}"
+        )
     return markdown.replace(LIST, "\n".join(lines))
 
 
@@ -54,13 +58,17 @@ def on_page_content(content, page, **_):
 def outside_code(content, change):
     """The page with all text changed that is neither code, nor a picture, nor a tag."""
     parts = VERBATIM.split(content)  # text, verbatim, its kind, text, …
-    return "".join(change(part) if k % 3 == 0 else part for k, part in enumerate(parts) if k % 3 < 2)
+    return "".join(
+        change(part) if k % 3 == 0 else part for k, part in enumerate(parts) if k % 3 < 2
+    )
 
 
 def scripts(found):
     """A letter with scripts, as u^l_i, in HTML."""
     tags = {"_": "sub", "^": "sup"}
-    return found[1] + SCRIPT.sub(lambda part: f"<{tags[part[1]]}>{part[2] or part[3]}</{tags[part[1]]}>", found[2])
+    return found[1] + SCRIPT.sub(
+        lambda part: f"<{tags[part[1]]}>{part[2] or part[3]}</{tags[part[1]]}>", found[2]
+    )
 
 
 def notebooks():

@@ -15,21 +15,41 @@ OUT = Path(__file__).parent / "overview.png"
 
 def energy(params, state, x):
     """Two neurons in soft wells: the first is driven by the input, and drives the second, the output."""
-    return jnp.sum(state**2 / 2 + state**4 / 4) - params["w"] * state[0] * state[1] - x[0] * state[0]
+    return (
+        jnp.sum(state**2 / 2 + state**4 / 4) - params["w"] * state[0] * state[1] - x[0] * state[0]
+    )
 
 
 def landscape(ax):
     """The energy, and the paths of the free and the nudged phase on it."""
-    net = ep.energy(energy, {"w": jnp.array(0.8)}, state=jnp.array([-0.5, 1.2]), outputs=lambda state: state[1:])
+    net = ep.energy(
+        energy, {"w": jnp.array(0.8)}, state=jnp.array([-0.5, 1.2]), outputs=lambda state: state[1:]
+    )
     x, y, times = jnp.array([0.9]), jnp.array([-0.6]), jnp.linspace(0, 15, 200)
     free = ep.trajectory(net, x, times)
-    nudged = ep.trajectory(ep.Nudged(net, ep.SquaredError(), y, 0.8), x, times, start=free.states[-1])
-    paths = {"free phase: to the lowest energy": free, "nudged phase: the output is pulled towards its target": nudged}
+    nudged = ep.trajectory(
+        ep.Nudged(net, ep.SquaredError(), y, 0.8), x, times, start=free.states[-1]
+    )
+    paths = {
+        "free phase: to the lowest energy": free,
+        "nudged phase: the output is pulled towards its target": nudged,
+    }
     ep.plotting.landscape(net, x, free.states[-1], span=1.5, paths=paths, ax=ax)
     ax.set(xlim=(-0.7, 2.2), ylim=(-0.9, 1.9))
     ax.axhline(float(y[0]), color="white", linestyle=":", linewidth=1)
-    ax.annotate("target of the output", (ax.get_xlim()[0], float(y[0])), (6, 4), textcoords="offset points", color="white", fontsize=9)
-    ax.set(xlabel="state of the hidden neuron", ylabel="state of the output neuron", title="A network settles twice …")
+    ax.annotate(
+        "target of the output",
+        (ax.get_xlim()[0], float(y[0])),
+        (6, 4),
+        textcoords="offset points",
+        color="white",
+        fontsize=9,
+    )
+    ax.set(
+        xlabel="state of the hidden neuron",
+        ylabel="state of the output neuron",
+        title="A network settles twice …",
+    )
     handles, _ = ax.get_legend_handles_labels()
     ax.legend(handles, [*paths, "where the free phase ends"], loc="upper left", fontsize=8)
 

@@ -25,7 +25,9 @@ def citation(*things: Any) -> str:
     found = _Found()
     unknown = [thing for thing in things if not found.add(thing)]
     if unknown:
-        raise ValueError(f"`things` must be objects, classes or functions of the toolkit, but these are none: {unknown}")
+        raise ValueError(
+            f"`things` must be objects, classes or functions of the toolkit, but these are none: {unknown}"
+        )
     return "\n\n".join(found.entries[key] for key in found.keys)
 
 
@@ -40,7 +42,9 @@ class _Found:
         if id(thing) in self._seen:
             return True
         named = hasattr(thing, "__qualname__")  # a class or a function, and no object of a class
-        kinds = thing.__mro__ if isinstance(thing, type) else (thing,) if named else type(thing).__mro__
+        kinds = (
+            thing.__mro__ if isinstance(thing, type) else (thing,) if named else type(thing).__mro__
+        )
         known = max([self._behind(kind, thing) for kind in kinds])
         if isinstance(thing, tuple | list | dict):
             held = thing.values() if isinstance(thing, dict) else thing
@@ -52,7 +56,9 @@ class _Found:
             held = getattr(thing, "__dict__", {}).values()
         if known or held:
             self._seen[id(thing)] = thing  # held on to, so that nothing else gets its number
-        return max([known, *[self.add(one) for one in held]])  # of all of them, where `any` would stop at one
+        return max(
+            [known, *[self.add(one) for one in held]]
+        )  # of all of them, where `any` would stop at one
 
     def _behind(self, kind: Any, thing: Any) -> bool:
         """Collects the keys of a class or a function; whether its package says what it rests on."""
@@ -71,13 +77,21 @@ class _Found:
 @functools.cache
 def _references(package: str) -> ModuleType | None:
     """The module `references` of a package that is loaded, where it has one like ours."""
-    if not hasattr(sys.modules.get(package), "__path__") or importlib.util.find_spec(f"{package}.references") is None:
+    if (
+        not hasattr(sys.modules.get(package), "__path__")
+        or importlib.util.find_spec(f"{package}.references") is None
+    ):
         return None
     module = importlib.import_module(f"{package}.references")
-    return module if all(hasattr(module, name) for name in ("BIBTEX", "SOURCES", "FURTHER")) else None
+    return (
+        module if all(hasattr(module, name) for name in ("BIBTEX", "SOURCES", "FURTHER")) else None
+    )
 
 
 @functools.cache
 def entries(bibtex: str) -> dict[str, str]:
     """The entries of a BibTeX text by their keys."""
-    return {entry[entry.index("{") + 1 : entry.index(",")]: entry for entry in re.split(r"\n\n(?=@)", bibtex.strip())}
+    return {
+        entry[entry.index("{") + 1 : entry.index(",")]: entry
+        for entry in re.split(r"\n\n(?=@)", bibtex.strip())
+    }

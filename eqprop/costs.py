@@ -12,15 +12,24 @@ from jaxtyping import Array, Float, Num, Real
 def require_labels(ys: np.ndarray, outputs: int) -> None:
     """Raises `ValueError` where class labels `ys`, of an integer dtype, are beyond the `outputs`. Not for use under `jit`."""
     ys = np.asarray(ys)
-    if np.issubdtype(ys.dtype, np.integer) and ys.ndim == 1 and ys.size and not 0 <= ys.min() <= ys.max() < outputs:
-        raise ValueError(f"labels must be from 0 to {outputs - 1}, one for each output, but go from {ys.min()} to {ys.max()}")
+    if (
+        np.issubdtype(ys.dtype, np.integer)
+        and ys.ndim == 1
+        and ys.size
+        and not 0 <= ys.min() <= ys.max() < outputs
+    ):
+        raise ValueError(
+            f"labels must be from 0 to {outputs - 1}, one for each output, but go from {ys.min()} to {ys.max()}"
+        )
 
 
 class Cost(eqx.Module):
     """A scalar function `cost(outputs, y)` of one example, and the decision read from the outputs."""
 
     @abc.abstractmethod
-    def __call__(self, outputs: Float[Array, " outputs"], y: Num[Array, "*target"]) -> Float[Array, ""]:
+    def __call__(
+        self, outputs: Float[Array, " outputs"], y: Num[Array, "*target"]
+    ) -> Float[Array, ""]:
         """The cost C(outputs, y) of one example."""
 
     @abc.abstractmethod
@@ -45,7 +54,9 @@ class SquaredError(Cost):
         if jnp.issubdtype(y.dtype, jnp.integer) and y.ndim == 0:
             return self.off + (self.on - self.off) * jax.nn.one_hot(y, outputs)
         if y.shape != (outputs,):
-            raise ValueError(f"`y` must be an integer label or have the shape of the outputs {(outputs,)}, but has {y.shape}")
+            raise ValueError(
+                f"`y` must be an integer label or have the shape of the outputs {(outputs,)}, but has {y.shape}"
+            )
         return y
 
     def __call__(self, outputs, y):

@@ -54,7 +54,9 @@ class Energy(eqx.Module):
         if leaf is None:
             return jax.grad(self)(state, x)
         leaves, treedef = jax.tree.flatten(state)
-        return jax.grad(lambda s: self(jax.tree.unflatten(treedef, [*leaves[:leaf], s, *leaves[leaf + 1 :]]), x))(leaves[leaf])
+        return jax.grad(
+            lambda s: self(jax.tree.unflatten(treedef, [*leaves[:leaf], s, *leaves[leaf + 1 :]]), x)
+        )(leaves[leaf])
 
     def scale(self, state: State) -> State:
         """What a method's tolerance is a multiple of: a number, or a pytree like the state, in its units; max(1, largest |state|)."""
@@ -63,7 +65,9 @@ class Energy(eqx.Module):
 
 def largest(tree: PyTree[Array]) -> Float[Array, ""]:
     """The largest magnitude in any array of `tree`; NaN where one holds a NaN, 0 where there is none."""
-    return functools.reduce(jnp.maximum, [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)])
+    return functools.reduce(
+        jnp.maximum, [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)]
+    )
 
 
 class FunctionEnergy(Energy):
@@ -99,7 +103,9 @@ def energy(
     return FunctionEnergy(params, function, lambda x: state, outputs)
 
 
-def conductances(g: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]) -> Float[Array, ""]:
+def conductances(
+    g: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]
+) -> Float[Array, ""]:
     """Half the power ½ Σ_ij g_ij (u_i − v_j)² that conductances `g` between nodes `u` and nodes `v` dissipate.
 
     Written as ½ (u²·g1 + v²·gᵀ1) − u·g v, so that no array of shape (batch, n, m) appears and the gradient with respect to g is two
@@ -108,7 +114,9 @@ def conductances(g: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, 
     return (u**2 @ (g @ jnp.ones_like(v)) + v**2 @ (jnp.ones_like(u) @ g)) / 2 - (u @ g) @ v
 
 
-def bilinear(w: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]) -> Float[Array, ""]:
+def bilinear(
+    w: Float[Array, "n m"], u: Float[Array, " n"], v: Float[Array, " m"]
+) -> Float[Array, ""]:
     """The sum Σ_ij u_i w_ij v_j over synapses `w` between nodes `u` and nodes `v`."""
     return (u @ w) @ v
 

@@ -59,9 +59,13 @@ class _Walk:
         self.exact = True
 
     def run(self, jaxpr: Jaxpr, consts: Any, arguments: list[_Moved]) -> list[_Moved]:
-        seen = dict(zip(jaxpr.constvars, map(_Moved, consts), strict=True)) | dict(zip(jaxpr.invars, arguments, strict=True))
+        seen = dict(zip(jaxpr.constvars, map(_Moved, consts), strict=True)) | dict(
+            zip(jaxpr.invars, arguments, strict=True)
+        )
         for equation in jaxpr.eqns:
-            operands = [_Moved(v.val) if isinstance(v, Literal) else seen[v] for v in equation.invars]
+            operands = [
+                _Moved(v.val) if isinstance(v, Literal) else seen[v] for v in equation.invars
+            ]
             seen.update(zip(equation.outvars, self.step(equation, operands), strict=True))
         return [_Moved(v.val) if isinstance(v, Literal) else seen[v] for v in jaxpr.outvars]
 
@@ -72,7 +76,9 @@ class _Walk:
 
         def bind(*values):
             bound = equation.primitive.get_bind_params(equation.params)
-            functions, params = bound if isinstance(bound, tuple) else ((), bound)  # JAX before 0.10.2 gives both
+            functions, params = (
+                bound if isinstance(bound, tuple) else ((), bound)
+            )  # JAX before 0.10.2 gives both
             out = equation.primitive.bind(*functions, *values, **params)
             return list(out) if equation.primitive.multiple_results else [out]
 
@@ -86,16 +92,26 @@ class _Walk:
         name = equation.primitive.name
         self.exact &= name in _STEPS or not jnp.issubdtype(operands[0].old.dtype, jnp.inexact)
         return [
-            _Moved(before, after - before if jnp.issubdtype(before.dtype, jnp.inexact) else None, after)
+            _Moved(
+                before, after - before if jnp.issubdtype(before.dtype, jnp.inexact) else None, after
+            )
             for before, after in zip(old, new, strict=True)
         ]
 
-    def rule(self, equation: Any, operands: list[_Moved], bind: Callable, old: list[Array]) -> list[Array] | None:
+    def rule(
+        self, equation: Any, operands: list[_Moved], bind: Callable, old: list[Array]
+    ) -> list[Array] | None:
         """The increments of an operation's results, or `None` where it states none."""
-        name, first, others_still = equation.primitive.name, operands[0], all(o.still for o in operands[1:])
+        name, first, others_still = (
+            equation.primitive.name,
+            operands[0],
+            all(o.still for o in operands[1:]),
+        )
         deltas = [jnp.zeros_like(o.old) if o.delta is None else o.delta for o in operands]
         change: Any = None
-        if name in _LINEAR or (name == "convert_element_type" and jnp.issubdtype(first.old.dtype, jnp.inexact)):
+        if name in _LINEAR or (
+            name == "convert_element_type" and jnp.issubdtype(first.old.dtype, jnp.inexact)
+        ):
             change = bind(*deltas)
         elif (name in _LINEAR_IN_FIRST or name == "div") and others_still:
             change = bind(first.delta, *(o.old for o in operands[1:]))
@@ -124,7 +140,11 @@ def _inner(equation: Any) -> ClosedJaxpr | None:
     """The program that a call (of a jitted function, or one with rules of its own for derivatives) runs."""
     for key in ("call_jaxpr", "jaxpr", "fun_jaxpr"):
         inner = equation.params.get(key)
-        if isinstance(inner, ClosedJaxpr) and equation.primitive.name not in ("while", "scan", "cond"):
+        if isinstance(inner, ClosedJaxpr) and equation.primitive.name not in (
+            "while",
+            "scan",
+            "cond",
+        ):
             return inner
     return None
 
@@ -148,7 +168,9 @@ def _extremum(name: str, a: _Moved, b: _Moved, a_delta: Array, b_delta: Array) -
 
 def _clamp(operands: list[_Moved], deltas: list[Array]) -> Array:
     low, middle, high = operands
-    above = _Moved(jnp.maximum(middle.old, low.old), _extremum("max", middle, low, deltas[1], deltas[0]))
+    above = _Moved(
+        jnp.maximum(middle.old, low.old), _extremum("max", middle, low, deltas[1], deltas[0])
+    )
     return _extremum("min", above, high, above.delta, deltas[2])
 
 
@@ -165,7 +187,10 @@ def _select(operands: list[_Moved], deltas: list[Array], bind: Callable) -> Arra
     change = bind(which.old, *deltas[1:])[0]
     if which.still:
         return change
-    across = bind(which.new, *(case.new for case in cases))[0] - bind(which.old, *(case.old for case in cases))[0]
+    across = (
+        bind(which.new, *(case.new for case in cases))[0]
+        - bind(which.old, *(case.old for case in cases))[0]
+    )
     return jnp.where(which.old == which.new, change, across)
 
 
@@ -193,5 +218,7 @@ _FUNCTIONS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "square": lambda a, d, b: d * (a + b),
     "sqrt": lambda a, d, b: d / (jnp.sqrt(a) + jnp.sqrt(b)),
     "rsqrt": lambda a, d, b: -d * lax.rsqrt(a) * lax.rsqrt(b) / (jnp.sqrt(a) + jnp.sqrt(b)),
-    "abs": lambda a, d, b: jnp.where(jnp.sign(a) == jnp.sign(b), jnp.sign(a) * d, jnp.abs(b) - jnp.abs(a)),
+    "abs": lambda a, d, b: jnp.where(
+        jnp.sign(a) == jnp.sign(b), jnp.sign(a) * d, jnp.abs(b) - jnp.abs(a)
+    ),
 }

@@ -57,7 +57,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
 
 FURTHER: dict[str, Callable[[Any], str | None]] = {
     "eqprop.EqProp": lambda made: "eqprop.EqProp.centred" if made.stencil.order == 2 else None,
-    "eqprop.CoupledLearning": lambda made: "eqprop.CoupledLearning.contrastive" if made.stencil.nudges.tolist() == [1.0] else None,
+    "eqprop.CoupledLearning": lambda made: (
+        "eqprop.CoupledLearning.contrastive" if made.stencil.nudges.tolist() == [1.0] else None
+    ),
 }
 """For some classes, by which name of `SOURCES` an object of it is also known."""
 

@@ -3,8 +3,8 @@
 from .base import Laws as Laws
 from .base import Memristor as Memristor
 from .base import MemristorModel as MemristorModel
-from .loops import hysteresis as hysteresis
-from .loops import separation as separation
+from .hysteresis import hysteresis as hysteresis
+from .hysteresis import separation as separation
 from .models import VTEAM as VTEAM
 from .models import Biolek as Biolek
 from .models import IonDrift as IonDrift

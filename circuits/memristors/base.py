@@ -7,13 +7,13 @@ A memristor of voltage v and state x has the current i = i(v, x) and dx/dt = f(v
 import abc
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from ..elements import GROUND, Capacitor, Element, Resistor, check_name
-from ..expressions import Constant, Expression, Voltage, evaluate
-from ..sources import Behavioural
-
-Array = Any  # a NumPy or a JAX array
+from ..elements.base import GROUND, Element, check_name
+from ..elements.expressions import Constant, Expression, Voltage, evaluate
+from ..elements.passive import Capacitor, Resistor
+from ..elements.sources import Behavioural
+from ..units import Array
 
 _V, _X = Voltage("plus", "minus"), Voltage("state")
 
@@ -65,11 +65,17 @@ class MemristorModel(abc.ABC):
     def subcircuit(self, name: str) -> str:
         """Its SPICE subcircuit, with the nodes plus, minus and state; the state is a voltage."""
         check_name(name)
-        lines = [line for element in _dynamics(self, "", "plus", "minus", "state") for line in element.lines()]
+        lines = [
+            line
+            for element in _dynamics(self, "", "plus", "minus", "state")
+            for line in element.lines()
+        ]
         return "\n".join([f".subckt {name} plus minus state", *lines, ".ends", ""])
 
 
-def _dynamics(model: MemristorModel, prefix: str, plus: str, minus: str, state: str) -> tuple[Element, ...]:
+def _dynamics(
+    model: MemristorModel, prefix: str, plus: str, minus: str, state: str
+) -> tuple[Element, ...]:
     """The current, and a farad charged by as many amperes as dx/dt has 1/s: the state is its voltage."""
     current, rate, _ = model.laws(Voltage(plus, minus), Voltage(state))
     return (

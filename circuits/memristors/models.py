@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..expressions import Expression, call
-from ..units import BOLTZMANN, CHARGE
-from .base import Array, Laws, MemristorModel
+from ..elements.expressions import Expression, call
+from ..units import BOLTZMANN, CHARGE, Array
+from .base import Laws, MemristorModel
 
 EDGE = 1e-3
 """The part of the range of a state over which it comes to rest at a bound that its model has no window for."""
@@ -127,8 +127,16 @@ class VTEAM(MemristorModel):
 
     def laws(self, v, x):
         current = v / (self.on_ohms * x + self.off_ohms * (1 - x))
-        off = self.off_speed / self.thickness * call("uramp", v / self.off_volts - 1) ** self.off_exponent
-        on = self.on_speed / self.thickness * call("uramp", v / self.on_volts - 1) ** self.on_exponent
+        off = (
+            self.off_speed
+            / self.thickness
+            * call("uramp", v / self.off_volts - 1) ** self.off_exponent
+        )
+        on = (
+            self.on_speed
+            / self.thickness
+            * call("uramp", v / self.on_volts - 1) ** self.on_exponent
+        )
         return Laws(current, -(off + on) * _room(-v, x), 0.5 * v * current)
 
 
@@ -162,7 +170,16 @@ class Yakopcic(MemristorModel):
     reset_decay: Array = 5.0
 
     def __post_init__(self):
-        _check_positive(self, "set_amperes", "reset_amperes", "steepness", "set_volts", "reset_volts", "set_speed", "reset_speed")
+        _check_positive(
+            self,
+            "set_amperes",
+            "reset_amperes",
+            "steepness",
+            "set_volts",
+            "reset_volts",
+            "set_speed",
+            "reset_speed",
+        )
         for field in ("set_decay", "reset_decay"):
             _check(self, field, "finite and at least 0", lambda value: value >= 0)
         for field in ("set_point", "reset_point"):
@@ -174,10 +191,21 @@ class Yakopcic(MemristorModel):
         rising = self.set_speed * call("uramp", call("exp", v) - call("exp", self.set_volts))
         falling = self.reset_speed * call("uramp", call("exp", -v) - call("exp", self.reset_volts))
         high, low = call("max", x, self.set_point), call("min", x, 1 - self.reset_point)
-        up = call("exp", self.set_decay * (self.set_point - high)) * (1 - high) / (1 - self.set_point)
-        down = call("exp", self.reset_decay * (low - (1 - self.reset_point))) * low / (1 - self.reset_point)
+        up = (
+            call("exp", self.set_decay * (self.set_point - high))
+            * (1 - high)
+            / (1 - self.set_point)
+        )
+        down = (
+            call("exp", self.reset_decay * (low - (1 - self.reset_point)))
+            * low
+            / (1 - self.reset_point)
+        )
         angle = self.steepness * v
-        current, cocontent = scale * call("sinh", angle), scale * (call("cosh", angle) - 1) / self.steepness
+        current, cocontent = (
+            scale * call("sinh", angle),
+            scale * (call("cosh", angle) - 1) / self.steepness,
+        )
         return Laws(current, rising * up - falling * down, cocontent)
 
 
@@ -216,7 +244,9 @@ class StanfordRRAM(MemristorModel):
 
     def __post_init__(self):
         may_be_zero = ("enhancement_loss", "thermal_resistance")
-        _check_positive(self, *(field.name for field in fields(self) if field.name not in may_be_zero))
+        _check_positive(
+            self, *(field.name for field in fields(self) if field.name not in may_be_zero)
+        )
         for field in may_be_zero:
             _check(self, field, "finite and at least 0", lambda value: value >= 0)
         _check_order(self, "least_gap", "largest_gap")
@@ -226,10 +256,19 @@ class StanfordRRAM(MemristorModel):
         gap = self.largest_gap - reach * x
         scale = self.amperes * call("exp", -gap / self.gap_scale)
         angle = v / self.volts
-        current, cocontent = scale * call("sinh", angle), scale * self.volts * (call("cosh", angle) - 1)
-        thermal = BOLTZMANN / CHARGE * (self.ambient + self.thermal_resistance * v * current)  # kT/q in V
-        field = (self.enhancement - self.enhancement_loss * (1e9 * gap) ** 3) * (self.spacing / self.thickness * v)
-        closing = call("exp", (field - self.generation) / thermal) - call("exp", -(field + self.recombination) / thermal)
+        current, cocontent = (
+            scale * call("sinh", angle),
+            scale * self.volts * (call("cosh", angle) - 1),
+        )
+        thermal = (
+            BOLTZMANN / CHARGE * (self.ambient + self.thermal_resistance * v * current)
+        )  # kT/q in V
+        field = (self.enhancement - self.enhancement_loss * (1e9 * gap) ** 3) * (
+            self.spacing / self.thickness * v
+        )
+        closing = call("exp", (field - self.generation) / thermal) - call(
+            "exp", -(field + self.recombination) / thermal
+        )
         return Laws(current, self.speed / reach * closing * _room(v, x), cocontent)
 
 

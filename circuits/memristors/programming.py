@@ -5,8 +5,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from ..units import Array
 from ..variation.base import log_normal
-from .base import Array, MemristorModel
+from .base import MemristorModel
 
 TOLERANCE = 1e-5
 """The error of a step in the state by the lower order; what is found is some ten times closer."""
@@ -22,7 +23,9 @@ def pulse(model: MemristorModel, state: Array, volts: Array, seconds: Array) -> 
     voltages and times that are not finite, negative times, and where a rate is too large for a number.
     """
     shape = np.broadcast_shapes(*(np.shape(a) for a in (state, volts, seconds)))
-    x, v, left = (np.broadcast_to(np.asarray(a, float), shape).flatten() for a in (state, volts, seconds))
+    x, v, left = (
+        np.broadcast_to(np.asarray(a, float), shape).flatten() for a in (state, volts, seconds)
+    )
     with np.errstate(all="ignore"):
         known = np.isfinite(np.add(*_chosen(model, shape, np.arange(x.size)).rate_and_slope(v, x)))
     for name, right, what, values in (
@@ -44,10 +47,14 @@ def pulse(model: MemristorModel, state: Array, volts: Array, seconds: Array) -> 
         left[going] -= np.where(good, step[going], 0.0)
         step[going] = np.minimum(step[going] * factor, left[going])
         going = going[left[going] > 0]
-    raise ValueError(f"`volts` must be such that rates stay finite, but at {v[going[0]]} V and state {x[going[0]]} no step was found")
+    raise ValueError(
+        f"`volts` must be such that rates stay finite, but at {v[going[0]]} V and state {x[going[0]]} no step was found"
+    )
 
 
-def _step(model: MemristorModel, v: np.ndarray, x: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _step(
+    model: MemristorModel, v: np.ndarray, x: np.ndarray, h: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The states after `h` s, and their errors over the tolerance: with f taken for a line, or for an exponential in x, the better."""
     rate, slope = model.rate_and_slope(v, x)
     z = h * slope
@@ -56,23 +63,45 @@ def _step(model: MemristorModel, v: np.ndarray, x: np.ndarray, h: np.ndarray) ->
     third = np.where(np.abs(z) < 0.5, series, ((first - 1) / z - 0.5) / z)
     line = x + h * first * rate
     line_change = 2 * h * third * (model.rate(v, line) - rate - slope * (line - x))
-    scale = rate / slope  # y = exp(−(x − x₀)/scale) has dy/dt = −f(x) y/scale, which is as good as constant
+    scale = (
+        rate / slope
+    )  # y = exp(−(x − x₀)/scale) has dy/dt = −f(x) y/scale, which is as good as constant
     curve = x - scale * np.log1p(-z)
     curved = x - scale * np.log1p(-z + h / 3 * (slope - (1 - z) * model.rate(v, curve) / scale))
-    line_error, curve_error = (np.nan_to_num(np.abs(e), nan=np.inf) / TOLERANCE for e in (line_change, curved - curve))
-    return np.where(curve_error < line_error, curved, line + line_change), np.minimum(curve_error, line_error)
+    line_error, curve_error = (
+        np.nan_to_num(np.abs(e), nan=np.inf) / TOLERANCE for e in (line_change, curved - curve)
+    )
+    return np.where(curve_error < line_error, curved, line + line_change), np.minimum(
+        curve_error, line_error
+    )
 
 
 def _chosen(model: MemristorModel, shape: tuple[int, ...], devices: np.ndarray) -> MemristorModel:
     """The model of some of the devices, where parameters are arrays."""
-    arrays = {field.name: value for field in fields(model) if np.ndim(value := getattr(model, field.name))}
+    arrays = {
+        field.name: value for field in fields(model) if np.ndim(value := getattr(model, field.name))
+    }
     return (
-        replace(model, **{name: np.broadcast_to(value, shape).ravel()[devices] for name, value in arrays.items()}) if arrays else model
+        replace(
+            model,
+            **{
+                name: np.broadcast_to(value, shape).ravel()[devices]
+                for name, value in arrays.items()
+            },
+        )
+        if arrays
+        else model
     )
 
 
 def program(
-    model: MemristorModel, state: Array, volts: Array, seconds: Array, *, spread: float = 0.0, seed: int | None = None
+    model: MemristorModel,
+    state: Array,
+    volts: Array,
+    seconds: Array,
+    *,
+    spread: float = 0.0,
+    seed: int | None = None,
 ) -> np.ndarray:
     """The states (pulses, …) after each pulse of a train, from `state` (…).
 
@@ -103,8 +132,13 @@ class Staircase:
     seconds: float
 
     def __post_init__(self):
-        if not (np.isfinite([self.first, self.last, self.step]).all() and (self.last - self.first) * self.step >= 0):
-            raise ValueError(f"`step` must lead from `first` to `last`, but they are {self.step}, {self.first} and {self.last}")
+        if not (
+            np.isfinite([self.first, self.last, self.step]).all()
+            and (self.last - self.first) * self.step >= 0
+        ):
+            raise ValueError(
+                f"`step` must lead from `first` to `last`, but they are {self.step}, {self.first} and {self.last}"
+            )
         if not (np.isfinite(self.seconds) and self.seconds > 0):
             raise ValueError(f"`seconds` must be finite and above 0, but is {self.seconds}")
 
@@ -149,14 +183,27 @@ def write_verify(
     Raises `ValueError` for targets beyond what states 0 and 1 have, and for staircases that move a state the wrong way or not at all.
     """
     random = _random(spread, seed)
-    target, x = (np.array(a, float) for a in np.broadcast_arrays(np.asarray(target, float), np.asarray(state, float)))
+    target, x = (
+        np.array(a, float)
+        for a in np.broadcast_arrays(np.asarray(target, float), np.asarray(state, float))
+    )
     least, most = model.siemens(0.0, read), model.siemens(1.0, read)
-    if (beyond := ~((target >= least * (1 - tolerance)) & (target <= most * (1 + tolerance)))).any():
-        raise ValueError(f"`target` must be from {np.min(least)} to {np.max(most)} S at {read} V, but is {target[beyond].flat[0]}")
+    if (
+        beyond := ~((target >= least * (1 - tolerance)) & (target <= most * (1 + tolerance)))
+    ).any():
+        raise ValueError(
+            f"`target` must be from {np.min(least)} to {np.max(most)} S at {read} V, but is {target[beyond].flat[0]}"
+        )
     for name, stairs, sign in (("up", up, 1.0), ("down", down, -1.0)):
-        if np.any(sign * model.rate(stairs.first, 0.5) < 0) or not np.all(sign * model.rate(stairs.last, 0.5) > 0):
+        if np.any(sign * model.rate(stairs.first, 0.5) < 0) or not np.all(
+            sign * model.rate(stairs.last, 0.5) > 0
+        ):
             raise ValueError(f"`{name}` must move a state {name}, but {stairs} does not")
-    used, rung, last = np.zeros(target.shape, int), np.zeros(target.shape, int), np.zeros(target.shape)
+    used, rung, last = (
+        np.zeros(target.shape, int),
+        np.zeros(target.shape, int),
+        np.zeros(target.shape),
+    )
     for _ in range(pulses):
         off = _side(model.siemens(x, read), target, tolerance)
         if not off.any():
@@ -167,7 +214,9 @@ def write_verify(
         seconds = np.where(off == 0, 0.0, np.where(rising, up.seconds, down.seconds))
         x = pulse(model, x, volts, seconds * log_normal(spread, random, target.shape))
     siemens = model.siemens(x, read)
-    return Written(x, siemens, used, np.where(_side(siemens, target, tolerance) == 0, "ok", "out of pulses"))
+    return Written(
+        x, siemens, used, np.where(_side(siemens, target, tolerance) == 0, "ok", "out of pulses")
+    )
 
 
 def _side(siemens: np.ndarray, target: np.ndarray, tolerance: float) -> np.ndarray:

@@ -17,18 +17,33 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
     ax = axes_or_new(ax)
     percent = 100 * data.accuracy.transpose("spread", "chip").values
     position = np.arange(data.spread.size)
-    ax.fill_between(position, percent.min(1), percent.max(1), color=COLOURS[0], alpha=0.2, label="range over chips")
+    ax.fill_between(
+        position,
+        percent.min(1),
+        percent.max(1),
+        color=COLOURS[0],
+        alpha=0.2,
+        label="range over chips",
+    )
     offsets = np.linspace(-0.08, 0.08, data.chip.size)
     for row, values in zip(position, percent, strict=True):
         label = f"{data.chip.size} chips" if row == 0 else None
         ax.plot(row + offsets, values, ".", color=COLOURS[0], markersize=4, alpha=0.7, label=label)
     ax.plot(position, percent.mean(1), "o-", color=COLOURS[1], label="mean")
     nominal = 100 * float(data.attrs["nominal_accuracy"])
-    ax.axhline(nominal, color="black", linewidth=0.8, linestyle="--", label=f"nominal circuit, {nominal:.2f} %")
+    ax.axhline(
+        nominal,
+        color="black",
+        linewidth=0.8,
+        linestyle="--",
+        label=f"nominal circuit, {nominal:.2f} %",
+    )
     ax.set_xticks(position, [f"{100 * spread:g}" for spread in data.spread.values])
     ax.set_xlabel("programming spread of the conductances, standard deviation over mean (%)")
     ax.set_ylabel("test accuracy (%)")
-    ax.set_title(f"Accuracy on imperfect chips (saturation currents spread by {100 * data.attrs['saturation_spread']:g} %)")
+    ax.set_title(
+        f"Accuracy on imperfect chips (saturation currents spread by {100 * data.attrs['saturation_spread']:g} %)"
+    )
     ax.legend()
     ax.grid(alpha=0.3)
     return ax
@@ -40,9 +55,31 @@ def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) 
     for row, values in enumerate(found.values()):
         percent = 100 * np.asarray(values)
         label = f"{percent.size} chips" if row == 0 else None
-        ax.plot(percent, row + np.linspace(-0.2, 0.2, percent.size), ".", color=COLOURS[0], markersize=4, alpha=0.5, label=label)
-        ax.plot(percent.mean(), row, "|", color=COLOURS[1], markersize=24, markeredgewidth=2.5, label=None if row else "mean")
-    ax.axvline(100 * ideal, color="black", linewidth=0.8, linestyle="--", label=f"ideal chip, {100 * ideal:.1f} %")
+        ax.plot(
+            percent,
+            row + np.linspace(-0.2, 0.2, percent.size),
+            ".",
+            color=COLOURS[0],
+            markersize=4,
+            alpha=0.5,
+            label=label,
+        )
+        ax.plot(
+            percent.mean(),
+            row,
+            "|",
+            color=COLOURS[1],
+            markersize=24,
+            markeredgewidth=2.5,
+            label=None if row else "mean",
+        )
+    ax.axvline(
+        100 * ideal,
+        color="black",
+        linewidth=0.8,
+        linestyle="--",
+        label=f"ideal chip, {100 * ideal:.1f} %",
+    )
     ax.set_yticks(range(len(found)), list(found))
     ax.set_ylim(max(len(found), 2) - 0.5, -0.5)  # from top to bottom, with room for the legend
     ax.set_xlabel("test accuracy (%)")
@@ -55,11 +92,26 @@ def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) 
 def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
     """The root mean square of each cause's part in V, as bars, the largest on top; `volts` by cause."""
     ax = axes_or_new(ax)
-    shown = sorted(((cause, value) for cause, value in volts.items() if value > 0), key=lambda item: item[1])
+    shown = sorted(
+        ((cause, value) for cause, value in volts.items() if value > 0), key=lambda item: item[1]
+    )
     for row, (cause, value) in enumerate(shown):
         whole = cause == "whole"
-        ax.barh(row, value, color="0.4" if whole else COLOURS[0], hatch="//" if whole else None, edgecolor="white")
-        ax.annotate(f"{value:.1e}", (value, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize="small")
+        ax.barh(
+            row,
+            value,
+            color="0.4" if whole else COLOURS[0],
+            hatch="//" if whole else None,
+            edgecolor="white",
+        )
+        ax.annotate(
+            f"{value:.1e}",
+            (value, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+        )
     ax.set_yticks(range(len(shown)), [cause for cause, _ in shown])
     ax.set_xscale("log")
     ax.margins(x=0.15)
@@ -73,7 +125,10 @@ def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = No
     """How far devices are from what they should be: by name, targets and standard deviations in units of the highest conductance."""
     ax = axes_or_new(ax, width=8.0)
     for index, (name, (target, deviation)) in enumerate(spreads.items()):
-        style = {"color": COLOURS[index % len(COLOURS)], "linestyle": "-" if index < len(COLOURS) else "--"}
+        style = {
+            "color": COLOURS[index % len(COLOURS)],
+            "linestyle": "-" if index < len(COLOURS) else "--",
+        }
         ax.plot(100 * target, 100 * deviation, marker=".", label=name, **style)
     ax.set_xlabel("conductance asked for (% of the highest)")
     ax.set_ylabel("standard deviation of what is there (% of the highest)")
@@ -86,11 +141,43 @@ def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = No
 def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
     """What noise and a finite nudge leave of a gradient, over the strength of the nudge: what `circuits.gradient_noise` returns."""
     ax = axes_or_new(ax)
-    ax.axhline(float(data.signal[0]), color="black", linewidth=0.8, linestyle="--", label="the gradient itself")
-    ax.loglog(data.beta, np.hypot(data.bias, data.noise), color=COLOURS[2], linewidth=6, alpha=0.35, label="both")
-    ax.loglog(data.beta, data.noise, "o-", color=COLOURS[0], markersize=4, label="error by noise, one reading")
-    ax.loglog(data.beta, data.bias, "s-", color=COLOURS[1], markersize=4, label="error by the finite nudge")
-    ax.axvline(data.attrs["best_beta"], color="0.5", linewidth=1, label=f"best β = {data.attrs['best_beta']:.2g}")
+    ax.axhline(
+        float(data.signal[0]),
+        color="black",
+        linewidth=0.8,
+        linestyle="--",
+        label="the gradient itself",
+    )
+    ax.loglog(
+        data.beta,
+        np.hypot(data.bias, data.noise),
+        color=COLOURS[2],
+        linewidth=6,
+        alpha=0.35,
+        label="both",
+    )
+    ax.loglog(
+        data.beta,
+        data.noise,
+        "o-",
+        color=COLOURS[0],
+        markersize=4,
+        label="error by noise, one reading",
+    )
+    ax.loglog(
+        data.beta,
+        data.bias,
+        "s-",
+        color=COLOURS[1],
+        markersize=4,
+        label="error by the finite nudge",
+    )
+    ax.axvline(
+        data.attrs["best_beta"],
+        color="0.5",
+        linewidth=1,
+        label=f"best β = {data.attrs['best_beta']:.2g}",
+    )
     ax.set_xlabel("strength of the nudge β")
     ax.set_ylabel("norm over all conductances")
     ax.set_title("Error of the gradient")
@@ -102,16 +189,37 @@ def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
 def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
     """Accuracy on chips by device, moved there and trained there: each chip, and the mean. Datasets as of `circuits.learn_on_chips`."""
     ax = axes_or_new(ax, width=8.0)
-    kinds = (("moved", "trained elsewhere", COLOURS[1], "x", -0.15), ("trained", "trained on the chip", COLOURS[0], ".", 0.15))
+    kinds = (
+        ("moved", "trained elsewhere", COLOURS[1], "x", -0.15),
+        ("trained", "trained on the chip", COLOURS[0], ".", 0.15),
+    )
     for row, one in enumerate(data):
         for name, label, colour, marker, off in kinds:
             values = 100 * one[name].values
             jitter = off + np.linspace(-0.1, 0.1, values.size)
-            ax.plot(row + jitter, values, marker, color=colour, markersize=4, alpha=0.4, label=label if row == 0 else None)
+            ax.plot(
+                row + jitter,
+                values,
+                marker,
+                color=colour,
+                markersize=4,
+                alpha=0.4,
+                label=label if row == 0 else None,
+            )
             ax.plot(row + off, values.mean(), "_", color=colour, markersize=22, markeredgewidth=2.5)
         ideal = 100 * float(one.ideal)
-        ax.plot([row - 0.35, row + 0.35], [ideal, ideal], "k--", linewidth=0.8, label="ideal chip" if row == 0 else None)
-    ax.set_xticks(range(len(data)), [str(one.attrs["preset"]).replace("@1", "").replace("-", "\n") for one in data], fontsize="small")
+        ax.plot(
+            [row - 0.35, row + 0.35],
+            [ideal, ideal],
+            "k--",
+            linewidth=0.8,
+            label="ideal chip" if row == 0 else None,
+        )
+    ax.set_xticks(
+        range(len(data)),
+        [str(one.attrs["preset"]).replace("@1", "").replace("-", "\n") for one in data],
+        fontsize="small",
+    )
     ax.set_ylabel("test accuracy (%)")
     ax.set_title(f"{data[0].chip.size} chips of each device; the mean as a bar")
     ax.legend(loc="lower right")
@@ -131,9 +239,13 @@ def against_spread(data: "xr.Dataset", ax: Any = None) -> Any:
         ("trained", "trained on the chip", COLOURS[0], "-o"),
     ):
         values = 100 * data[name]
-        ax.fill_between(at, values.min("chip"), values.max("chip"), color=colour, alpha=0.2, linewidth=0)
+        ax.fill_between(
+            at, values.min("chip"), values.max("chip"), color=colour, alpha=0.2, linewidth=0
+        )
         ax.plot(at, values.mean("chip"), style, color=colour, label=label, markersize=4)
-    ax.axhline(100 * float(data.ideal), color="black", linestyle=":", linewidth=0.9, label="ideal chip")
+    ax.axhline(
+        100 * float(data.ideal), color="black", linestyle=":", linewidth=0.9, label="ideal chip"
+    )
     ax.set_xscale("log", base=2)
     ax.set_xticks(at, [f"{factor:g}" for factor in at])
     ax.set_xlabel("spread (in units of the device's own)")

@@ -16,7 +16,16 @@ def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
     ax = axes_or_new(ax)
     for index, (layer, model, circuit) in enumerate(_layers(data)):
         marker, size = (".", 8) if index == 0 else ("x", 14)
-        ax.scatter(model, circuit, s=size, marker=marker, color=COLOURS[index], linewidths=0.8, label=f"{layer} nodes", rasterized=True)
+        ax.scatter(
+            model,
+            circuit,
+            s=size,
+            marker=marker,
+            color=COLOURS[index],
+            linewidths=0.8,
+            label=f"{layer} nodes",
+            rasterized=True,
+        )
     ends = [float(data.model.min()), float(data.model.max())]
     ax.plot(ends, ends, color="black", linewidth=0.8, linestyle="--", label="equal")
     ax.set_title("Fixed points")
@@ -32,13 +41,36 @@ def differences(data: "xr.Dataset", ax: Any = None) -> Any:
     ax = axes_or_new(ax)
     smallest = 1e-17  # V, where what is equal to the last bit is shown
     bins = np.logspace(
-        np.log10(smallest), np.log10(max(2 * data.attrs["tolerance_volts"], 2 * float(np.abs(data.circuit - data.model).max()))), 60
+        np.log10(smallest),
+        np.log10(
+            max(
+                2 * data.attrs["tolerance_volts"],
+                2 * float(np.abs(data.circuit - data.model).max()),
+            )
+        ),
+        60,
     )
     for index, (layer, model, circuit) in enumerate(_layers(data)):
         gap = np.maximum(np.abs(circuit - model), smallest)
-        style = {"histtype": "stepfilled", "alpha": 0.5} if index == 0 else {"histtype": "step", "linewidth": 1.5}
-        ax.hist(gap, bins=bins, color=COLOURS[index], label=f"{layer} nodes, at most {gap.max():.1e} V", **style)
-    ax.axvline(data.attrs["tolerance_volts"], color="black", linestyle="--", linewidth=0.8, label="tolerance")
+        style = (
+            {"histtype": "stepfilled", "alpha": 0.5}
+            if index == 0
+            else {"histtype": "step", "linewidth": 1.5}
+        )
+        ax.hist(
+            gap,
+            bins=bins,
+            color=COLOURS[index],
+            label=f"{layer} nodes, at most {gap.max():.1e} V",
+            **style,
+        )
+    ax.axvline(
+        data.attrs["tolerance_volts"],
+        color="black",
+        linestyle="--",
+        linewidth=0.8,
+        label="tolerance",
+    )
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_title("Differences")
@@ -54,7 +86,13 @@ def _layers(data: "xr.Dataset") -> list[tuple[str, np.ndarray, np.ndarray]]:
     found = []
     for layer in dict.fromkeys(data.layer.values):
         chosen = data.layer.values == layer
-        found.append((str(layer), data.model.values[:, :, chosen].ravel(), data.circuit.values[:, :, chosen].ravel()))
+        found.append(
+            (
+                str(layer),
+                data.model.values[:, :, chosen].ravel(),
+                data.circuit.values[:, :, chosen].ravel(),
+            )
+        )
     return found
 
 
@@ -73,10 +111,30 @@ def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
     nanoseconds, simulator = 1e9 * data.time.values, data.attrs["simulator"]
     for index, node in enumerate(nodes):
         colour = COLOURS[index % len(COLOURS)]
-        ax.plot(nanoseconds, data.flow.sel(node=node), color=colour, linewidth=4, alpha=0.35, label=f"{node}, RC flow")
-        ax.plot(nanoseconds, data.circuit.sel(node=node), color=colour, linewidth=1, linestyle="--", label=f"{node}, {simulator}")
+        ax.plot(
+            nanoseconds,
+            data.flow.sel(node=node),
+            color=colour,
+            linewidth=4,
+            alpha=0.35,
+            label=f"{node}, RC flow",
+        )
+        ax.plot(
+            nanoseconds,
+            data.circuit.sel(node=node),
+            color=colour,
+            linewidth=1,
+            linestyle="--",
+            label=f"{node}, {simulator}",
+        )
     if "nudged_at" in data.attrs:
-        ax.axvline(1e9 * data.attrs["nudged_at"], color="black", linewidth=0.8, linestyle=":", label="nudge switched on")
+        ax.axvline(
+            1e9 * data.attrs["nudged_at"],
+            color="black",
+            linewidth=0.8,
+            linestyle=":",
+            label="nudge switched on",
+        )
     gap = float(np.max(np.abs(data.flow - data.circuit)) / np.max(np.abs(data.flow)))
     ax.set_title(f"Transient: largest difference {gap:.1e} of full scale")
     ax.set_xlabel("time (ns)")
@@ -90,10 +148,26 @@ def hysteresis(line: "xr.Dataset", dots: "xr.Dataset", ax: Any = None) -> Any:
     """The loop of a memristor twice, as `memristors.hysteresis` has it: of one simulator as a line, of the other as dots."""
     ax = axes_or_new(ax)
     peak = float(np.abs(line.current).max())
-    scale, unit = next(((s, u) for s, u in ((1.0, "A"), (1e3, "mA"), (1e6, "µA"), (1e9, "nA")) if s * peak >= 1), (1e12, "pA"))
-    ax.plot(line.voltage, scale * line.current, color=COLOURS[0], linewidth=1.5, label=line.attrs["simulator"])
+    scale, unit = next(
+        ((s, u) for s, u in ((1.0, "A"), (1e3, "mA"), (1e6, "µA"), (1e9, "nA")) if s * peak >= 1),
+        (1e12, "pA"),
+    )
+    ax.plot(
+        line.voltage,
+        scale * line.current,
+        color=COLOURS[0],
+        linewidth=1.5,
+        label=line.attrs["simulator"],
+    )
     chosen = np.linspace(0, dots.time.size - 1, min(dots.time.size, 80)).astype(int)
-    ax.plot(dots.voltage[chosen], scale * dots.current[chosen], ".", color=COLOURS[1], markersize=4, label=dots.attrs["simulator"])
+    ax.plot(
+        dots.voltage[chosen],
+        scale * dots.current[chosen],
+        ".",
+        color=COLOURS[1],
+        markersize=4,
+        label=dots.attrs["simulator"],
+    )
     ax.set_title(f"{line.attrs['model']}: at most {separation(dots, line):.1e} of the peaks apart")
     ax.set_xlabel("voltage (V)")
     ax.set_ylabel(f"current ({unit})")

@@ -17,7 +17,9 @@ def over_chips(values: "xr.DataArray", *axes: str) -> "xr.Dataset":
     import xarray as xr
 
     each = values.mean([dim for dim in values.dims if dim not in (*axes, "chip")])
-    return xr.Dataset({"mean": each.mean("chip"), "lowest": each.min("chip"), "highest": each.max("chip")}).transpose(*axes)
+    return xr.Dataset(
+        {"mean": each.mean("chip"), "lowest": each.min("chip"), "highest": each.max("chip")}
+    ).transpose(*axes)
 
 
 def some(count: int) -> np.ndarray:
@@ -38,8 +40,18 @@ def along(values: "xr.DataArray", axis: str, by: str | None = None, ax: Any = No
         line = (seen.isel({by: place}) if by else seen).isel({axis: order})
         colour, label = COLOURS[index], _short(values[by].values[place]) if by else None
         if values.sizes["chip"] > 1:
-            ax.fill_between(at[order], line.lowest, line.highest, color=colour, alpha=0.15, linewidth=0)
-        ax.plot(at[order], line["mean"], color=colour, marker="os^Dv"[index], markersize=4, linestyle=DASHES[index], label=label)
+            ax.fill_between(
+                at[order], line.lowest, line.highest, color=colour, alpha=0.15, linewidth=0
+            )
+        ax.plot(
+            at[order],
+            line["mean"],
+            color=colour,
+            marker="os^Dv"[index],
+            markersize=4,
+            linestyle=DASHES[index],
+            label=label,
+        )
     if _spans_decades(seen):
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
@@ -56,7 +68,14 @@ def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) ->
     ax = axes_or_new(ax)
     seen = over_chips(values, rows, columns)
     mean, scale = seen["mean"], "log" if _spans_decades(seen) else "linear"
-    image = ax.pcolormesh(mean.values, cmap="cividis", norm=scale, edgecolors="face", linewidth=0.2, rasterized=mean.size > 1000)
+    image = ax.pcolormesh(
+        mean.values,
+        cmap="cividis",
+        norm=scale,
+        edgecolors="face",
+        linewidth=0.2,
+        rasterized=mean.size > 1000,
+    )
     for dim, axis, name in zip(mean.dims, (ax.yaxis, ax.xaxis), (rows, columns), strict=True):
         chosen = _some_ticks(mean.sizes[dim])
         axis.set_ticks(chosen + 0.5, texts := [_short(value) for value in mean[dim].values[chosen]])
@@ -68,7 +87,15 @@ def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) ->
     for (row, column), value in np.ndenumerate(mean.values):
         if np.isfinite(value):
             ink = "black" if image.norm(value) > 0.5 else "white"
-            ax.text(column + 0.5, row + 0.5, f"{value:.3g}", ha="center", va="center", color=ink, fontsize="small")
+            ax.text(
+                column + 0.5,
+                row + 0.5,
+                f"{value:.3g}",
+                ha="center",
+                va="center",
+                color=ink,
+                fontsize="small",
+            )
     return ax
 
 
@@ -82,8 +109,12 @@ def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) ->
     ax = axes_or_new(ax)
     seen = quantiles(values, by)
     for index, place in enumerate(some(values.sizes[by]) if by else [0]):
-        line, label = (seen.isel({by: place}), _short(values[by].values[place])) if by else (seen, None)
-        ax.plot(line, 100 * seen["quantile"], color=COLOURS[index], linestyle=DASHES[index], label=label)
+        line, label = (
+            (seen.isel({by: place}), _short(values[by].values[place])) if by else (seen, None)
+        )
+        ax.plot(
+            line, 100 * seen["quantile"], color=COLOURS[index], linestyle=DASHES[index], label=label
+        )
     if _spans_decades(seen.sel(quantile=[0.05, 1.0], method="nearest").to_dataset("quantile")):
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
@@ -96,8 +127,21 @@ def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) ->
 
 
 def _legend_above(ax: Any, title: str) -> None:
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "frameon": False}
-    ax.legend(title=title, ncols=len(COLOURS), alignment="left", columnspacing=1.0, handlelength=1.6, handletextpad=0.4, **place)
+    place = {
+        "loc": "lower left",
+        "bbox_to_anchor": (0.0, 1.0),
+        "borderaxespad": 0.2,
+        "frameon": False,
+    }
+    ax.legend(
+        title=title,
+        ncols=len(COLOURS),
+        alignment="left",
+        columnspacing=1.0,
+        handlelength=1.6,
+        handletextpad=0.4,
+        **place,
+    )
 
 
 def said(value: Any) -> str:
@@ -136,7 +180,9 @@ def _set_scale(ax: Any, values: np.ndarray) -> np.ndarray:
             return float(np.diff(ordered).min() / np.ptp(ordered) * (len(values) - 1))
 
         ordered = np.sort(values.astype(float))
-        ways = {"linear": evenness(ordered)} | ({"log": evenness(np.log(ordered))} if ordered[0] > 0 else {})
+        ways = {"linear": evenness(ordered)} | (
+            {"log": evenness(np.log(ordered))} if ordered[0] > 0 else {}
+        )
         best = max(ways, key=lambda way: ways[way])
         if ways[best] > 0.2:
             at, scale = values.astype(float), best

@@ -3,4 +3,4 @@
 from .base import SimulationError as SimulationError
 from .base import Simulator as Simulator
 from .ngspice import Ngspice as Ngspice
-from .shared import NgspiceShared as NgspiceShared
+from .ngspice_shared import NgspiceShared as NgspiceShared

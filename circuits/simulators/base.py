@@ -4,8 +4,8 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..equations import Drives, Equations
-from ..netlist import Netlist, NetlistError
+from ..mna.equations import Drives, Equations
+from ..netlist.netlist import Netlist, NetlistError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,14 +37,23 @@ class Simulator(abc.ABC):
         """
 
     @abc.abstractmethod
-    def transient(self, netlist: Netlist, *, stop: float, step: float, start: Mapping[str, float] | None = None) -> "xr.Dataset":
+    def transient(
+        self,
+        netlist: Netlist,
+        *,
+        stop: float,
+        step: float,
+        start: Mapping[str, float] | None = None,
+    ) -> "xr.Dataset":
         """`voltage` (time, node) of the free nodes from time 0, with voltages `start` (0 V where not given), to `stop` in s.
 
         The times are the simulator's own, at most `step` apart. Raises as `operating_points`.
         """
 
     @abc.abstractmethod
-    def noise(self, netlist: Netlist, nodes: Sequence[str], *, lowest: float, highest: float) -> "xr.Dataset":
+    def noise(
+        self, netlist: Netlist, nodes: Sequence[str], *, lowest: float, highest: float
+    ) -> "xr.Dataset":
         """The noise at each of `nodes` around the operating point, from `lowest` to `highest` Hz, at 40 frequencies a decade.
 
         `density` (frequency, node), one-sided, in V²/Hz, and `deviation` (node), the standard deviation in V within that range. Raises
@@ -52,7 +61,9 @@ class Simulator(abc.ABC):
         """
 
     @abc.abstractmethod
-    def small_signal(self, netlist: Netlist, *, lowest: float, highest: float, points: int = 10) -> "xr.Dataset":
+    def small_signal(
+        self, netlist: Netlist, *, lowest: float, highest: float, points: int = 10
+    ) -> "xr.Dataset":
         """`voltage` (frequency, node), complex: the response of the free nodes, in V, to the `ac` values of the sources.
 
         Around the operating point, at `points` frequencies a decade from `lowest` to `highest` Hz; raises as `operating_points`.

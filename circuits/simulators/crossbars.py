@@ -1,17 +1,15 @@
 """Operating points of crossbars whose lines have resistance: tridiagonal solutions along word and bit lines in turn."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from ..topologies.crossbars import check_crossbar, crossbar
+from ..units import Array
 from .base import SimulationError
 from .nodal import Nodal
 
-Array = Any
 ITERATIONS = 100
 """Turns along all word lines and all bit lines, at most."""
 
@@ -53,7 +51,9 @@ def solve_crossbars(
     parts, turns = [], []
     with jax.enable_x64(True):
         for chip in chips:
-            *found, count, error = _settle(jnp.asarray(chip), jnp.asarray(volts), wire, first, last, tolerance)
+            *found, count, error = _settle(
+                jnp.asarray(chip), jnp.asarray(volts), wire, first, last, tolerance
+            )
             if float(error) <= tolerance:
                 parts.append(tuple(np.asarray(part) for part in found))
                 turns.append(int(count))
@@ -67,10 +67,20 @@ def solve_crossbars(
 def _dataset(chips, volts, word, bit, conductances, turns) -> xr.Dataset:
     wire, first, last = conductances
     device = chips[:, None] * (word - bit)
-    into = np.concatenate([first * (volts[None, :, :, None] - word[..., :1]), wire * (word[..., :-1] - word[..., 1:])], -1)
-    down = np.concatenate([wire * (bit[..., :-1, :] - bit[..., 1:, :]), last * bit[..., -1:, :]], -2)
+    into = np.concatenate(
+        [
+            first * (volts[None, :, :, None] - word[..., :1]),
+            wire * (word[..., :-1] - word[..., 1:]),
+        ],
+        -1,
+    )
+    down = np.concatenate(
+        [wire * (bit[..., :-1, :] - bit[..., 1:, :]), last * bit[..., -1:, :]], -2
+    )
     at_word = into - device - np.concatenate([into[..., 1:], np.zeros_like(into[..., :1])], -1)
-    at_bit = device - down + np.concatenate([np.zeros_like(down[..., :1, :]), down[..., :-1, :]], -2)
+    at_bit = (
+        device - down + np.concatenate([np.zeros_like(down[..., :1, :]), down[..., :-1, :]], -2)
+    )
     largest = np.maximum(np.abs(into).max((1, 2, 3)), np.abs(down).max((1, 2, 3)))
     left = np.maximum(np.abs(at_word).max((1, 2, 3)), np.abs(at_bit).max((1, 2, 3)))
     crossing = ("chip", "sample", "wordline", "bitline")
@@ -89,18 +99,28 @@ def _dataset(chips, volts, word, bit, conductances, turns) -> xr.Dataset:
 
 
 def _by_nodal(chip, volts, wire_ohms, driver_ohms, sense_ohms) -> tuple[np.ndarray, np.ndarray]:
-    netlist = crossbar(chip, volts[0], wire_ohms=wire_ohms, driver_ohms=driver_ohms, sense_ohms=sense_ohms)
-    found = Nodal().operating_points(netlist, {f"Vin{i}": column for i, column in enumerate(volts.T)})
+    netlist = crossbar(
+        chip, volts[0], wire_ohms=wire_ohms, driver_ohms=driver_ohms, sense_ohms=sense_ohms
+    )
+    found = Nodal().operating_points(
+        netlist, {f"Vin{i}": column for i, column in enumerate(volts.T)}
+    )
     if wrong := sorted(set(found.status.values.tolist()) - {"ok"}):
-        raise SimulationError(f"the voltages of a crossbar must be certified, but are {', '.join(wrong)}")
+        raise SimulationError(
+            f"the voltages of a crossbar must be certified, but are {', '.join(wrong)}"
+        )
     words, bits = chip.shape
     lines = ([f"{line}{i}_{j}" for i in range(words) for j in range(bits)] for line in "wb")
-    word, bit = (found.voltage.sel(node=line).values.reshape(len(volts), words, bits) for line in lines)
+    word, bit = (
+        found.voltage.sel(node=line).values.reshape(len(volts), words, bits) for line in lines
+    )
     return word, bit
 
 
 @jax.jit
-def _settle(g: Array, volts: Array, wire: float, first: float, last: float, tolerance: float) -> tuple[Array, Array, Array, Array]:
+def _settle(
+    g: Array, volts: Array, wire: float, first: float, last: float, tolerance: float
+) -> tuple[Array, Array, Array, Array]:
     """Voltages (samples, words, bits) at the crossings of word and bit lines, the turns taken, and the error, relative to `volts`."""
     words, bits = g.shape
     ends = jnp.zeros(bits).at[0].set(first).at[1:].set(wire) + jnp.full(bits, wire).at[-1].set(0.0)
@@ -117,13 +137,21 @@ def _settle(g: Array, volts: Array, wire: float, first: float, last: float, tole
         fresh = _solve(along_bits, by_word * word.swapaxes(0, 1))
         moved = jnp.max(jnp.abs(fresh - bit)) / scale
         ratio = jnp.where(change > 0, moved / change, 0.0)
-        error = jnp.where(jnp.isinf(change), jnp.inf, jnp.where(ratio < 1, moved * ratio / (1 - ratio), jnp.inf))
+        error = jnp.where(
+            jnp.isinf(change), jnp.inf, jnp.where(ratio < 1, moved * ratio / (1 - ratio), jnp.inf)
+        )
         return fresh, word, moved, count + 1, jnp.where(moved <= 1e-15, 0.0, error)
 
     def going(carry):
         return (carry[3] < ITERATIONS) & (carry[4] > tolerance)
 
-    start = jnp.zeros((words, bits, len(volts))), jnp.zeros((bits, words, len(volts))), jnp.inf, 0, jnp.inf
+    start = (
+        jnp.zeros((words, bits, len(volts))),
+        jnp.zeros((bits, words, len(volts))),
+        jnp.inf,
+        0,
+        jnp.inf,
+    )
     bit, word, _, count, error = jax.lax.while_loop(going, turn, start)
     return word.transpose(2, 1, 0), bit.transpose(2, 0, 1), count, error
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from ..equations import Drives, Equations
-from ..netlist import Netlist
-from ..noise import covariance, densities
-from ..unknowns import unknowns_at
+from ..mna.dae import unknowns_at
+from ..mna.equations import Drives, Equations
+from ..mna.noise import covariance, densities
+from ..netlist.netlist import Netlist
 from .base import SimulationError
 
 CONTRACTION = 1e-3
@@ -48,7 +48,9 @@ def langevin(
     `SimulationError` for steps so long that an iteration does not contract.
     """
     if not 0 < step < burn_in < stop < np.inf:
-        raise ValueError(f"`step`, `burn_in` and `stop` must be 0 < step < burn_in < stop, but are {step}, {burn_in} and {stop}")
+        raise ValueError(
+            f"`step`, `burn_in` and `stop` must be 0 < step < burn_in < stop, but are {step}, {burn_in} and {stop}"
+        )
     if walks < 2:
         raise ValueError(f"`walks` must be at least 2, but is {walks}")
     equations, drives = Equations(netlist), {} if drives is None else drives
@@ -59,7 +61,10 @@ def langevin(
     c, j = equations.capacitances(), equations.jacobian(at, drives)[0]
     inverse = np.linalg.inv(2 * c / step + j)
     unit = np.eye(equations.size)[:n]
-    into = [np.sum([sign * unit[:, rows] for rows, sign in zip(g.rows, g.signs, strict=True)], axis=0) for g in equations.groups]
+    into = [
+        np.sum([sign * unit[:, rows] for rows, sign in zip(g.rows, g.signs, strict=True)], axis=0)
+        for g in equations.groups
+    ]
     whole, linear = equations.voltages(at, drives), equations.linear[:n, :n].toarray()
     places = np.array([equations.place(node) for node in names])
     steps, skipped = round(stop / step), round(burn_in / step)
@@ -78,7 +83,10 @@ def langevin(
 
         def walk(carry, number):
             off, first, second, worst = carry
-            noise = jax.random.normal(jax.random.fold_in(jax.random.key(seed), number), (walks, n)) @ kick.T
+            noise = (
+                jax.random.normal(jax.random.fold_in(jax.random.key(seed), number), (walks, n))
+                @ kick.T
+            )
             middle = off
             change = off
             for _ in range(3 if equations.groups else 1):
@@ -92,15 +100,24 @@ def langevin(
             return (off, first, second, jnp.maximum(worst, slow)), None
 
         k = len(places)
-        start = jnp.zeros((walks, n)), jnp.zeros((walks, k)), jnp.zeros((walks, k, k)), jnp.zeros(())
-        (_, first, second, worst), _ = jax.jit(lambda: jax.lax.scan(walk, start, jnp.arange(steps)))()
+        start = (
+            jnp.zeros((walks, n)),
+            jnp.zeros((walks, k)),
+            jnp.zeros((walks, k, k)),
+            jnp.zeros(()),
+        )
+        (_, first, second, worst), _ = jax.jit(
+            lambda: jax.lax.scan(walk, start, jnp.arange(steps))
+        )()
     if equations.groups and not float(worst) < CONTRACTION:
         raise SimulationError(
             f"`step` must be so short that a step's iteration contracts, but {step} s leaves {float(worst):.2g} of it"
         )
     first, second = (np.asarray(moment) / (steps - skipped) for moment in (first, second))
     mean = first.mean(0)
-    spread = second - first[:, :, None] * mean - mean[:, None] * first[:, None, :] + np.outer(mean, mean)
+    spread = (
+        second - first[:, :, None] * mean - mean[:, None] * first[:, None, :] + np.outer(mean, mean)
+    )
     form = ("node", "other")
     return xr.Dataset(
         {
@@ -109,5 +126,11 @@ def langevin(
             "error": (form, spread.std(0, ddof=1) / np.sqrt(walks), {"units": "V2"}),
         },
         coords={"node": list(names), "other": list(names)},
-        attrs={"netlist": netlist.title, "step_seconds": step, "stop_seconds": stop, "walks": walks, "seed": seed},
+        attrs={
+            "netlist": netlist.title,
+            "step_seconds": step,
+            "stop_seconds": stop,
+            "walks": walks,
+            "seed": seed,
+        },
     )

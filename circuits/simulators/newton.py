@@ -1,18 +1,18 @@
 """Newton's method on circuits as arrays, a batch of samples at once, compiled by JAX."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..devices import Junction
-from ..equations import Equations
-from ..laws import Junctions, Told
-from ..transistors import Channel, Transistor, channels_of
+from ..elements.diodes import DiodeModel
+from ..elements.transistors import Channel, Mosfet, channels_of
+from ..mna.equations import Equations
+from ..mna.nonlinear import Junctions, Told
+from ..units import Array
 
-Array = Any
 SETTLED = 1e-12
 """The largest last step of a settled point, relative to its voltage or to 1."""
 
@@ -38,21 +38,43 @@ class Circuit(NamedTuple):
     channels: Channel
 
 
-def circuit_of(equations: Equations, linear: np.ndarray, unknowns: np.ndarray) -> tuple[Circuit, tuple[Told, ...]]:
+def circuit_of(
+    equations: Equations, linear: np.ndarray, unknowns: np.ndarray
+) -> tuple[Circuit, tuple[Told, ...]]:
     """The circuit of those `unknowns` that what is not linear touches, with `linear` between them, and its expressions."""
     n = len(unknowns)
     index = np.full(equations.size, -1)
     index[unknowns] = np.arange(n)
     index[equations.unknowns :] = n + np.arange(equations.size - equations.unknowns)
-    junctions, transistors = Junctions.of(equations.netlist), equations.netlist.of(Transistor)
-    place = index[np.array([[equations.place(node) for node in nodes] for nodes in (junctions.anodes, junctions.cathodes)], int)]
-    terminals = index[np.array([[equations.place(node) for node in t.nodes] for t in transistors], int).reshape(-1, 4).T]
+    junctions, transistors = Junctions.of(equations.netlist), equations.netlist.of(Mosfet)
+    place = index[
+        np.array(
+            [
+                [equations.place(node) for node in nodes]
+                for nodes in (junctions.anodes, junctions.cathodes)
+            ],
+            int,
+        )
+    ]
+    terminals = index[
+        np.array([[equations.place(node) for node in t.nodes] for t in transistors], int)
+        .reshape(-1, 4)
+        .T
+    ]
     told = tuple(one.renumbered(index) for one in equations.told)
     apart = not told and not transistors and np.all((place < n).sum(0) <= 1)
     gone = _independent(linear) if apart else np.zeros(0, int)
     kept = np.setdiff1d(np.arange(n), gone)
     law, nodes = junctions.law, unknowns < len(equations.free)
-    diodes = (place[0], place[1], law.saturation, law.emission, law.gmin, law.reverse, junctions.area)
+    diodes = (
+        place[0],
+        place[1],
+        law.saturation,
+        law.emission,
+        law.gmin,
+        law.reverse,
+        junctions.area,
+    )
     channels = channels_of(transistors, equations.netlist.temperature)
     return Circuit(linear, nodes, *diodes, gone, kept, terminals, channels), told
 
@@ -102,7 +124,13 @@ def newton(
         unknowns, at, _, count = state
         g = law.conductance(at, circuit.area)
         i = law.current(at, circuit.area) + g * (across(unknowns) - at)
-        out = jnp.zeros((len(unknowns), n + rest.shape[1])).at[:, circuit.first].add(i).at[:, circuit.second].add(-i)
+        out = (
+            jnp.zeros((len(unknowns), n + rest.shape[1]))
+            .at[:, circuit.first]
+            .add(i)
+            .at[:, circuit.second]
+            .add(-i)
+        )
         f = unknowns @ linear.T - pushed + out[:, :n]
         if curved:
             terms, slopes = _curved(circuit, told, jnp.concatenate([unknowns, rest], axis=1), n)
@@ -110,7 +138,11 @@ def newton(
             if damped:
                 move = _damped(circuit, linear, g, f, (told, terms, slopes), move, unknowns, rest)
         else:
-            move = _eliminated(circuit, linear, g, f) if circuit.gone.shape[0] else _dense(circuit, linear, g, f, 0.0)
+            move = (
+                _eliminated(circuit, linear, g, f)
+                if circuit.gone.shape[0]
+                else _dense(circuit, linear, g, f, 0.0)
+            )
         moved = unknowns - move
         wanted = across(moved)
         limited = _limit(wanted, at, law.scale, critical)
@@ -128,17 +160,25 @@ def newton(
 
 
 @functools.partial(jax.jit, static_argnames=("told",))
-def correction(circuit: Circuit, unknowns: Array, rest: Array, f: Array, *, told: tuple[Told, ...]) -> Array:
+def correction(
+    circuit: Circuit, unknowns: Array, rest: Array, f: Array, *, told: tuple[Told, ...]
+) -> Array:
     """J⁻¹f (samples, unknowns) at `unknowns`."""
     v = jnp.concatenate([unknowns, rest], axis=1)
     g = _law(circuit).conductance(v[:, circuit.first] - v[:, circuit.second], circuit.area)
     if told or circuit.terminals.shape[1]:
-        return _dense(circuit, circuit.linear, g, f, _curved(circuit, told, v, unknowns.shape[1])[1])
-    return _eliminated(circuit, circuit.linear, g, f) if circuit.gone.shape[0] else _dense(circuit, circuit.linear, g, f, 0.0)
+        return _dense(
+            circuit, circuit.linear, g, f, _curved(circuit, told, v, unknowns.shape[1])[1]
+        )
+    return (
+        _eliminated(circuit, circuit.linear, g, f)
+        if circuit.gone.shape[0]
+        else _dense(circuit, circuit.linear, g, f, 0.0)
+    )
 
 
-def _law(circuit: Circuit) -> Junction:
-    return Junction(circuit.saturation, circuit.emission, circuit.gmin, reverse=circuit.reverse)
+def _law(circuit: Circuit) -> DiodeModel:
+    return DiodeModel(circuit.saturation, circuit.emission, circuit.gmin, reverse=circuit.reverse)
 
 
 def _limit(wanted: Array, at: Array, scale: Array, critical: Array) -> Array:
@@ -158,7 +198,9 @@ def _curved(circuit: Circuit, told: tuple[Told, ...], v: Array, n: int) -> tuple
         for row, sign in ((circuit.terminals[0], 1.0), (circuit.terminals[2], -1.0)):
             terms = terms.at[:, _inside(row, n)].add(sign * current, mode="drop")
             for place, slope in zip(circuit.terminals, by, strict=True):
-                slopes = slopes.at[:, _inside(row, n), _inside(place, n)].add(sign * slope, mode="drop")
+                slopes = slopes.at[:, _inside(row, n), _inside(place, n)].add(
+                    sign * slope, mode="drop"
+                )
     for one in told:
         value, found = one.law(v)
         for row, sign in zip(one.rows, one.signs, strict=True):
@@ -166,7 +208,9 @@ def _curved(circuit: Circuit, told: tuple[Told, ...], v: Array, n: int) -> tuple
                 terms = terms.at[:, row].add(sign * jnp.broadcast_to(value, (len(v), 1))[:, 0])
                 for places, slope in found:
                     if (column := int(places[0])) < n:
-                        slopes = slopes.at[:, row, column].add(sign * jnp.broadcast_to(slope, (len(v), 1))[:, 0])
+                        slopes = slopes.at[:, row, column].add(
+                            sign * jnp.broadcast_to(slope, (len(v), 1))[:, 0]
+                        )
     return terms, slopes
 
 
@@ -175,7 +219,16 @@ def _inside(places: Array, n: int) -> Array:
     return jnp.where(places < n, places, n)
 
 
-def _damped(circuit: Circuit, linear: Array, g: Array, f: Array, expressions: tuple, move: Array, at: Array, rest: Array) -> Array:
+def _damped(
+    circuit: Circuit,
+    linear: Array,
+    g: Array,
+    f: Array,
+    expressions: tuple,
+    move: Array,
+    at: Array,
+    rest: Array,
+) -> Array:
     """The step, halved until the next one, by the same J, is shorter: ‖J⁻¹F(z − t m)‖ ≤ (1 − t/4) ‖m‖ (Deuflhard's natural test)."""
     told, terms, slopes = expressions
     bent = (slopes @ move[..., None])[..., 0]
@@ -184,7 +237,10 @@ def _damped(circuit: Circuit, linear: Array, g: Array, f: Array, expressions: tu
     def too_long(t):
         there = jnp.concatenate([at - t[:, None] * move, rest], axis=1)
         ahead = f - t[:, None] * (f + terms - bent) + _curved(circuit, told, there, at.shape[1])[0]
-        return ~(jnp.max(jnp.abs(_dense(circuit, linear, g, ahead, slopes)), axis=1) <= (1 - t / 4) * length)
+        return ~(
+            jnp.max(jnp.abs(_dense(circuit, linear, g, ahead, slopes)), axis=1)
+            <= (1 - t / 4) * length
+        )
 
     def halve(carry):
         t, long, count = carry
@@ -192,7 +248,9 @@ def _damped(circuit: Circuit, linear: Array, g: Array, f: Array, expressions: tu
         return t, too_long(t), count + 1
 
     one = jnp.ones(len(move))
-    t, _, _ = jax.lax.while_loop(lambda c: jnp.any(c[1]) & (c[2] < 50), halve, (one, too_long(one), 0))
+    t, _, _ = jax.lax.while_loop(
+        lambda c: jnp.any(c[1]) & (c[2] < 50), halve, (one, too_long(one), 0)
+    )
     return t[:, None] * move
 
 
@@ -201,7 +259,12 @@ def _dense(circuit: Circuit, linear: Array, g: Array, f: Array, slopes: Array) -
     n = len(linear)
     j = jnp.zeros((len(f), n + 1, n + 1)).at[:, :n, :n].set(linear + slopes)
     first, second = jnp.minimum(circuit.first, n), jnp.minimum(circuit.second, n)
-    for row, column, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
+    for row, column, sign in (
+        (first, first, 1),
+        (second, second, 1),
+        (first, second, -1),
+        (second, first, -1),
+    ):
         j = j.at[:, row, column].add(sign * g)
     return jnp.linalg.solve(j[:, :n, :n], f[..., None])[..., 0]
 
@@ -210,10 +273,20 @@ def _eliminated(circuit: Circuit, linear: Array, g: Array, f: Array) -> Array:
     """J⁻¹F where the diodes stand on J's diagonal alone: the unknowns `gone`, a diagonal block, by a Schur complement."""
     n, gone, kept = len(linear), circuit.gone, circuit.kept
     size = n + 1
-    on = jnp.zeros((len(f), size)).at[:, jnp.minimum(circuit.first, n)].add(g).at[:, jnp.minimum(circuit.second, n)].add(g)
+    on = (
+        jnp.zeros((len(f), size))
+        .at[:, jnp.minimum(circuit.first, n)]
+        .add(g)
+        .at[:, jnp.minimum(circuit.second, n)]
+        .add(g)
+    )
     diagonal = jnp.diagonal(linear)[gone] + on[:, gone]
     to_kept, to_gone = linear[kept][:, gone], linear[gone][:, kept]
-    schur = linear[kept][:, kept] + jnp.eye(len(kept)) * on[:, kept][:, None, :] - (to_kept / diagonal[:, None, :]) @ to_gone
+    schur = (
+        linear[kept][:, kept]
+        + jnp.eye(len(kept)) * on[:, kept][:, None, :]
+        - (to_kept / diagonal[:, None, :]) @ to_gone
+    )
     y = f[:, gone] / diagonal
     x = jnp.linalg.solve(schur, (f[:, kept] - y @ to_kept.T)[..., None])[..., 0]
     return jnp.zeros_like(f).at[:, gone].set(y - (x @ to_gone.T) / diagonal).at[:, kept].set(x)

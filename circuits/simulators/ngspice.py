@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from .base import SimulationError
-from .batches import DeckSimulator, said
+from .ngspice_decks import DeckSimulator, said
 from .raw import RawError, read
 
 
@@ -40,23 +40,34 @@ class Ngspice(DeckSimulator):
     def _answer(self, text, title):
         with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
             Path(folder, "deck.cir").write_text(text, encoding="ascii")
-            code, log = _process([self.command, "-n", "-b", "-r", "out.raw", "deck.cir"], folder, self.timeout)
+            code, log = _process(
+                [self.command, "-n", "-b", "-r", "out.raw", "deck.cir"], folder, self.timeout
+            )
             raw = Path(folder, "out.raw")
             data = raw.read_bytes() if raw.is_file() else b""
         if code > 0:
             log += f"\nexit status {code}"
         if code < 0:
-            raise SimulationError(f"{self.version()} was ended by signal {signal.Signals(-code).name} on {title!r}{said(log)}")
+            raise SimulationError(
+                f"{self.version()} was ended by signal {signal.Signals(-code).name} on {title!r}{said(log)}"
+            )
         try:
             return read(data), log
         except RawError as error:
-            raise SimulationError(f"{self.version()} left a result that cannot be read on {title!r}: {error}{said(log)}") from error
+            raise SimulationError(
+                f"{self.version()} left a result that cannot be read on {title!r}: {error}{said(log)}"
+            ) from error
 
 
 def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]:
     """Exit status and output of a process in `folder`, which is its home too; its whole process group is ended at the time limit."""
     program = _program(command[0])
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": folder,
+        "LC_ALL": "C",
+        "OMP_NUM_THREADS": "1",
+    }
     try:
         process = subprocess.Popen(  # noqa: S603 - the command is the caller's, its text is ours
             [program, *command[1:]],
@@ -74,7 +85,9 @@ def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]
     try:
         log, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise SimulationError(f"{command[0]} did not end within the time limit of {timeout} s") from error
+        raise SimulationError(
+            f"{command[0]} did not end within the time limit of {timeout} s"
+        ) from error
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -8,18 +8,18 @@ import jax
 import numpy as np
 import xarray as xr
 
-from ..analyses import Noise, SmallSignal
-from ..certificates import DENSE, certify
-from ..devices import Diode
-from ..equations import Drives, Equations, values_of
-from ..laws import current_of
-from ..netlist import Netlist
-from ..noise import densities_at
-from ..reduction import Reduction
-from ..response import decades, response
-from ..results import noises, operating_points, responses, voltages
-from ..transistors import Transistor
+from ..elements.diodes import Diode
+from ..elements.transistors import Mosfet
+from ..mna.certificates import DENSE, certify
+from ..mna.equations import Drives, Equations, values_of
+from ..mna.noise import densities_at
+from ..mna.nonlinear import current_of
+from ..mna.reduction import Reduction
+from ..mna.small_signal import decades, response
+from ..netlist.analyses import Noise, SmallSignal
+from ..netlist.netlist import Netlist
 from .base import SimulationError, Simulator, check_start
+from .datasets import noises, operating_points, responses, voltages
 from .newton import Circuit, circuit_of, correction, newton
 from .transients import held, transient
 
@@ -73,7 +73,9 @@ class Nodal(Simulator):
         at = Equations(netlist)
         solved, _, _ = Solver(at, self.iterations).solve({}, 1)
         if not certify(at, solved, {}).correction[0] <= self.tolerance:
-            raise SimulationError(f"the transient of {netlist.title!r} must have a solution at time 0, but none was found")
+            raise SimulationError(
+                f"the transient of {netlist.title!r} must have a solution at time 0, but none was found"
+            )
         known = at.voltages(solved, {})[0]
         places = (*equations.free, *map(current_of, equations.branches))
         return np.array([known[place] if (place := at.find(name)) >= 0 else 0.0 for name in places])
@@ -88,7 +90,12 @@ class Nodal(Simulator):
         point, _, _ = Solver(equations, self.iterations).solve({}, 1)
         places = [equations.place(node) for node in nodes]
         frequencies = decades(lowest, highest, analysis.points)
-        attributes = {"simulator": self.version(), "netlist": netlist.title, "lowest_hertz": lowest, "highest_hertz": highest}
+        attributes = {
+            "simulator": self.version(),
+            "netlist": netlist.title,
+            "lowest_hertz": lowest,
+            "highest_hertz": highest,
+        }
         density = densities_at(equations, point, {}, places, frequencies)
         total = np.sqrt(simpson(density * frequencies[:, None], x=np.log(frequencies), axis=0))
         return noises(nodes, frequencies, density, total, attributes)
@@ -98,13 +105,19 @@ class Nodal(Simulator):
         SmallSignal(free, lowest, highest, points)
         point = self.operating_points(netlist)
         if point.status.values != ["ok"]:
-            raise SimulationError(f"the operating point of {netlist.title!r} must be certified, but is {point.status.item()}")
+            raise SimulationError(
+                f"the operating point of {netlist.title!r} must be certified, but is {point.status.item()}"
+            )
         fixed = Equations(netlist).pinned_voltages({}, 1)
         rest = dict(zip(point.node.values.tolist(), point.voltage.values[0].tolist(), strict=True))
         frequencies = decades(lowest, highest, points)
-        nodes, values = response(netlist, rest | {node: float(v[0]) for node, v in fixed.items()}, frequencies)
+        nodes, values = response(
+            netlist, rest | {node: float(v[0]) for node, v in fixed.items()}, frequencies
+        )
         attributes = {"simulator": self.version(), "netlist": netlist.title}
-        return responses(free, values[:, [nodes.index(node) for node in free]], frequencies, attributes)
+        return responses(
+            free, values[:, [nodes.index(node) for node in free]], frequencies, attributes
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +146,12 @@ class Prepared:
         equations, nodes = self._solver.equations, self._whole.free
         certificate = certify(equations, solved, fewer, self._solver.step)
         found = solved[:, [equations.place(node) for node in nodes]]
-        attributes = {"simulator": self.simulator.version(), "netlist": self.netlist.title, "iterations": count, "stepped": stepped}
+        attributes = {
+            "simulator": self.simulator.version(),
+            "netlist": self.netlist.title,
+            "iterations": count,
+            "stepped": stepped,
+        }
         return operating_points(nodes, found, certificate, self.simulator.tolerance, attributes)
 
 
@@ -153,9 +171,18 @@ class Solver:
         ports, factors = np.arange(n), None
         linear = equations.linear[:n, :n]
         if n > DENSE:
-            bent = (*equations.netlist.of(Diode), *equations.netlist.of(Transistor))
-            touched = [place for element in bent for node in element.nodes if (place := equations.place(node)) < n]
-            touched += [place for one in equations.told for place in (*one.rows, *(k for _, places in one.controls for k in places))]
+            bent = (*equations.netlist.of(Diode), *equations.netlist.of(Mosfet))
+            touched = [
+                place
+                for element in bent
+                for node in element.nodes
+                if (place := equations.place(node)) < n
+            ]
+            touched += [
+                place
+                for one in equations.told
+                for place in (*one.rows, *(k for _, places in one.controls for k in places))
+            ]
             ports = np.unique([place for place in touched if place < n]).astype(int)
         inner = np.setdiff1d(np.arange(n), ports)
         between = linear[ports][:, ports].toarray()
@@ -167,14 +194,21 @@ class Solver:
             between -= linear[ports][:, inner] @ gain
             factors = (factors, gain, linear[ports][:, inner])
         circuit = circuit_of(equations, between, ports)
-        for name, value in (("_ports", ports), ("_inner", inner), ("_factors", factors), ("_circuit", circuit)):
+        for name, value in (
+            ("_ports", ports),
+            ("_inner", inner),
+            ("_factors", factors),
+            ("_circuit", circuit),
+        ):
             object.__setattr__(self, name, value)
 
     def solve(self, drives: Drives, samples: int) -> tuple[np.ndarray, int, int]:
         """The unknowns (samples, unknowns), how many iterations were taken, and for how many points gmin was stepped."""
         rest = self._rest(drives, samples)
         n = self.equations.unknowns
-        pushed = self.equations.sources(drives, samples) - (self.equations.linear[:n, n:] @ rest.T).T
+        pushed = (
+            self.equations.sources(drives, samples) - (self.equations.linear[:n, n:] @ rest.T).T
+        )
         at_ports, back = self._eliminate(pushed)
         found, count, missed = self._iterate(at_ports, rest)
         return back(found), count, missed
@@ -186,7 +220,9 @@ class Solver:
         if len(self._ports):
             with jax.enable_x64(True):
                 rest = self._rest(drives, len(f))
-                at_ports = np.asarray(correction(circuit, unknowns[:, self._ports], rest, at_ports, told=told))
+                at_ports = np.asarray(
+                    correction(circuit, unknowns[:, self._ports], rest, at_ports, told=told)
+                )
         return back(at_ports)
 
     def _rest(self, drives: Drives, samples: int) -> np.ndarray:
@@ -214,14 +250,29 @@ class Solver:
         circuit, told = self._circuit
 
         def iterate(chosen, start, gmin, damped=False):
-            return newton(circuit, pushed[chosen], rest[chosen], start, gmin, told=told, iterations=self.iterations, damped=damped)
+            return newton(
+                circuit,
+                pushed[chosen],
+                rest[chosen],
+                start,
+                gmin,
+                told=told,
+                iterations=self.iterations,
+                damped=damped,
+            )
 
         with jax.enable_x64(True):
             found, good, count = iterate(slice(None), np.zeros_like(pushed), 0.0)
             answer, missed, total = np.array(found), np.flatnonzero(~np.asarray(good)), int(count)
             if missed.size and (told or circuit.terminals.shape[1]):
-                found, good, count = iterate(missed, np.zeros((missed.size, pushed.shape[1])), 0.0, damped=True)
-                answer[missed], missed, total = np.array(found), missed[~np.asarray(good)], total + int(count)
+                found, good, count = iterate(
+                    missed, np.zeros((missed.size, pushed.shape[1])), 0.0, damped=True
+                )
+                answer[missed], missed, total = (
+                    np.array(found),
+                    missed[~np.asarray(good)],
+                    total + int(count),
+                )
             if missed.size:
                 start = np.zeros((missed.size, pushed.shape[1]))
                 for gmin in (*STEPPING, 0.0):

@@ -27,12 +27,24 @@ def read(data: bytes) -> list[Plot]:
             if re.search(rb"^No\. Points:\s*0\s*$", head, re.MULTILINE):
                 break  # an analysis that found nothing leaves its header without values
             raise RawError("the raw file has a header without binary values")
-        fields = dict(re.findall(r"^([A-Z][\w. ]*):[ \t]*(.*?)[ \t]*$", head.decode("utf-8", "replace"), re.MULTILINE))
-        kind = {"real": np.dtype(float), "complex": np.dtype(complex)}.get(fields.get("Flags", "real"))
+        fields = dict(
+            re.findall(
+                r"^([A-Z][\w. ]*):[ \t]*(.*?)[ \t]*$", head.decode("utf-8", "replace"), re.MULTILINE
+            )
+        )
+        kind = {"real": np.dtype(float), "complex": np.dtype(complex)}.get(
+            fields.get("Flags", "real")
+        )
         if kind is None:
-            raise RawError(f"the raw file must hold real or complex numbers, but holds {fields['Flags']}")
+            raise RawError(
+                f"the raw file must hold real or complex numbers, but holds {fields['Flags']}"
+            )
         try:
-            names = [line.split()[1] for line in head.decode().split("Variables:\n")[1].splitlines() if line.strip()]
+            names = [
+                line.split()[1]
+                for line in head.decode().split("Variables:\n")[1].splitlines()
+                if line.strip()
+            ]
             points = int(fields["No. Points"])
         except (IndexError, KeyError, ValueError) as error:
             raise RawError("the raw file's header is damaged") from error

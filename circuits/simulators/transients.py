@@ -15,19 +15,22 @@ import jax.numpy as jnp
 import numpy as np
 import optimistix
 
-from ..elements import GROUND, Capacitor, Element, Inductor
-from ..equations import Equations
-from ..laws import current_of
-from ..netlist import Netlist, NetlistError
-from ..sources import CurrentSource, IndependentSource, VoltageSource
-from ..unknowns import islands, split
+from ..elements.base import GROUND, Element
+from ..elements.passive import Capacitor, Inductor
+from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
+from ..mna.dae import islands, split
+from ..mna.equations import Equations
+from ..mna.nonlinear import current_of
+from ..netlist.netlist import Netlist, NetlistError
 from .base import SimulationError
 
 RTOL, ATOL = 1e-6, 1e-9
 """The error of a time step, relative, and in V and A."""
 
 
-def transient(equations: Equations, first: np.ndarray, stop: float, step: float) -> tuple[np.ndarray, np.ndarray]:
+def transient(
+    equations: Equations, first: np.ndarray, stop: float, step: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The times 0, `step`, … `stop` in s, and the unknowns (times, unknowns) at them, from `first`, where NᵀF = 0.
 
     With z = Qy + Nw, the columns of Q being unit vectors:
@@ -65,7 +68,9 @@ def transient(equations: Equations, first: np.ndarray, stop: float, step: float)
             return z
 
         if tied and not np.isfinite(flow(jnp.asarray(0.0), jnp.asarray(first), None)).all():
-            raise NetlistError(f"{equations.netlist.title!r} must have one solution at each time (index 1), but has many or none")
+            raise NetlistError(
+                f"{equations.netlist.title!r} must have one solution at each time (index 1), but has many or none"
+            )
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(flow),
             diffrax.Kvaerno5(root_finder=_Chord(RTOL, ATOL)),
@@ -79,8 +84,12 @@ def transient(equations: Equations, first: np.ndarray, stop: float, step: float)
             throw=False,
         )
         if not bool(diffrax.is_successful(solution.result)):
-            raise SimulationError(f"the transient of {equations.netlist.title!r} must reach {stop} s, but the solver gave up")
-        return times, np.array(jax.vmap(corrected)(jnp.asarray(times), solution.ys) if tied else solution.ys)
+            raise SimulationError(
+                f"the transient of {equations.netlist.title!r} must reach {stop} s, but the solver gave up"
+            )
+        return times, np.array(
+            jax.vmap(corrected)(jnp.asarray(times), solution.ys) if tied else solution.ys
+        )
 
 
 class _Chord(optimistix.AbstractRootFinder):
@@ -111,7 +120,9 @@ class _Chord(optimistix.AbstractRootFinder):
         done = (state.step >= 1) & (state.diffsize < 1e-3)
         failed = (state.step >= 2) & ~(state.diffsize < state.diffsize_prev) | (state.step >= 10)
         results = optimistix.RESULTS
-        return done | failed, results.where(failed & ~done, results.nonlinear_divergence, results.successful)
+        return done | failed, results.where(
+            failed & ~done, results.nonlinear_divergence, results.successful
+        )
 
 
 def held(equations: Equations, start: Mapping[str, float]) -> Netlist:
@@ -122,22 +133,38 @@ def held(equations: Equations, start: Mapping[str, float]) -> Netlist:
     elements: list[Element] = []
     for element in equations.netlist.elements:
         if isinstance(element, IndependentSource) and element.waveform is not None:
-            elements.append(replace(element, **{element.unit: float(element.waveform.at(0.0)), "waveform": None}))
+            elements.append(
+                replace(
+                    element, **{element.unit: float(element.waveform.at(0.0)), "waveform": None}
+                )
+            )
         elif not isinstance(element, Capacitor | Inductor):
             elements.append(element)
     for nodes, floats in islands(equations):
         base = nodes[0] if floats else GROUND
         for node in nodes[1:] if floats else nodes:
-            elements.append(VoltageSource(f"start_{node}", node, base, start.get(node, 0.0) - start.get(base, 0.0)))
+            elements.append(
+                VoltageSource(
+                    f"start_{node}", node, base, start.get(node, 0.0) - start.get(base, 0.0)
+                )
+            )
     return replace(equations.netlist, elements=tuple(elements), analyses=())
 
 
 def _linearised(equations: Equations):
     """F(z, t), J and ∂F/∂t; in F what pinned nodes push through capacitors as they move, which is in no row of NᵀF."""
     n, unit = equations.unknowns, np.eye(equations.size)
-    a, coupled = jnp.asarray(equations.linear[:n].toarray()), jnp.asarray(equations.driven_capacitances())
+    a, coupled = (
+        jnp.asarray(equations.linear[:n].toarray()),
+        jnp.asarray(equations.driven_capacitances()),
+    )
     sources = _sources(equations)
-    into = [np.sum([sign * unit[:n, rows] for rows, sign in zip(one.rows, one.signs, strict=True)], axis=0) for one in equations.groups]
+    into = [
+        np.sum(
+            [sign * unit[:n, rows] for rows, sign in zip(one.rows, one.signs, strict=True)], axis=0
+        )
+        for one in equations.groups
+    ]
 
     def at(z, t):
         (rest, pushed), (moving, changing) = jax.jvp(sources, (t,), (jnp.ones_like(t),))
@@ -160,7 +187,9 @@ def _sources(equations: Equations):
     for node, value in equations.pinned_voltages({}, 1).items():
         base[equations.place(node) - n] = value[0]
     independent = (e for e in equations.netlist.elements if isinstance(e, IndependentSource))
-    moving = [(source, waveform) for source in independent if (waveform := source.waveform) is not None]
+    moving = [
+        (source, waveform) for source in independent if (waveform := source.waveform) is not None
+    ]
 
     def at(t):
         rest, rows = jnp.asarray(base), jnp.append(jnp.asarray(pushed), jnp.zeros(size - n))
@@ -168,15 +197,25 @@ def _sources(equations: Equations):
             value = waveform.at(t)
             if isinstance(source, CurrentSource):
                 change = value - source.amperes
-                rows = rows.at[equations.place(source.plus)].add(-change).at[equations.place(source.minus)].add(change)
+                rows = (
+                    rows.at[equations.place(source.plus)]
+                    .add(-change)
+                    .at[equations.place(source.minus)]
+                    .add(change)
+                )
             elif source.key in equations.branches:
                 rows = rows.at[equations.place(current_of(source.key))].set(value)
             else:
-                rest = rest.at[_pin(equations, source)].set(value if source.minus == GROUND else -value)
+                rest = rest.at[_pin(equations, source)].set(
+                    value if source.minus == GROUND else -value
+                )
         return rest, rows[:n]
 
     return at
 
 
 def _pin(equations: Equations, source: VoltageSource) -> int:
-    return equations.place(source.plus if source.minus == GROUND else source.minus) - equations.unknowns
+    return (
+        equations.place(source.plus if source.minus == GROUND else source.minus)
+        - equations.unknowns
+    )

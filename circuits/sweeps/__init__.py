@@ -34,11 +34,11 @@ interruptions and shards.
 """
 
 from .declaration import SweepError as SweepError
-from .journal import StorageError as StorageError
-from .reporting import report as report
-from .results import load as load
-from .sweeping import Estimate as Estimate
-from .sweeping import Outcome as Outcome
-from .sweeping import estimate as estimate
-from .sweeping import merge as merge
-from .sweeping import sweep as sweep
+from .execution import Estimate as Estimate
+from .execution import Outcome as Outcome
+from .execution import estimate as estimate
+from .execution import merge as merge
+from .execution import sweep as sweep
+from .export import load as load
+from .reports.page import report as report
+from .store import StorageError as StorageError

@@ -19,10 +19,14 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise SweepError("a cluster needs dask.distributed: pip install 'eqprop-circuits[dask]'") from error
+        raise SweepError(
+            "a cluster needs dask.distributed: pip install 'eqprop-circuits[dask]'"
+        ) from error
     found = re.fullmatch(r"local:([1-9]\d*)|(\w+://.+)", address)
     if not found:
-        raise SweepError(f"`dask` must be the address of a scheduler, as tcp://host:8786, or local:4, but is {address!r}")
+        raise SweepError(
+            f"`dask` must be the address of a scheduler, as tcp://host:8786, or local:4, but is {address!r}"
+        )
     if found[2]:
         with Client(address) as client:
             threads: Any = client.nthreads()
@@ -30,5 +34,8 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
         return
     workers = int(found[1])
     nowhere: Any = None
-    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=nowhere) as local, Client(local) as client:
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=nowhere) as local,
+        Client(local) as client,
+    ):
         yield client.get_executor(pure=False), workers

@@ -55,7 +55,10 @@ def require_known(name: str, known: Iterable[str], where: str) -> None:
     known = list(known)
     if name not in known:
         near = difflib.get_close_matches(str(name), known, 1, 0.5)
-        raise SweepError(f"{where} has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}"))
+        raise SweepError(
+            f"{where} has no {name!r}"
+            + (f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}")
+        )
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,14 @@ class Declaration:
         for name, values in axes.items():
             _check_axis(name, values)
             _place(name)
-        document = {"chips": 1, "seed": 0, "cycle": 0, "outputs": [], "measure": ["voltages"], "formats": []} | document
+        document = {
+            "chips": 1,
+            "seed": 0,
+            "cycle": 0,
+            "outputs": [],
+            "measure": ["voltages"],
+            "formats": [],
+        } | document
         made = cls(document, {name: tuple(values) for name, values in axes.items()}, folder)
         _check(made.point([values[0] for values in axes.values()]))
         return made
@@ -109,7 +119,9 @@ class Declaration:
             for table in tables:
                 own = inner.get(table, {})
                 if not isinstance(own, Mapping):
-                    raise SweepError(f"the axis {axis!r} changes {table!r}, which must be a table for that, but is {own!r}")
+                    raise SweepError(
+                        f"the axis {axis!r} changes {table!r}, which must be a table for that, but is {own!r}"
+                    )
                 inner[table] = dict(own)
                 inner = inner[table]
             inner[last] = value
@@ -118,7 +130,10 @@ class Declaration:
 
 def _described(variation: Variation) -> dict[str, dict[str, Any]]:
     names = {kind: name for name, kind in kinds().items()}
-    return {names[type(part)]: {one.name: getattr(part, one.name) for one in fields(part)} for part in variation.parts()}  # pyright: ignore
+    return {
+        names[type(part)]: {one.name: getattr(part, one.name) for one in fields(part)}  # pyright: ignore
+        for part in variation.parts()
+    }
 
 
 def _flat(table: Any, prefix: str) -> Iterator[tuple[str, list[Scalar]]]:
@@ -135,8 +150,18 @@ def _check_axis(name: str, values: Any) -> None:
     if not isinstance(values, list | tuple) or not values:
         raise SweepError(f"the axis {name!r} must be a list of values, but is {values!r}")
     if not all(isinstance(value, Scalar) for value in values):
-        raise SweepError(f"the axis {name!r} must hold numbers, words or booleans, but holds {values!r}")
-    if len({str if isinstance(value, str) else bool if isinstance(value, bool) else float for value in values}) > 1:
+        raise SweepError(
+            f"the axis {name!r} must hold numbers, words or booleans, but holds {values!r}"
+        )
+    if (
+        len(
+            {
+                str if isinstance(value, str) else bool if isinstance(value, bool) else float
+                for value in values
+            }
+        )
+        > 1
+    ):
         raise SweepError(f"the axis {name!r} must hold values of one kind, but holds {values!r}")
     if len(set(values)) < len(values):
         raise SweepError(f"the axis {name!r} must hold each value once, but holds {values!r}")
@@ -148,7 +173,11 @@ def _place(axis: str) -> tuple[str, ...]:
     known = [name for name in NUMBERS if name != "chips"]
     if not rest:
         sections = [name for name in SECTIONS if name not in ("axes", "variation")]
-        require_known(axis, [*known, *(f"{name}." for name in sections), *(f"{kind}." for kind in kinds())], "the table `axes`")
+        require_known(
+            axis,
+            [*known, *(f"{name}." for name in sections), *(f"{kind}." for kind in kinds())],
+            "the table `axes`",
+        )
         return (axis,)
     if first in ("elements", "models"):
         name, _, field = rest.rpartition(".")
@@ -178,8 +207,13 @@ def _check(document: Mapping[str, Any]) -> None:
     _check_variation(document.get("variation", {}))
     _check_numbers(document)
     network = document.get("network", {})
-    if isinstance(network, Mapping) and len(named := [key for key in NETWORKS if key in network]) != 1:
-        raise SweepError(f"`network` must name one of {', '.join(NETWORKS)}, but names {', '.join(named) or 'none'}")
+    if (
+        isinstance(network, Mapping)
+        and len(named := [key for key in NETWORKS if key in network]) != 1
+    ):
+        raise SweepError(
+            f"`network` must name one of {', '.join(NETWORKS)}, but names {', '.join(named) or 'none'}"
+        )
 
 
 def _check_variation(table: Mapping[str, Any]) -> None:
@@ -187,17 +221,31 @@ def _check_variation(table: Mapping[str, Any]) -> None:
     for kind, parameters in table.items():
         require_known(kind, known, "the table `variation`")
         if not isinstance(parameters, Mapping):
-            raise SweepError(f"`variation.{kind}` must be a table of parameters, but is {parameters!r}")
+            raise SweepError(
+                f"`variation.{kind}` must be a table of parameters, but is {parameters!r}"
+            )
         for parameter in parameters:
-            require_known(parameter, [field.name for field in fields(known[kind])], f"the variation {kind!r}")  # pyright: ignore
+            require_known(
+                parameter,
+                [field.name for field in fields(known[kind])],  # pyright: ignore
+                f"the variation {kind!r}",
+            )
 
 
 def _check_numbers(document: Mapping[str, Any]) -> None:
     for name, least in (("chips", 1), ("seed", 0), ("cycle", 0)):
         value = document[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise SweepError(f"`{name}` must be a whole number of at least {least}, but is {value!r}")
+            raise SweepError(
+                f"`{name}` must be a whole number of at least {least}, but is {value!r}"
+            )
     for name in ("beta", "temperature"):
         value = document.get(name, 1.0)
-        if not isinstance(value, int | float) or not math.isfinite(value) or (name == "temperature" and value <= 0):
-            raise SweepError(f"`{name}` must be a finite number{' above 0 K' if name == 'temperature' else ''}, but is {value!r}")
+        if (
+            not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or (name == "temperature" and value <= 0)
+        ):
+            raise SweepError(
+                f"`{name}` must be a finite number{' above 0 K' if name == 'temperature' else ''}, but is {value!r}"
+            )

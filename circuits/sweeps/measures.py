@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..netlist import Netlist
-from ..noise import covariance
+from ..mna.noise import covariance
+from ..netlist.netlist import Netlist
 from .subjects import Samples, Subject
 
 STATUSES = ("ok", "uncertified", "saddle", "failed", "absent")
@@ -75,7 +75,10 @@ def _voltages(trial: Trial) -> dict[str, Any]:
 
 def _node_errors(trial: Trial) -> dict[str, Any]:
     found = trial.errors
-    return {"node_error": _root_mean_square(found), "largest_error": np.max(np.abs(found), axis=1, initial=0.0)}
+    return {
+        "node_error": _root_mean_square(found),
+        "largest_error": np.max(np.abs(found), axis=1, initial=0.0),
+    }
 
 
 def _root_mean_square(values: np.ndarray) -> np.ndarray:
@@ -100,7 +103,9 @@ def _accuracy(trial: Trial) -> dict[str, Any]:
 def _gradient_cosine(trial: Trial) -> dict[str, Any]:
     if not np.isfinite(trial.voltage).all():
         return {"gradient_cosine": np.nan}
-    return {"gradient_cosine": trial.subject.gradient_cosine(trial.samples, trial.betas, trial.voltage)}
+    return {
+        "gradient_cosine": trial.subject.gradient_cosine(trial.samples, trial.betas, trial.voltage)
+    }
 
 
 def _noise(trial: Trial) -> dict[str, Any]:
@@ -109,42 +114,74 @@ def _noise(trial: Trial) -> dict[str, Any]:
     found = np.full((len(trial.samples), len(outputs)), np.nan)
     for sample, point in enumerate(trial.point):
         if np.isfinite(point).all():
-            own = {name: column[sample * phases : sample * phases + 1] for name, column in trial.drives.items()}
+            own = {
+                name: column[sample * phases : sample * phases + 1]
+                for name, column in trial.drives.items()
+            }
             found[sample] = np.sqrt(np.diag(covariance(trial.netlist, point, own, nodes=outputs)))
     return {"noise": found}
 
 
 ALWAYS = {
-    "status": Variable(("phase", "sample"), "1", "whether the point is certified", STATUSES.index("absent"), "i1"),
-    "correction": Variable(("phase", "sample"), "V", "largest component of the certificate's Newton step"),
+    "status": Variable(
+        ("phase", "sample"), "1", "whether the point is certified", STATUSES.index("absent"), "i1"
+    ),
+    "correction": Variable(
+        ("phase", "sample"), "V", "largest component of the certificate's Newton step"
+    ),
     "attempts": Variable((), "1", "how many times the chip was simulated", 0, "i1"),
 }
 MEASURES = {
-    "voltages": Measure({"voltage": Variable(("phase", "sample", "node"), "V", "voltage of the node")}, _voltages),
+    "voltages": Measure(
+        {"voltage": Variable(("phase", "sample", "node"), "V", "voltage of the node")}, _voltages
+    ),
     "node_errors": Measure(
         {
-            "node_error": Variable(("node",), "V", "root mean square over the samples of the distance to the reference", tidy=_whole),
-            "largest_error": Variable(("sample",), "V", "largest distance of a node to the reference", tidy=np.max),
+            "node_error": Variable(
+                ("node",),
+                "V",
+                "root mean square over the samples of the distance to the reference",
+                tidy=_whole,
+            ),
+            "largest_error": Variable(
+                ("sample",), "V", "largest distance of a node to the reference", tidy=np.max
+            ),
         },
         _node_errors,
     ),
     "decisions": Measure(
-        {"decision": Variable(("sample",), "1", "class of the largest output, -1 where none", -1, "i4")},
+        {
+            "decision": Variable(
+                ("sample",), "1", "class of the largest output, -1 where none", -1, "i4"
+            )
+        },
         _decisions,
         frozenset({"outputs"}),
     ),
     "accuracy": Measure(
-        {"accuracy": Variable((), "1", "share of the samples decided right; one without an answer is not")},
+        {
+            "accuracy": Variable(
+                (), "1", "share of the samples decided right; one without an answer is not"
+            )
+        },
         _accuracy,
         frozenset({"outputs", "classes"}),
     ),
     "gradient_cosine": Measure(
-        {"gradient_cosine": Variable((), "1", "cosine of the circuit's gradient and the model's exact one")},
+        {
+            "gradient_cosine": Variable(
+                (), "1", "cosine of the circuit's gradient and the model's exact one"
+            )
+        },
         _gradient_cosine,
         frozenset({"nudge"}),
     ),
     "noise": Measure(
-        {"noise": Variable(("sample", "output"), "V", "standard deviation of the output's noise", tidy=_whole)},
+        {
+            "noise": Variable(
+                ("sample", "output"), "V", "standard deviation of the output's noise", tidy=_whole
+            )
+        },
         _noise,
         frozenset({"outputs", "capacitances"}),
     ),

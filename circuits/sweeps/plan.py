@@ -15,10 +15,10 @@ from rich.console import Console
 
 from ..simulators import Simulator
 from ..variation import Part, Variation
-from .chunks import Case, canonical, variables
 from .declaration import Declaration, Scalar, SweepError, kinds
+from .jobs import Case, canonical, variables
+from .loading import samples, simulator, subject
 from .measures import Variable
-from .networks import samples, simulator, subject
 from .subjects import Samples, Subject
 
 FORMAT = "circuits sweep 1"
@@ -40,19 +40,31 @@ class Layout:
     @property
     def sizes(self) -> dict[str, int]:
         """How long each dimension is."""
-        return {"phase": self.phases, "sample": self.samples, "node": len(self.nodes), "output": len(self.outputs)}
+        return {
+            "phase": self.phases,
+            "sample": self.samples,
+            "node": len(self.nodes),
+            "output": len(self.outputs),
+        }
 
     @classmethod
     def parse(cls, found: Mapping[str, Any]) -> "Layout":
         """That of what JSON made of one."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})  # pyright: ignore
+        return cls(
+            **{  # pyright: ignore
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in found.items()
+            }
+        )
 
     @classmethod
     def of(cls, case: Case) -> "Layout":
         """That of a case."""
         known = case.samples.classes
         classes = None if known is None else tuple(int(label) for label in known)
-        return cls(case.subject.nodes, case.subject.outputs, len(case.samples), len(case.betas), classes)
+        return cls(
+            case.subject.nodes, case.subject.outputs, len(case.samples), len(case.betas), classes
+        )
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,10 @@ class Plan:
     @property
     def simulations(self) -> int:
         """The number of operating points."""
-        return sum(self.chips * self.layouts[kind].samples * self.layouts[kind].phases for kind in self.layout)
+        return sum(
+            self.chips * self.layouts[kind].samples * self.layouts[kind].phases
+            for kind in self.layout
+        )
 
     def text(self) -> str:
         """It as JSON."""
@@ -129,9 +144,18 @@ class Cases:
 
     def _case(self, values: tuple[Scalar, ...]) -> Case:
         document, folder = self.declaration.point(values), self.declaration.folder
-        shared = _told({key: document.get(key) for key in ("network", "device", "elements", "models", "cost", "outputs")})
+        shared = _told(
+            {
+                key: document.get(key)
+                for key in ("network", "device", "elements", "models", "cost", "outputs")
+            }
+        )
         made = _kept(
-            self._subjects, shared, lambda: subject(document, folder, trusted=self.trusted, cache=self.cache, console=self.console)
+            self._subjects,
+            shared,
+            lambda: subject(
+                document, folder, trusted=self.trusted, cache=self.cache, console=self.console
+            ),
         )
         told = _told([document.get("data"), made.is_model])
         drawn = _kept(self._samples, told, lambda: samples(document, folder, made))
@@ -149,7 +173,10 @@ class Cases:
                 used,
             )
         except ValueError as error:
-            at = ", ".join(f"{axis} = {value}" for axis, value in zip(self.declaration.axes, values, strict=True))
+            at = ", ".join(
+                f"{axis} = {value}"
+                for axis, value in zip(self.declaration.axes, values, strict=True)
+            )
             raise SweepError(f"{at + ': ' if at else ''}{error}") from error
 
     def plan(self) -> Plan:
@@ -157,13 +184,19 @@ class Cases:
         document = self.declaration.document
         places: dict[Layout, int] = {}
         layout, keys = [], []
-        versions = {"circuits": version("eqprop-circuits"), "python": platform.python_version(), "numpy": np.__version__}
+        versions = {
+            "circuits": version("eqprop-circuits"),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        }
         versions["machine"] = f"{platform.system()} {platform.machine()}"
         chips = document["chips"]
         for values in self.declaration.points():
             case = self.case(values)
             if case.variation is None and chips > 1:
-                raise SweepError(f"`chips` must be 1 where no `variation` makes them differ, but is {chips}")
+                raise SweepError(
+                    f"`chips` must be 1 where no `variation` makes them differ, but is {chips}"
+                )
             layout.append(places.setdefault(Layout.of(case), len(places)))
             keys.append(tuple(case.key(chip) for chip in range(chips)))
             versions["simulator"] = case.simulator.version()
@@ -184,7 +217,9 @@ def _variation(table: Mapping[str, Mapping[str, Any]]) -> Variation | None:
     parts: list[Part] = []
     for kind, parameters in table.items():
         try:
-            lists = {name: tuple(value) for name, value in parameters.items() if isinstance(value, list)}
+            lists = {
+                name: tuple(value) for name, value in parameters.items() if isinstance(value, list)
+            }
             parts.append(kinds()[kind](**{**parameters, **lists}))
         except TypeError as error:
             raise SweepError(f"the variation {kind!r} cannot be made: {error}") from error

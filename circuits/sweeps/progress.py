@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from .plan import Plan
-from .running import Report, Tally
+from .scheduler import Report, Tally
 
 Progress = Callable[[Plan], AbstractContextManager[Report]]
 EVERY = 10.0
@@ -30,16 +30,26 @@ def spoken(console: Console) -> Progress:
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[seen]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[seen]}"),
+    )
     with Bar(*columns, console=console) as bar:
         task = bar.add_task("sweep", total=None, seen="")
-        yield lambda tally: bar.update(task, total=tally.total, completed=tally.done, seen=_seen(tally))
+        yield lambda tally: bar.update(
+            task, total=tally.total, completed=tally.done, seen=_seen(tally)
+        )
 
 
 @contextmanager
 def _lines(console: Console, plan: Plan) -> Iterator[Report]:
     said, ended = time.monotonic(), False
-    console.print(f"{len(plan.keys)} points, {plan.chips} chips at each, {plan.simulations} simulations", soft_wrap=True)
+    console.print(
+        f"{len(plan.keys)} points, {plan.chips} chips at each, {plan.simulations} simulations",
+        soft_wrap=True,
+    )
 
     def report(tally: Tally) -> None:
         nonlocal said, ended
@@ -63,4 +73,8 @@ def duration(seconds: float) -> str:
     minutes, hours = seconds / 60, seconds / 3600
     if minutes < 1:
         return f"{seconds:.0f} s"
-    return f"{minutes:.0f} min {seconds % 60:.0f} s" if hours < 1 else f"{int(hours)} h {minutes % 60:.0f} min"
+    return (
+        f"{minutes:.0f} min {seconds % 60:.0f} s"
+        if hours < 1
+        else f"{int(hours)} h {minutes % 60:.0f} min"
+    )

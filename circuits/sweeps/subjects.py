@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..equations import Equations, values_of
-from ..netlist import Netlist
-from ..reduction import reduce
+from ..mna.equations import Equations, values_of
+from ..mna.reduction import reduce
+from ..netlist.netlist import Netlist
 from ..simulators import Simulator
 
 
@@ -36,7 +36,10 @@ class Samples:
     def digest(self) -> str:
         """The SHA-256 of all of it."""
         whole = hashlib.sha256()
-        for name, array in {**self.values, **({} if self.labels is None else {"": self.labels})}.items():
+        for name, array in {
+            **self.values,
+            **({} if self.labels is None else {"": self.labels}),
+        }.items():
             plain = np.ascontiguousarray(array)
             whole.update(f"{name} {plain.dtype.str} {plain.shape};".encode() + plain.tobytes())
         return whole.hexdigest()
@@ -58,7 +61,9 @@ class Subject(abc.ABC):
         """The SHA-256 of all that the numbers of a sweep depend on."""
 
     @abc.abstractmethod
-    def phased(self, netlist: Netlist, samples: Samples, betas: Sequence[float]) -> tuple[Netlist, dict[str, np.ndarray]]:
+    def phased(
+        self, netlist: Netlist, samples: Samples, betas: Sequence[float]
+    ) -> tuple[Netlist, dict[str, np.ndarray]]:
         """A netlist with what nudges it, and its drives (samples · phases,), the phases of a sample one after the other."""
 
     @abc.abstractmethod
@@ -66,11 +71,15 @@ class Subject(abc.ABC):
         """Outputs (samples, outputs) of the voltages (samples, nodes)."""
 
     @abc.abstractmethod
-    def reference(self, samples: Samples, simulator: Simulator, temperature: float | None) -> np.ndarray:
+    def reference(
+        self, samples: Samples, simulator: Simulator, temperature: float | None
+    ) -> np.ndarray:
         """The voltages (samples, nodes) in V that the circuit should have without a nudge; NaN where they are not known."""
 
     @abc.abstractmethod
-    def gradient_cosine(self, samples: Samples, betas: Sequence[float], voltage: np.ndarray) -> float:
+    def gradient_cosine(
+        self, samples: Samples, betas: Sequence[float], voltage: np.ndarray
+    ) -> float:
         """The cosine of equilibrium propagation's gradient from voltages (phases, samples, nodes) and the exact one of the model."""
 
     @abc.abstractmethod
@@ -90,7 +99,9 @@ class Deck(Subject):
         self.circuit.require_nodes(self.outputs, "outputs")
         object.__setattr__(self, "nodes", Equations(self.circuit).free)
         if fixed := set(self.outputs).difference(self.nodes):
-            raise ValueError(f"`outputs` must be nodes that no source holds, but {sorted(fixed)} are held")
+            raise ValueError(
+                f"`outputs` must be nodes that no source holds, but {sorted(fixed)} are held"
+            )
 
     def netlist(self):
         return self.circuit
@@ -106,19 +117,27 @@ class Deck(Subject):
         return voltage[:, [self.nodes.index(node) for node in self.outputs]]
 
     def reference(self, samples, simulator, temperature):
-        answer = simulator.operating_points(*reduce(at_temperature(self.circuit, temperature), dict(samples.values)))
+        answer = simulator.operating_points(
+            *reduce(at_temperature(self.circuit, temperature), dict(samples.values))
+        )
         found = answer.voltage.sel(node=list(self.nodes)).values
         return np.where((answer.status.values == "ok")[:, None], found, np.nan)
 
     def gradient_cosine(self, samples, betas, voltage):
-        raise ValueError("the measure 'gradient_cosine' needs a network with a model, but the sweep is of a netlist")
+        raise ValueError(
+            "the measure 'gradient_cosine' needs a network with a model, but the sweep is of a netlist"
+        )
 
     def check(self, samples, betas):
         if len(betas) > 1:
-            raise ValueError("`beta` nudges the outputs of a network with a cost, but the sweep is of a netlist")
+            raise ValueError(
+                "`beta` nudges the outputs of a network with a cost, but the sweep is of a netlist"
+            )
         values_of(samples.values, self.circuit)
         if samples.classes is None and samples.labels is not None:
-            raise ValueError(f"labels of a netlist's samples must be classes (samples,), but have shape {samples.labels.shape}")
+            raise ValueError(
+                f"labels of a netlist's samples must be classes (samples,), but have shape {samples.labels.shape}"
+            )
 
 
 def at_temperature(netlist: Netlist, kelvin: float | None) -> Netlist:

@@ -13,7 +13,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 """Libraries that compute would otherwise each take all cores in every worker."""
 
 
@@ -77,8 +83,14 @@ class _Worker:
     def __init__(self):
         self.connection, theirs = Pipe()
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        environment = os.environ | dict.fromkeys(ONE_THREAD, "1") | {"PYTHONPATH": paths, "JAX_PLATFORMS": "cpu"}
-        environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+        environment = (
+            os.environ
+            | dict.fromkeys(ONE_THREAD, "1")
+            | {"PYTHONPATH": paths, "JAX_PLATFORMS": "cpu"}
+        )
+        environment["XLA_FLAGS"] = (
+            f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+        )
         program = f"from circuits.sweeps.workers import serve; serve({theirs.fileno()})"
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and text

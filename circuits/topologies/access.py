@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..elements import GROUND, Element, Resistor
-from ..netlist import Netlist
-from ..sources import VoltageSource
-from ..transistors import Mosfet, Transistor
+from ..elements.base import GROUND, Element
+from ..elements.passive import Resistor
+from ..elements.sources import VoltageSource
+from ..elements.transistors import Mosfet, MosfetModel
+from ..netlist.netlist import Netlist
 from ..units import number
 from .crossbars import crossbar
 
@@ -16,7 +17,7 @@ def transistor_array(
     siemens: np.ndarray,
     volts: np.ndarray,
     gates: np.ndarray,
-    model: Mosfet,
+    model: MosfetModel,
     *,
     width: float,
     length: float,
@@ -38,18 +39,43 @@ def transistor_array(
     """
     gates = np.asarray(gates, float)
     if gates.shape != np.shape(volts) or not np.isfinite(gates).all():
-        raise ValueError(f"`gates` must be finite, one for each of the {np.size(volts)} word lines, but are {gates}")
+        raise ValueError(
+            f"`gates` must be finite, one for each of the {np.size(volts)} word lines, but are {gates}"
+        )
     if model.kind != "n":
         raise ValueError(f"`model` must be of kind 'n', but is of kind {model.kind!r}")
-    bare = crossbar(siemens, volts, wire_ohms=wire_ohms, driver_ohms=driver_ohms, sense_ohms=sense_ohms, title=title)
-    elements: list[Element] = [VoltageSource(f"gate{i}", f"gate{i}", GROUND, float(v)) for i, v in enumerate(gates)]
+    bare = crossbar(
+        siemens,
+        volts,
+        wire_ohms=wire_ohms,
+        driver_ohms=driver_ohms,
+        sense_ohms=sense_ohms,
+        title=title,
+    )
+    elements: list[Element] = [
+        VoltageSource(f"gate{i}", f"gate{i}", GROUND, float(v)) for i, v in enumerate(gates)
+    ]
     elements.append(VoltageSource("bulk", "bulk", GROUND, min(0.0, float(np.min(volts)))))
     for element in bare.elements:
         if isinstance(element, Resistor) and element.name.startswith("g"):
             at = element.name[1:]
             elements.append(replace(element, minus=f"a{at}"))
-            elements.append(Transistor(at, f"a{at}", f"gate{at.split('_')[0]}", element.minus, "bulk", model, width, length))
+            elements.append(
+                Mosfet(
+                    at,
+                    f"a{at}",
+                    f"gate{at.split('_')[0]}",
+                    element.minus,
+                    "bulk",
+                    model,
+                    width,
+                    length,
+                )
+            )
         else:
             elements.append(element)
-    header = (*bare.header, f"A transistor M* of {number(width)} by {number(length)} m in series with each device, gates at Vgate*.")
+    header = (
+        *bare.header,
+        f"A transistor M* of {number(width)} by {number(length)} m in series with each device, gates at Vgate*.",
+    )
     return replace(bare, elements=tuple(elements), header=header)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..analyses import OperatingPoint
-from ..elements import GROUND, Element, Resistor
-from ..netlist import Netlist
-from ..sources import VoltageSource
+from ..elements.base import GROUND, Element
+from ..elements.passive import Resistor
+from ..elements.sources import VoltageSource
+from ..netlist.analyses import OperatingPoint
+from ..netlist.netlist import Netlist
 from ..units import number
 
 
@@ -35,14 +36,20 @@ def crossbar(
     siemens, volts = np.asarray(siemens, float), np.asarray(volts, float)
     check_crossbar(siemens, volts, wire_ohms, driver_ohms, sense_ohms)
     words, bits = siemens.shape
-    elements: list[Element] = [VoltageSource(f"in{i}", f"in{i}", GROUND, float(v)) for i, v in enumerate(volts)]
+    elements: list[Element] = [
+        VoltageSource(f"in{i}", f"in{i}", GROUND, float(v)) for i, v in enumerate(volts)
+    ]
     heads, feet = tuple(f"in{i}" for i in range(words)), (GROUND,) * bits
     if driver_ohms:
-        elements += [Resistor(f"driver_{i}", head, f"d{i}", 1 / driver_ohms) for i, head in enumerate(heads)]
+        elements += [
+            Resistor(f"driver_{i}", head, f"d{i}", 1 / driver_ohms) for i, head in enumerate(heads)
+        ]
         heads = tuple(f"d{i}" for i in range(words))
     if sense_ohms:
         feet = tuple(f"sense{j}" for j in range(bits))
-        elements += [Resistor(f"sense_{j}", foot, GROUND, 1 / sense_ohms) for j, foot in enumerate(feet)]
+        elements += [
+            Resistor(f"sense_{j}", foot, GROUND, 1 / sense_ohms) for j, foot in enumerate(feet)
+        ]
     elements += wired(heads, feet, siemens, wire_ohms)
     read = tuple(f"sense{j}" if sense_ohms else f"b{words - 1}_{j}" for j in range(bits))
     header = (
@@ -52,7 +59,13 @@ def crossbar(
     return Netlist(title, tuple(elements), header, (OperatingPoint(read),))
 
 
-def wired(heads: Sequence[str], feet: Sequence[str], siemens: np.ndarray, wire_ohms: float, prefix: str = "") -> list[Element]:
+def wired(
+    heads: Sequence[str],
+    feet: Sequence[str],
+    siemens: np.ndarray,
+    wire_ohms: float,
+    prefix: str = "",
+) -> list[Element]:
     """The devices and the lines of a crossbar: word lines that begin at `heads`, and bit lines that end at `feet`.
 
     A piece of wire leads to every crossing from the one before, or from the head, and from every crossing to the next, or to the foot.
@@ -76,12 +89,18 @@ def wired(heads: Sequence[str], feet: Sequence[str], siemens: np.ndarray, wire_o
     return elements
 
 
-def check_crossbar(siemens: np.ndarray, volts: np.ndarray, wire_ohms: float, driver_ohms: float, sense_ohms: float) -> None:
+def check_crossbar(
+    siemens: np.ndarray, volts: np.ndarray, wire_ohms: float, driver_ohms: float, sense_ohms: float
+) -> None:
     """Raises `ValueError` for arrays that do not fit, and for what is negative or not finite."""
     if siemens.ndim != 2 or not siemens.size or volts.shape != siemens.shape[:1]:
-        raise ValueError(f"`siemens` must be (words, bits) and `volts` (words,), but have shapes {siemens.shape} and {volts.shape}")
+        raise ValueError(
+            f"`siemens` must be (words, bits) and `volts` (words,), but have shapes {siemens.shape} and {volts.shape}"
+        )
     if not (np.isfinite(siemens) & (siemens >= 0)).all():
-        raise ValueError(f"`siemens` must be finite and at least 0, but is {siemens[~(np.isfinite(siemens) & (siemens >= 0))][0]}")
+        raise ValueError(
+            f"`siemens` must be finite and at least 0, but is {siemens[~(np.isfinite(siemens) & (siemens >= 0))][0]}"
+        )
     if not (np.isfinite(wire_ohms) and wire_ohms > 0):
         raise ValueError(f"`wire_ohms` must be finite and above 0, but is {wire_ohms}")
     for name, ohms in (("driver_ohms", driver_ohms), ("sense_ohms", sense_ohms)):

@@ -6,7 +6,7 @@ from .base import Variation as Variation
 from .components import Amplifiers as Amplifiers
 from .components import Converter as Converter
 from .components import Ideality as Ideality
-from .components import NudgeError as NudgeError
+from .components import NudgeMismatch as NudgeMismatch
 from .components import Saturation as Saturation
 from .components import Temperature as Temperature
 from .components import ThresholdMismatch as ThresholdMismatch
@@ -17,14 +17,14 @@ from .conductances import Levels as Levels
 from .conductances import Logarithmic as Logarithmic
 from .conductances import OfConductances as OfConductances
 from .conductances import Programming as Programming
-from .conductances import ProgrammingError as ProgrammingError
+from .conductances import ProgrammingNoise as ProgrammingNoise
 from .conductances import ReadNoise as ReadNoise
 from .conductances import StepNoise as StepNoise
 from .conductances import StuckAt as StuckAt
 from .conductances import Within as Within
+from .parasitics import SenseResistance as SenseResistance
+from .parasitics import SourceResistance as SourceResistance
+from .parasitics import WireResistance as WireResistance
 from .presets import MATCHING as MATCHING
 from .presets import PRESETS as PRESETS
 from .presets import Preset as Preset
-from .wiring import SenseResistance as SenseResistance
-from .wiring import SourceResistance as SourceResistance
-from .wiring import WireResistance as WireResistance

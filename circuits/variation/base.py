@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..elements import Element
-from ..netlist import Netlist
+from ..elements.base import Element
+from ..netlist.netlist import Netlist
 
 Draw = Callable[[Element], np.random.Generator]
 """The random numbers of an element of a chip."""
@@ -34,12 +34,25 @@ class Variation(abc.ABC):
         """
         made = netlist
         for part in self.parts():
-            before, made = made, part.apply(made, lambda element, part=part: part.random(element, seed, number, cycle))
-            same = len(made.elements) == len(before.elements) and all(map(operator.is_, made.elements, before.elements))
-            check_pattern(part, not same, [*(element.letter + element.name for element in before.elements), *before.nodes])
+            before, made = (
+                made,
+                part.apply(
+                    made, lambda element, part=part: part.random(element, seed, number, cycle)
+                ),
+            )
+            same = len(made.elements) == len(before.elements) and all(
+                map(operator.is_, made.elements, before.elements)
+            )
+            check_pattern(
+                part,
+                not same,
+                [*(element.letter + element.name for element in before.elements), *before.nodes],
+            )
         said = " + ".join(map(str, self.parts()))
         again = f", cycle {cycle}" if cycle else ""
-        return replace(made, header=(*netlist.header, f"Chip {number} of seed {seed}{again}: {said}."))
+        return replace(
+            made, header=(*netlist.header, f"Chip {number} of seed {seed}{again}: {said}.")
+        )
 
     def drives(self, drives: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What reaches the sources of `drives` that are asked for."""
@@ -100,7 +113,10 @@ class Part(Variation):
 
     def random(self, element: Element, seed: int, number: int, cycle: int) -> np.random.Generator:
         """The generator of one element of one chip."""
-        keys = (zlib.crc32(text.encode()) for text in (type(self).__name__, type(element).__name__, element.name))
+        keys = (
+            zlib.crc32(text.encode())
+            for text in (type(self).__name__, type(element).__name__, element.name)
+        )
         own = (seed, number, *keys, *((cycle,) if self.anew and cycle else ()))
         return np.random.Generator(np.random.Philox(np.random.SeedSequence(own)))
 
@@ -118,7 +134,9 @@ class Part(Variation):
     def times(self, factor: float) -> "Part":
         check_spread(factor, "factor")
         own: Any = self
-        return replace(own, **{field: _times(getattr(self, field), factor) for field in self.spreads})
+        return replace(
+            own, **{field: _times(getattr(self, field), factor) for field in self.spreads}
+        )
 
 
 class OfElements(Part):
@@ -135,7 +153,10 @@ class OfElements(Part):
         return fnmatch.fnmatchcase(element.letter + element.name, self.of)
 
     def apply(self, netlist, draw):
-        vary = (self.vary(element, draw(element)) if self.concerns(element) else element for element in netlist.elements)
+        vary = (
+            self.vary(element, draw(element)) if self.concerns(element) else element
+            for element in netlist.elements
+        )
         return replace(netlist, elements=tuple(vary))
 
 
@@ -149,7 +170,9 @@ def check_pattern(part: Any, varied: bool, names: Sequence[str]) -> None:
     """Raises `ValueError` where nothing of a circuit, with elements and nodes of these names, was varied by an `of` that was chosen."""
     if not varied and getattr(part, "of", None) != getattr(type(part), "of", None):
         some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-        raise ValueError(f"`of` of {type(part).__name__} must match what it varies among {some}, but is {part.of!r}")
+        raise ValueError(
+            f"`of` of {type(part).__name__} must match what it varies among {some}, but is {part.of!r}"
+        )
 
 
 def check_spread(value: float, field: str = "spread") -> None:
@@ -158,7 +181,9 @@ def check_spread(value: float, field: str = "spread") -> None:
         raise ValueError(f"`{field}` must be finite and at least 0, but is {value}")
 
 
-def log_normal(spread: float, random: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
+def log_normal(
+    spread: float, random: np.random.Generator, shape: tuple[int, ...] = ()
+) -> np.ndarray:
     """Factors exp(σ z − σ²/2), z ~ N(0, 1), σ² = ln(1 + spread²): of mean 1 and standard deviation `spread`."""
     sigma = np.sqrt(np.log1p(spread**2))
     return np.exp(sigma * random.standard_normal(shape) - sigma**2 / 2)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..devices import Diode
-from ..sources import CurrentGain, Transconductance, VoltageGain, VoltageSource
-from ..transistors import Transistor
+from ..elements.diodes import Diode
+from ..elements.sources import CurrentGain, Transconductance, VoltageGain, VoltageSource
+from ..elements.transistors import Mosfet
 from ..units import check_temperature
 from .base import OfElements, Part, check_spread, log_normal
 
@@ -46,7 +46,12 @@ class Ideality(OfElements):
         if not isinstance(element, Diode) or not self.spread:
             return element
         emission = element.model.emission * float(log_normal(self.spread, random))
-        return replace(element, model=replace(element.model, emission=emission, name=f"{element.model.name}_{element.name}"))
+        return replace(
+            element,
+            model=replace(
+                element.model, emission=emission, name=f"{element.model.name}_{element.name}"
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,18 @@ class ThresholdMismatch(OfElements):
         check_spread(self.volt_metres, "volt_metres")
 
     def vary(self, element, random):
-        if not isinstance(element, Transistor) or not self.volt_metres:
+        if not isinstance(element, Mosfet) or not self.volt_metres:
             return element
-        off = self.volt_metres / np.sqrt(2 * element.width * element.length) * random.standard_normal()
+        off = (
+            self.volt_metres
+            / np.sqrt(2 * element.width * element.length)
+            * random.standard_normal()
+        )
         name = f"{element.model.name}_{element.name}"
-        return replace(element, model=replace(element.model, threshold=element.model.threshold + float(off), name=name))
+        return replace(
+            element,
+            model=replace(element.model, threshold=element.model.threshold + float(off), name=name),
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,13 @@ class Amplifiers(OfElements):
         made = super().apply(netlist, draw)
         senses = [source for source in made.of(VoltageSource) if source.name in gains]
         return made.with_elements(
-            *(replace(s, volts=s.volts - gains[s.name] * self.offset * float(draw(s).standard_normal())) for s in senses)
+            *(
+                replace(
+                    s,
+                    volts=s.volts - gains[s.name] * self.offset * float(draw(s).standard_normal()),
+                )
+                for s in senses
+            )
         )
 
     def vary(self, element, random):
@@ -105,7 +123,7 @@ class Amplifiers(OfElements):
 
 
 @dataclass(frozen=True)
-class NudgeError(OfElements):
+class NudgeMismatch(OfElements):
     """Log-normal spread of the nudge sources' transconductance (`Gnudge_*`): outputs that are nudged more, or less, than asked for."""
 
     cause = "nudge mismatch"
@@ -154,18 +172,31 @@ class Converter(Part):
     def __post_init__(self):
         for field in ("dac_bits", "adc_bits"):
             if getattr(self, field) not in range(33):
-                raise ValueError(f"`{field}` must be a whole number from 0 to 32, but is {getattr(self, field)}")
+                raise ValueError(
+                    f"`{field}` must be a whole number from 0 to 32, but is {getattr(self, field)}"
+                )
         if not 0 < self.volts < np.inf:
             raise ValueError(f"`volts` must be finite and above 0, but is {self.volts}")
 
     def apply(self, netlist, draw):
         del draw
-        sources = [source for source in netlist.of(VoltageSource) if fnmatch.fnmatchcase(source.key, self.of)]
-        return netlist.with_elements(*(replace(s, volts=float(self._nearest(np.array(s.volts), self.dac_bits))) for s in sources))
+        sources = [
+            source
+            for source in netlist.of(VoltageSource)
+            if fnmatch.fnmatchcase(source.key, self.of)
+        ]
+        return netlist.with_elements(
+            *(
+                replace(s, volts=float(self._nearest(np.array(s.volts), self.dac_bits)))
+                for s in sources
+            )
+        )
 
     def convert(self, drives):
         return {
-            name: self._nearest(np.asarray(values, float), self.dac_bits) if fnmatch.fnmatchcase(name, self.of) else values
+            name: self._nearest(np.asarray(values, float), self.dac_bits)
+            if fnmatch.fnmatchcase(name, self.of)
+            else values
             for name, values in drives.items()
         }
 

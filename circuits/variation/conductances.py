@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..elements import ConductanceMatrix, Resistor
+from ..elements.passive import ConductanceMatrix, Resistor
 from .base import OfElements, check_spread, log_normal
 
 ROUNDING = 1e-6
@@ -27,10 +27,14 @@ class OfConductances(OfElements):
 
     def vary(self, element, random):
         if isinstance(element, ConductanceMatrix):
-            return replace(element, siemens=self.siemens(np.asarray(element.siemens, float), random))
+            return replace(
+                element, siemens=self.siemens(np.asarray(element.siemens, float), random)
+            )
         if isinstance(element, Resistor):
             g = float(self.siemens(np.asarray(element.siemens, float), random))
-            return replace(element, siemens=max(g, 1e-18))  # a resistor is there, however little it conducts
+            return replace(
+                element, siemens=max(g, 1e-18)
+            )  # a resistor is there, however little it conducts
         return element
 
 
@@ -56,7 +60,9 @@ class Within(OfConductances):
         del random
         beyond = (g < self.lowest * (1 - ROUNDING)) | (g > self.highest * (1 + ROUNDING))
         if beyond.any():
-            raise ValueError(f"conductances must be within {self.lowest} and {self.highest} S, but one is {g[beyond].flat[0]}")
+            raise ValueError(
+                f"conductances must be within {self.lowest} and {self.highest} S, but one is {g[beyond].flat[0]}"
+            )
         return g
 
 
@@ -85,7 +91,7 @@ class Programming(OfConductances):
 
 
 @dataclass(frozen=True)
-class ProgrammingError(OfConductances):
+class ProgrammingNoise(OfConductances):
     """A normal error of what is programmed, anew in every cycle, whose size depends on the target.
 
     g → max(g + σ(g) z, 0),    σ(g) = `full` · max(Σ_k c_k (g/`full`)^k, 0)
@@ -105,11 +111,15 @@ class ProgrammingError(OfConductances):
         object.__setattr__(self, "coefficients", tuple(float(c) for c in self.coefficients))
         _check_positive(self.full, "full")
         if not self.coefficients or not np.isfinite(self.coefficients).all():
-            raise ValueError(f"`coefficients` must be finite numbers, one or more, but are {self.coefficients}")
+            raise ValueError(
+                f"`coefficients` must be finite numbers, one or more, but are {self.coefficients}"
+            )
 
     def deviation(self, g: np.ndarray) -> np.ndarray:
         """σ(g) in S."""
-        return self.full * np.maximum(np.polynomial.polynomial.polyval(g / self.full, self.coefficients), 0.0)
+        return self.full * np.maximum(
+            np.polynomial.polynomial.polyval(g / self.full, self.coefficients), 0.0
+        )
 
     def siemens(self, g, random):
         return np.maximum(g + self.deviation(g) * random.standard_normal(g.shape), 0.0)
@@ -203,7 +213,9 @@ class Bounds(OfConductances):
         _check_positive(self.highest, "highest")
 
     def siemens(self, g, random):
-        return np.minimum(g, np.maximum(self.highest * (1 + self.spread * random.standard_normal(g.shape)), 0.0))
+        return np.minimum(
+            g, np.maximum(self.highest * (1 + self.spread * random.standard_normal(g.shape)), 0.0)
+        )
 
 
 @dataclass(frozen=True)
@@ -223,12 +235,16 @@ class StuckAt(OfConductances):
 
     def __post_init__(self):
         if not (self.on >= 0 and self.off >= 0 and self.on + self.off <= 1):
-            raise ValueError(f"`on` and `off` must be shares, together at most 1, but are {self.on} and {self.off}")
+            raise ValueError(
+                f"`on` and `off` must be shares, together at most 1, but are {self.on} and {self.off}"
+            )
         _check_range(self.lowest, self.highest)
 
     def siemens(self, g, random):
         at = random.random(g.shape)
-        return np.where(at < self.on, self.highest, np.where(at < self.on + self.off, self.lowest, g))
+        return np.where(
+            at < self.on, self.highest, np.where(at < self.on + self.off, self.lowest, g)
+        )
 
 
 @dataclass(frozen=True)
@@ -245,7 +261,9 @@ class Logarithmic:
         return np.clip(self.slope * np.log(share) + self.offset, self.lowest, self.highest)
 
     def __mul__(self, factor: float) -> "Logarithmic":
-        return Logarithmic(*(factor * part for part in (self.slope, self.offset, self.lowest, self.highest)))
+        return Logarithmic(
+            *(factor * part for part in (self.slope, self.offset, self.lowest, self.highest))
+        )
 
 
 @dataclass(frozen=True)
@@ -272,14 +290,19 @@ class Drift(OfConductances):
         for field in ("reference", "full"):
             _check_positive(getattr(self, field), field)
         if not self.reference <= self.seconds < np.inf:
-            raise ValueError(f"`seconds` must be finite and at least `reference`, {self.reference}, but are {self.seconds}")
+            raise ValueError(
+                f"`seconds` must be finite and at least `reference`, {self.reference}, but are {self.seconds}"
+            )
         for field in ("exponent", "spread"):
             if isinstance(value := getattr(self, field), float | int):
                 check_spread(value, field)
 
     def siemens(self, g, random):
         share = np.where(g > 0, g, self.full) / self.full
-        mean, spread = (value.at(share) if isinstance(value, Logarithmic) else value for value in (self.exponent, self.spread))
+        mean, spread = (
+            value.at(share) if isinstance(value, Logarithmic) else value
+            for value in (self.exponent, self.spread)
+        )
         nu = np.maximum(mean + spread * random.standard_normal(g.shape), 0.0)
         return g * (self.seconds / self.reference) ** -nu
 
@@ -317,7 +340,9 @@ class ReadNoise(OfConductances):
 
 def _check_range(lowest: float, highest: float) -> None:
     if not 0 <= lowest < highest < np.inf:
-        raise ValueError(f"`lowest` and `highest` must be 0 <= lowest < highest, but are {lowest} and {highest}")
+        raise ValueError(
+            f"`lowest` and `highest` must be 0 <= lowest < highest, but are {lowest} and {highest}"
+        )
 
 
 def _check_positive(value: float, field: str) -> None:

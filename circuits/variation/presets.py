@@ -16,7 +16,7 @@ from .conductances import (
     Levels,
     Logarithmic,
     Programming,
-    ProgrammingError,
+    ProgrammingNoise,
     ReadNoise,
     StepNoise,
     StuckAt,
@@ -44,7 +44,11 @@ class Preset(Variation):
 
     def times(self, factor: float) -> "Preset":
         """A device like it with `factor` times its spreads, as of `Variation.times`."""
-        return replace(self, name=f"{self.name}, {factor:g} times its spread", variation=self.variation.times(factor))
+        return replace(
+            self,
+            name=f"{self.name}, {factor:g} times its spread",
+            variation=self.variation.times(factor),
+        )
 
 
 def pcm_nandakumar2019(seconds: float = 20.0) -> Preset:
@@ -59,8 +63,14 @@ def pcm_nandakumar2019(seconds: float = 20.0) -> Preset:
     growth = float(np.sqrt(np.log((seconds + pulse) / (2 * pulse))))
     variation = (
         Within(full)
-        + ProgrammingError(full, tuple(c / 25 for c in (0.263, 1.965, -1.173)))
-        + Drift(seconds, Logarithmic(-0.0155, 0.0244, 0.049, 0.1), Logarithmic(-0.0125, -0.0059, 0.008, 0.045), 20.0, full)
+        + ProgrammingNoise(full, tuple(c / 25 for c in (0.263, 1.965, -1.173)))
+        + Drift(
+            seconds,
+            Logarithmic(-0.0155, 0.0244, 0.049, 0.1),
+            Logarithmic(-0.0125, -0.0059, 0.008, 0.045),
+            20.0,
+            full,
+        )
         + ReadNoise(0.0088 * growth, 0.65, full, 0.2 * growth)
     )
     return Preset("pcm-nandakumar2019@1", 0.0, full, variation, "Nandakumar et al. 2018, 2019")
@@ -80,7 +90,11 @@ def rram_wan2022(days: int = 0) -> Preset:
     }
     if days not in micro:
         raise ValueError(f"`days` must be 0, 1 or 2, as published, but is {days}")
-    variation = Within(full) + ProgrammingError(full, tuple(c / 40 for c in micro[days])) + ReadNoise(0.01, 1.0, full)
+    variation = (
+        Within(full)
+        + ProgrammingNoise(full, tuple(c / 40 for c in micro[days]))
+        + ReadNoise(0.01, 1.0, full)
+    )
     return Preset("rram-wan2022@1", 0.0, full, variation, "Wan et al. 2022")
 
 
@@ -91,7 +105,11 @@ def rram_milo2021() -> Preset:
     """
     full = 225e-6
     return Preset(
-        "rram-milo2021@1", 50e-6, full, Within(full, 50e-6) + ProgrammingError(full, (4.78 / 225, -0.0091)), "Milo et al. 2021"
+        "rram-milo2021@1",
+        50e-6,
+        full,
+        Within(full, 50e-6) + ProgrammingNoise(full, (4.78 / 225, -0.0091)),
+        "Milo et al. 2021",
     )
 
 
@@ -113,7 +131,13 @@ def rpu_gokmen2016() -> Preset:
     counting steps. The range is no figure of the paper: it is 20 µS here.
     """
     full = 20e-6
-    variation = Within(full) + Levels(1200, full) + StepNoise(0.3, 1200, full) + DeviceToDevice(0.3) + Bounds(full, 0.3)
+    variation = (
+        Within(full)
+        + Levels(1200, full)
+        + StepNoise(0.3, 1200, full)
+        + DeviceToDevice(0.3)
+        + Bounds(full, 0.3)
+    )
     return Preset("rpu-gokmen2016@1", 0.0, full, variation, "Gokmen & Vlasov 2016")
 
 
@@ -122,12 +146,20 @@ def stuck_chen2015(highest: float = 40e-6) -> Preset:
 
     **Arguments:** `highest`: the conductance in S of one that is stuck on.
     """
-    return Preset("stuck-chen2015@1", 0.0, highest, Within(highest) + StuckAt(0.0904, 0.0175, highest), "Chen et al. 2015")
+    return Preset(
+        "stuck-chen2015@1",
+        0.0,
+        highest,
+        Within(highest) + StuckAt(0.0904, 0.0175, highest),
+        "Chen et al. 2015",
+    )
 
 
 def lognormal(spread: float = 0.1, highest: float = 40e-6) -> Preset:
     """No device that was published: log-normal programming of `spread`, as design studies assume it."""
-    return Preset("lognormal@1", 0.0, highest, Within(highest) + Programming(spread), "none; an assumption")
+    return Preset(
+        "lognormal@1", 0.0, highest, Within(highest) + Programming(spread), "none; an assumption"
+    )
 
 
 class ByName(dict[str, Callable[..., Preset]]):
@@ -135,12 +167,23 @@ class ByName(dict[str, Callable[..., Preset]]):
 
     def __missing__(self, name: str) -> Any:
         near = difflib.get_close_matches(name, self, 1)
-        raise KeyError(f"no preset is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(self)}"))
+        raise KeyError(
+            f"no preset is called {name!r}"
+            + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(self)}")
+        )
 
 
 PRESETS = ByName(
     (make().name, make)
-    for make in (pcm_nandakumar2019, rram_wan2022, rram_milo2021, ecram_tang2018, rpu_gokmen2016, stuck_chen2015, lognormal)
+    for make in (
+        pcm_nandakumar2019,
+        rram_wan2022,
+        rram_milo2021,
+        ecram_tang2018,
+        rpu_gokmen2016,
+        stuck_chen2015,
+        lognormal,
+    )
 )
 """The published devices by name and version, each made with its own defaults."""
 

@@ -19,7 +19,9 @@ class DataError(ValueError):
 def find(folder: Path, name: str) -> Path:
     """The file `name` of a folder, or `name.gz` if there is only that."""
     if not folder.is_dir():
-        raise DataError(f"{folder} must be a folder with IDX files, but is {'a file' if folder.exists() else 'missing'}")
+        raise DataError(
+            f"{folder} must be a folder with IDX files, but is {'a file' if folder.exists() else 'missing'}"
+        )
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
@@ -52,13 +54,17 @@ def _parse(path: Path, file: io.BufferedIOBase, dimensions: int) -> UInt8[np.nda
             f"but starts with {header[:4].hex(' ')}"
         )
     if len(header) < 4 + 4 * dimensions:
-        raise DataError(f"{path} must start with a header of {4 + 4 * dimensions} bytes, but ends after {len(header)}")
+        raise DataError(
+            f"{path} must start with a header of {4 + 4 * dimensions} bytes, but ends after {len(header)}"
+        )
     shape = tuple(int.from_bytes(header[at : at + 4], "big") for at in range(4, len(header), 4))
     size = 1
     for length in shape:
         size *= length
     if not 0 < size <= MOST_BYTES:
-        raise DataError(f"{path} must hold from 1 to {MOST_BYTES} elements, but its header says {' × '.join(map(str, shape))}")
+        raise DataError(
+            f"{path} must hold from 1 to {MOST_BYTES} elements, but its header says {' × '.join(map(str, shape))}"
+        )
     elements = np.empty(size, np.uint8)
     found, view = 0, elements.data
     while found < size and (count := file.readinto(view[found : found + _CHUNK])):

@@ -22,9 +22,13 @@ def digits(seed: int = 0, *, validation: int = 0) -> Data:
     from sklearn.model_selection import train_test_split
 
     pixels, labels = (np.asarray(part) for part in load_digits(return_X_y=True))
-    train, test = train_test_split(np.arange(len(labels)), test_size=360, random_state=seed, stratify=labels)
+    train, test = train_test_split(
+        np.arange(len(labels)), test_size=360, random_state=seed, stratify=labels
+    )
     x, y = pixels / 8 - 1, labels.astype(np.int32)
-    kept, *held = (Split(x[train[rows]], y[train[rows]]) for rows in hold_out(y[train], validation, seed))
+    kept, *held = (
+        Split(x[train[rows]], y[train[rows]]) for rows in hold_out(y[train], validation, seed)
+    )
     return Data(kept, Split(x[test], y[test]), *held)
 
 
@@ -56,8 +60,13 @@ def idx(
     test_pixels, test_labels = _read(folder, "t10k", classes)
     if pixels.shape[1:] != test_pixels.shape[1:]:
         sizes = " and ".join("{}×{}".format(*images.shape[1:]) for images in (pixels, test_pixels))
-        raise DataError(f"{folder} must hold training and test images of one size, but they have {sizes} pixels")
-    kept, *held = (Split(_scaled(pixels[rows], low, high), labels[rows]) for rows in hold_out(labels, validation, seed))
+        raise DataError(
+            f"{folder} must hold training and test images of one size, but they have {sizes} pixels"
+        )
+    kept, *held = (
+        Split(_scaled(pixels[rows], low, high), labels[rows])
+        for rows in hold_out(labels, validation, seed)
+    )
     return Data(kept, Split(_scaled(test_pixels, low, high), test_labels), *held)
 
 
@@ -78,11 +87,17 @@ def mnist(*, validation: int = 0, seed: int = 0, low: float = 0.0, high: float =
     return idx(folder, validation=validation, seed=seed, low=low, high=high)
 
 
-def _read(folder: Path, part: str, classes: int) -> tuple[UInt8[np.ndarray, "examples rows columns"], Int32[np.ndarray, " examples"]]:
-    labels_path, images_path = (find(folder, f"{part}-{kind}-ubyte") for kind in ("labels-idx1", "images-idx3"))
+def _read(
+    folder: Path, part: str, classes: int
+) -> tuple[UInt8[np.ndarray, "examples rows columns"], Int32[np.ndarray, " examples"]]:
+    labels_path, images_path = (
+        find(folder, f"{part}-{kind}-ubyte") for kind in ("labels-idx1", "images-idx3")
+    )
     labels = read(labels_path, dimensions=1)
     if (largest := labels.max()) >= classes:
-        raise DataError(f"{labels_path} must hold labels below {classes}, but holds {largest} at {int(np.argmax(labels))}")
+        raise DataError(
+            f"{labels_path} must hold labels below {classes}, but holds {largest} at {int(np.argmax(labels))}"
+        )
     images = read(images_path, dimensions=3)
     if len(images) != len(labels):
         raise DataError(
@@ -91,7 +106,9 @@ def _read(folder: Path, part: str, classes: int) -> tuple[UInt8[np.ndarray, "exa
     return images, labels.astype(np.int32)
 
 
-def _scaled(images: UInt8[np.ndarray, "examples rows columns"], low: float, high: float) -> Float32[np.ndarray, "examples pixels"]:
+def _scaled(
+    images: UInt8[np.ndarray, "examples rows columns"], low: float, high: float
+) -> Float32[np.ndarray, "examples pixels"]:
     x = images.reshape(len(images), -1).astype(np.float32)
     x /= 255  # in place: no second array of 188 MB; and 255 becomes 1 exactly
     x *= high - low

@@ -12,9 +12,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..costs import Cost, require_labels
 from ..energies import Energy, State
-from ..equilibrium import Equilibrium, Method, check, has_values
-from ..phases import Phase, displaced
-from ..relaxation import settle_batch
+from ..settling.equilibrium import Equilibrium, Method, check, has_values
+from ..settling.phases import Phase, displaced
+from ..settling.relaxation import settle_batch
 from .bounds import require_convex
 
 
@@ -36,7 +36,9 @@ class Estimate(eqx.Module):
     def __repr__(self) -> str:
         if not has_values(self):
             return super().__repr__()
-        size = np.sqrt(sum(float(jnp.sum(jnp.abs(leaf) ** 2)) for leaf in jax.tree.leaves(self.grad)))
+        size = np.sqrt(
+            sum(float(jnp.sum(jnp.abs(leaf) ** 2)) for leaf in jax.tree.leaves(self.grad))
+        )
         nudged = "" if self.nudged is None else f"; nudged phases: {self.nudged.certificate()}"
         return f"Estimate: loss {float(self.loss):.6g}, norm of the gradient {size:.4g}; free phases: {self.free.certificate()}{nudged}"
 
@@ -48,7 +50,12 @@ class Estimator(eqx.Module):
 
     @abc.abstractmethod
     def estimate(
-        self, energy: Energy, cost: Cost, xs: Float[Array, "batch ..."], ys: Array, key: PRNGKeyArray | None = None
+        self,
+        energy: Energy,
+        cost: Cost,
+        xs: Float[Array, "batch ..."],
+        ys: Array,
+        key: PRNGKeyArray | None = None,
     ) -> Estimate:
         """The estimate of one batch, unchecked. `key`: for what draws random numbers."""
 
@@ -57,7 +64,12 @@ class Estimator(eqx.Module):
         return 0.0
 
     def __call__(
-        self, energy: Energy, cost: Cost, xs: Float[Array, "batch ..."], ys: Array, key: PRNGKeyArray | None = None
+        self,
+        energy: Energy,
+        cost: Cost,
+        xs: Float[Array, "batch ..."],
+        ys: Array,
+        key: PRNGKeyArray | None = None,
     ) -> Estimate:
         """The estimate of one batch.
 
@@ -66,8 +78,13 @@ class Estimator(eqx.Module):
         """
         xs, ys = jnp.asarray(xs), jnp.asarray(ys)
         if xs.ndim == 0 or ys.ndim == 0 or xs.shape[0] != ys.shape[0]:
-            raise ValueError(f"`xs` and `ys` must hold the same number of examples, but have shapes {xs.shape} and {ys.shape}")
-        require_labels(np.asarray(ys), jax.eval_shape(lambda x: energy.outputs(energy.init_state(x)), xs[0]).shape[0])
+            raise ValueError(
+                f"`xs` and `ys` must hold the same number of examples, but have shapes {xs.shape} and {ys.shape}"
+            )
+        require_labels(
+            np.asarray(ys),
+            jax.eval_shape(lambda x: energy.outputs(energy.init_state(x)), xs[0]).shape[0],
+        )
         estimate = _estimate(self, energy, cost, xs, ys, key)
         check(estimate.free, "the free phase", self.method)
         strength = self.strongest_negative_nudge()
@@ -94,13 +111,20 @@ class ContrastEstimator(Estimator):
         """The same with nudges `factor` times as strong."""
         return dataclasses.replace(self, stencil=self.stencil.scaled(factor))
 
-    def contrast(self, energy: Energy, xs: Float[Array, "batch ..."], free: State, displacements: State) -> Energy:
+    def contrast(
+        self, energy: Energy, xs: Float[Array, "batch ..."], free: State, displacements: State
+    ) -> Energy:
         """The gradient from free states (batch, …) and displacements (nudges, batch, …), wherever they come from."""
         return self.stencil.contrast(energy, xs, free, displacements)
 
 
 def free_phase(
-    energy: Energy, cost: Cost, xs: Array, ys: Array, method: Method | None, key: PRNGKeyArray | None
+    energy: Energy,
+    cost: Cost,
+    xs: Array,
+    ys: Array,
+    method: Method | None,
+    key: PRNGKeyArray | None,
 ) -> tuple[Float[Array, ""], Equilibrium]:
     """The batch mean of the cost at the free states, and the free phases."""
     free = settle_batch(_free, energy, xs, method, key)
@@ -112,7 +136,13 @@ def _free(energy: Energy, x: Array) -> tuple[Energy, Array, None]:
 
 
 def displaced_phases(
-    phase: Any, shared: Any, targets: Any, xs: Array, free: State, method: Method | None, key: PRNGKeyArray | None
+    phase: Any,
+    shared: Any,
+    targets: Any,
+    xs: Array,
+    free: State,
+    method: Method | None,
+    key: PRNGKeyArray | None,
 ) -> tuple[Equilibrium, State]:
     """The phases that `phase(shared, target)` gives for each example, settled as displacements from the free states.
 
@@ -123,7 +153,10 @@ def displaced_phases(
 
     def own_units(example, equilibrium):
         energy = build(shared, example)[0]
-        moved, residual = energy.displacement(equilibrium.state), energy.displacement(equilibrium.residual)
+        moved, residual = (
+            energy.displacement(equilibrium.state),
+            energy.displacement(equilibrium.residual),
+        )
         own = (energy.here(equilibrium.state), residual, energy.unit * equilibrium.error)
         return eqx.tree_at(lambda e: (e.state, e.residual, e.error), equilibrium, own), moved
 
@@ -191,7 +224,9 @@ class Stencil(eqx.Module):
         terms = []
         for (a, b), weight in zip(self.pairs, self.weights, strict=True):
             middle = jax.tree.map(lambda s, d, a=a, b=b: s + (d[a] + d[b]) / 2, free, phases)
-            change = jax.tree.map(lambda d, a=a, b=b, w=weight: (d[a] - d[b]) * w.astype(d.dtype), phases)
+            change = jax.tree.map(
+                lambda d, a=a, b=b, w=weight: (d[a] - d[b]) * w.astype(d.dtype), phases
+            )
             terms.append(directional_gradient(energy, xs, middle, change))
         return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)
 
@@ -214,7 +249,12 @@ def directional_gradient(energy: Energy, xs: Array, states: State, directions: S
     def along(energy, state, direction, x):
         return jax.jvp(lambda s: energy(s, x), (state,), (direction,))[1]
 
-    return parameter_gradient(energy, lambda whole: jnp.mean(jax.vmap(lambda *example: along(whole, *example))(states, directions, xs)))
+    return parameter_gradient(
+        energy,
+        lambda whole: jnp.mean(
+            jax.vmap(lambda *example: along(whole, *example))(states, directions, xs)
+        ),
+    )
 
 
 def parameter_gradient(energy: Energy, function: Any) -> Energy:

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from ..costs import Cost
 from ..energies import Energy, State
-from ..equilibrium import free_hessian
+from ..settling.equilibrium import free_hessian
 
 
 class NudgeError(ValueError):
@@ -28,12 +28,16 @@ def nudge_bound(energy: Energy, cost: Cost, x: Array, y: Array, state: State) ->
 
 def nudge_bounds(energy: Energy, cost: Cost, xs: Array, ys: Array, states: State) -> np.ndarray:
     """`nudge_bound` of each example of a batch."""
-    hessians, pulls = (np.asarray(part, float) for part in _curvatures(energy, cost, xs, ys, states))
+    hessians, pulls = (
+        np.asarray(part, float) for part in _curvatures(energy, cost, xs, ys, states)
+    )
     return np.array([_bound(hessian, pull) for hessian, pull in zip(hessians, pulls, strict=True)])
 
 
 @eqx.filter_jit
-def _curvatures(energy: Energy, cost: Cost, xs: Array, ys: Array, states: State) -> tuple[Array, Array]:
+def _curvatures(
+    energy: Energy, cost: Cost, xs: Array, ys: Array, states: State
+) -> tuple[Array, Array]:
     """∂²E/∂s² and ∂²C/∂s² in the free coordinates, (batch, n, n)."""
 
     def one(x, y, state):
@@ -53,19 +57,25 @@ def _bound(hessian: np.ndarray, pull: np.ndarray) -> float:
         return np.nan
     last = len(hessian) - 1
     try:
-        largest = scipy.linalg.eigh(pull, hessian, eigvals_only=True, subset_by_index=(last, last))[0]
+        largest = scipy.linalg.eigh(pull, hessian, eigvals_only=True, subset_by_index=(last, last))[
+            0
+        ]
     except np.linalg.LinAlgError:
         return np.nan
     return 1 / largest if largest > 0 else np.inf
 
 
-def require_convex(strength: float, energy: Energy, cost: Cost, xs: Array, ys: Array, states: State, phase: str) -> None:
+def require_convex(
+    strength: float, energy: Energy, cost: Cost, xs: Array, ys: Array, states: State, phase: str
+) -> None:
     """Raises `NudgeError` where `strength`, |β| of a negative nudge, reaches `nudge_bound` at the state of any example.
 
     Where every node has a lower and an upper bound the nudged energy has a minimum whatever the nudge, and nothing is asked of it.
     """
     box = energy.bounds(xs[0])
-    if box is not None and all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(box)):
+    if box is not None and all(
+        np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(box)
+    ):
         return
     bound = float(np.min(nudge_bounds(energy, cost, xs, ys, states)))
     if not bound > 0:

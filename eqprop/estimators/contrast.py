@@ -10,10 +10,17 @@ from jaxtyping import Array
 
 from ..costs import SquaredError
 from ..energies import Energy, State
-from ..equilibrium import Method
-from ..phases import Clamped, Nudged
-from ..relaxation import settle_batch
-from .base import ContrastEstimator, Estimate, Stencil, displaced_phases, free_phase, parameter_gradient
+from ..settling.equilibrium import Method
+from ..settling.phases import Clamped, Nudged
+from ..settling.relaxation import settle_batch
+from .base import (
+    ContrastEstimator,
+    Estimate,
+    Stencil,
+    displaced_phases,
+    free_phase,
+    parameter_gradient,
+)
 
 
 class EqProp(ContrastEstimator):
@@ -33,12 +40,16 @@ class EqProp(ContrastEstimator):
     random: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def one_sided(cls, beta: float, method: Method | None = None, *, subtract: bool = False) -> "EqProp":
+    def one_sided(
+        cls, beta: float, method: Method | None = None, *, subtract: bool = False
+    ) -> "EqProp":
         """[∂E/∂θ(s_β) − ∂E/∂θ(s_0)] / β. Raises `ValueError` for a β that is 0 or not finite."""
         return cls(stencil=Stencil.one_sided("beta", beta), method=method, subtract=subtract)
 
     @classmethod
-    def centred(cls, beta: float, method: Method | None = None, *, subtract: bool = False) -> "EqProp":
+    def centred(
+        cls, beta: float, method: Method | None = None, *, subtract: bool = False
+    ) -> "EqProp":
         """[∂E/∂θ(s_β) − ∂E/∂θ(s_−β)] / 2β (Laborieux et al. 2021). Raises `ValueError` for a β that is 0 or not finite."""
         return cls(stencil=Stencil.centred("beta", beta), method=method, subtract=subtract)
 
@@ -67,24 +78,44 @@ class EqProp(ContrastEstimator):
             return self._subtracted(energy, cost, xs, ys, key, loss, free)
 
         def nudged(beta):
-            return displaced_phases(_nudged, (energy, cost, beta), ys, xs, free.state, self.method, key)
+            return displaced_phases(
+                _nudged, (energy, cost, beta), ys, xs, free.state, self.method, key
+            )
 
         equilibria, displacements = jax.vmap(nudged)(self.stencil.nudges)
-        return Estimate(loss, self.contrast(energy, xs, free.state, displacements), free, equilibria, displacements)
+        return Estimate(
+            loss,
+            self.contrast(energy, xs, free.state, displacements),
+            free,
+            equilibria,
+            displacements,
+        )
 
     def _subtracted(self, energy, cost, xs, ys, key, loss, free) -> Estimate:
         def nudged(beta):
-            return settle_batch(_nudged_from, (energy, cost, beta), (ys, xs, free.state), self.method, key)
+            return settle_batch(
+                _nudged_from, (energy, cost, beta), (ys, xs, free.state), self.method, key
+            )
 
         def gradient(states):
             return parameter_gradient(energy, lambda whole: jnp.mean(jax.vmap(whole)(states, xs)))
 
         equilibria = jax.vmap(nudged)(self.stencil.nudges)
-        phases = jax.tree.map(lambda f, n: jnp.concatenate([f[None], n]), free.state, equilibria.state)
+        phases = jax.tree.map(
+            lambda f, n: jnp.concatenate([f[None], n]), free.state, equilibria.state
+        )
         gradients = jax.vmap(gradient)(phases)
         pairs = list(zip(self.stencil.pairs, self.stencil.weights, strict=True))
-        grad = jax.tree.map(lambda g: sum(w.astype(g.dtype) * (g[a] - g[b]) for (a, b), w in pairs), gradients)
-        return Estimate(loss, grad, free, equilibria, jax.tree.map(lambda n, f: n - f, equilibria.state, free.state))
+        grad = jax.tree.map(
+            lambda g: sum(w.astype(g.dtype) * (g[a] - g[b]) for (a, b), w in pairs), gradients
+        )
+        return Estimate(
+            loss,
+            grad,
+            free,
+            equilibria,
+            jax.tree.map(lambda n, f: n - f, equilibria.state, free.state),
+        )
 
     def strongest_negative_nudge(self):
         betas = np.asarray(self.stencil.nudges)
@@ -122,16 +153,32 @@ class CoupledLearning(ContrastEstimator):
 
     def estimate(self, energy, cost, xs, ys, key=None):
         if not isinstance(cost, SquaredError):
-            raise ValueError(f"`cost` must be a SquaredError, whose targets the outputs are clamped to, but is {type(cost).__name__}")
+            raise ValueError(
+                f"`cost` must be a SquaredError, whose targets the outputs are clamped to, but is {type(cost).__name__}"
+            )
         loss, free = free_phase(energy, cost, xs, ys, self.method, key)
         outputs = jax.vmap(energy.outputs)(free.state)
         ahead = jax.vmap(lambda o, y: cost.targets(y, o.shape[0]).astype(o.dtype) - o)(outputs, ys)
 
         def clamped(eta):
-            return displaced_phases(_clamped, energy, outputs + eta.astype(outputs.dtype) * ahead, xs, free.state, self.method, key)
+            return displaced_phases(
+                _clamped,
+                energy,
+                outputs + eta.astype(outputs.dtype) * ahead,
+                xs,
+                free.state,
+                self.method,
+                key,
+            )
 
         equilibria, displacements = jax.vmap(clamped)(self.stencil.nudges)
-        return Estimate(loss, self.contrast(energy, xs, free.state, displacements), free, equilibria, displacements)
+        return Estimate(
+            loss,
+            self.contrast(energy, xs, free.state, displacements),
+            free,
+            equilibria,
+            displacements,
+        )
 
 
 def _nudged(shared: tuple, y: Array) -> Nudged:

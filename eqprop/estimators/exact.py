@@ -10,10 +10,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..costs import Cost
-from ..dynamics import flow, smallest_time_constant
 from ..energies import Energy, State
-from ..equilibrium import Method, Stop, certify, free_hessian
-from ..phases import Nudged
+from ..settling.equilibrium import Method, Stop, certify, free_hessian
+from ..settling.flow import flow, smallest_time_constant
+from ..settling.phases import Nudged
 from .base import Estimate, Estimator, directional_gradient, free_phase, parameter_gradient
 
 
@@ -64,7 +64,9 @@ class Unrolled(Estimator):
     def estimate(self, energy, cost, xs, ys, key=None):
         def run(energy, x):
             state = energy.init_state(x)
-            return jax.lax.scan(lambda s, _: (euler(energy, x, s, self.step), None), state, length=self.steps)[0]
+            return jax.lax.scan(
+                lambda s, _: (euler(energy, x, s, self.step), None), state, length=self.steps
+            )[0]
 
         def loss(energy):
             return jnp.mean(jax.vmap(lambda x, y: cost(energy.outputs(run(energy, x)), y))(xs, ys))
@@ -99,7 +101,17 @@ class Traces(eqx.Module):
 
 
 @eqx.filter_jit
-def traces(energy: Energy, cost: Cost, x: Array, y: Array, *, beta: float, steps: int, step: float, free: State) -> Traces:
+def traces(
+    energy: Energy,
+    cost: Cost,
+    x: Array,
+    y: Array,
+    *,
+    beta: float,
+    steps: int,
+    step: float,
+    free: State,
+) -> Traces:
     """Equilibrium propagation and back-propagation through time, step for step, of one example (Ernoult et al. 2019).
 
     From the settled `free` state the nudged phase takes `steps` explicit steps of `step` smallest time constants; back-propagation
@@ -125,5 +137,9 @@ def traces(energy: Energy, cost: Cost, x: Array, y: Array, *, beta: float, steps
 
     _, backpropagation = jax.lax.scan(retreat, adjoint, length=steps)
     found = Traces(nudged, backpropagation, free, loss)
-    finite = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((nudged, backpropagation))])
-    return eqx.error_if(found, ~jnp.all(finite), "the steps grow without bound: `step` must be smaller")
+    finite = jnp.stack(
+        [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((nudged, backpropagation))]
+    )
+    return eqx.error_if(
+        found, ~jnp.all(finite), "the steps grow without bound: `step` must be smaller"
+    )

@@ -11,8 +11,8 @@ from jaxtyping import Array, Complex
 
 from ..costs import Cost
 from ..energies import Energy, State
-from ..equilibrium import Equilibrium, Method, excess
-from ..phases import Nudged
+from ..settling.equilibrium import Equilibrium, Method, excess
+from ..settling.phases import Nudged
 from .base import ContrastEstimator, Estimate, Stencil, free_phase, parameter_gradient, require_even
 
 _NOT_ANALYTIC = """
@@ -45,18 +45,25 @@ class Holomorphic(ContrastEstimator):
         half = np.exp(2j * np.pi * np.arange(n // 2 + 1) / n)
         twice = np.where((np.arange(n // 2 + 1) % (n // 2)) == 0, 1.0, 2.0)
         nudges, weights = radius * half, jnp.asarray(twice / half) / (n * radius)
-        return cls(stencil=Stencil(nudges, weights, tuple((k + 1, 0) for k in range(n // 2 + 1)), n), method=method)
+        return cls(
+            stencil=Stencil(nudges, weights, tuple((k + 1, 0) for k in range(n // 2 + 1)), n),
+            method=method,
+        )
 
     def estimate(self, energy, cost, xs, ys, key=None):
         require_analytic(energy, cost, xs[0], ys[0])
         loss, free = free_phase(energy, cost, xs, ys, self.method, key)
 
         def nudged(beta):
-            return jax.vmap(lambda x, y, s: self._settle(Nudged(energy, cost, y, beta), x, s))(xs, ys, free.state)
+            return jax.vmap(lambda x, y, s: self._settle(Nudged(energy, cost, y, beta), x, s))(
+                xs, ys, free.state
+            )
 
         equilibria = jax.vmap(nudged)(self.stencil.nudges)
         displacements = jax.tree.map(lambda n, f: n - f, equilibria.state, free.state)
-        return Estimate(loss, self._cauchy(energy, xs, equilibria.state), free, equilibria, displacements)
+        return Estimate(
+            loss, self._cauchy(energy, xs, equilibria.state), free, equilibria, displacements
+        )
 
     def _cauchy(self, energy: Energy, xs: Array, states: State) -> Energy:
         """Re Σ_k w_k ∂E/∂θ(s_k), batch mean: the weights count each conjugate pair once, twice as much."""
@@ -78,7 +85,9 @@ class Holomorphic(ContrastEstimator):
             return jax.jacfwd(slope, holomorphic=True)(flat)
 
         def size(flat, change):
-            return excess(energy.energy, real(jnp.real(flat)), real(jnp.abs(change)), self.tolerance)
+            return excess(
+                energy.energy, real(jnp.real(flat)), real(jnp.abs(change)), self.tolerance
+            )
 
         def unsettled(carry):
             return (carry[2] < self.max_steps) & ~(carry[1] <= 1)
@@ -91,9 +100,13 @@ class Holomorphic(ContrastEstimator):
         carry = (flat, jnp.asarray(jnp.inf, jnp.real(flat).dtype), jnp.asarray(0))
         flat, _, steps = jax.lax.while_loop(unsettled, newton, carry)
         residual = slope(flat)
-        errors = jnp.abs(residual) / jnp.where(residual == 0, 1.0, jnp.abs(jnp.diagonal(curvature(flat))))
+        errors = jnp.abs(residual) / jnp.where(
+            residual == 0, 1.0, jnp.abs(jnp.diagonal(curvature(flat)))
+        )
         settled = size(flat, errors) <= 1
-        return Equilibrium(restore(flat), restore(residual), jnp.max(errors, initial=0.0), settled, steps)
+        return Equilibrium(
+            restore(flat), restore(residual), jnp.max(errors, initial=0.0), settled, steps
+        )
 
     def contrast(self, energy, xs, free, displacements):
         return self._cauchy(energy, xs, jax.tree.map(jnp.add, free, displacements))
@@ -109,7 +122,9 @@ def require_analytic(energy: Energy, cost: Cost, x: Array, y: Array) -> None:
     JAX evaluates `relu` or `minimum` on complex numbers without a word. The program is read instead, as far as it depends on the state.
     """
     if energy.bounds(x) is not None:
-        raise ValueError("`energy` must have no bounds for a holomorphic estimate: a bound is not analytic")
+        raise ValueError(
+            "`energy` must have no bounds for a holomorphic estimate: a bound is not analytic"
+        )
     state = jax.tree.map(_complex, energy.init_state(x))
 
     def nudged(state):
@@ -118,10 +133,14 @@ def require_analytic(energy: Energy, cost: Cost, x: Array, y: Array) -> None:
     try:
         program = jax.make_jaxpr(nudged)(state).jaxpr
     except TypeError as error:
-        raise ValueError(f"`energy` must accept a complex state for a holomorphic estimate: {error}") from error
+        raise ValueError(
+            f"`energy` must accept a complex state for a holomorphic estimate: {error}"
+        ) from error
     found = _not_analytic(program, [True] * len(program.invars))[1]
     if found:
-        raise ValueError(f"`energy` must be analytic in its state for a holomorphic estimate, but uses {', '.join(sorted(found))}")
+        raise ValueError(
+            f"`energy` must be analytic in its state for a holomorphic estimate, but uses {', '.join(sorted(found))}"
+        )
 
 
 def _not_analytic(program: Jaxpr, depends: list[bool]) -> tuple[list[bool], set[str]]:
@@ -134,11 +153,17 @@ def _not_analytic(program: Jaxpr, depends: list[bool]) -> tuple[list[bool], set[
 
     for equation in program.eqns:
         operands = [of_state(v) for v in equation.invars]
-        inner = [p.jaxpr if isinstance(p, ClosedJaxpr) else p for p in equation.params.values() if isinstance(p, ClosedJaxpr | Jaxpr)]
+        inner = [
+            p.jaxpr if isinstance(p, ClosedJaxpr) else p
+            for p in equation.params.values()
+            if isinstance(p, ClosedJaxpr | Jaxpr)
+        ]
         results = [any(operands)] * len(equation.outvars)
         for one in inner:
             straight = len(one.invars) == len(operands) and len(one.outvars) == len(results)
-            below, more = _not_analytic(one, operands if straight else [any(operands)] * len(one.invars))
+            below, more = _not_analytic(
+                one, operands if straight else [any(operands)] * len(one.invars)
+            )
             results = below if straight else results
             found |= more
         if any(operands) and equation.primitive.name in _NOT_ANALYTIC.split():

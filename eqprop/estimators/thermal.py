@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..dynamics import Langevin
 from ..energies import Energy
-from ..equilibrium import Stop, certify
-from ..relaxation import Together
+from ..settling.equilibrium import Stop, certify
+from ..settling.langevin import Langevin
+from ..settling.relaxation import BatchEnergy
 from .base import Estimate, Estimator, parameter_gradient
 
 
@@ -22,7 +22,7 @@ class Thermal(Estimator):
     method: Langevin
 
     def estimate(self, energy, cost, xs, ys, key=None):
-        whole = Together(_alone, energy, xs)
+        whole = BatchEnergy(_alone, energy, xs)
         start = whole.init_state(jnp.zeros(()))
         count = self.method.steps
 
@@ -30,10 +30,14 @@ class Thermal(Estimator):
             return jax.vmap(lambda s, y: cost(energy.outputs(s), y))(states, ys)
 
         def first(carry, states):
-            return jax.tree.map(jnp.add, carry, (costs(states) / count, jax.tree.map(lambda s: s / count, states)))
+            return jax.tree.map(
+                jnp.add, carry, (costs(states) / count, jax.tree.map(lambda s: s / count, states))
+            )
 
         zeros = jax.tree.map(jnp.zeros_like, start)
-        mean, average = self.method.walk(whole, jnp.zeros(()), start, key, first, (jnp.zeros_like(costs(start)), zeros))
+        mean, average = self.method.walk(
+            whole, jnp.zeros(()), start, key, first, (jnp.zeros_like(costs(start)), zeros)
+        )
 
         def second(carry, states):
             gradient, square = carry
@@ -42,11 +46,19 @@ class Thermal(Estimator):
             spread = jax.tree.map(lambda s, m: (s - m) ** 2 / count, states, average)
             return jax.tree.map(jnp.add, gradient, change), jax.tree.map(jnp.add, square, spread)
 
-        nothing = jax.tree.map(jnp.zeros_like, parameter_gradient(energy, lambda e: jnp.mean(jax.vmap(e)(start, xs))))
-        covariance, variance = self.method.walk(whole, jnp.zeros(()), start, key, second, (nothing, zeros))
+        nothing = jax.tree.map(
+            jnp.zeros_like, parameter_gradient(energy, lambda e: jnp.mean(jax.vmap(e)(start, xs)))
+        )
+        covariance, variance = self.method.walk(
+            whole, jnp.zeros(()), start, key, second, (nothing, zeros)
+        )
         steps = jnp.asarray(self.method.burn_in + count)
-        free = jax.vmap(lambda x, s, v: certify(energy, x, Stop(s, steps, None, v), None))(xs, average, variance)
-        return Estimate(jnp.mean(mean), jax.tree.map(lambda c: -c / self.method.temperature, covariance), free)
+        free = jax.vmap(lambda x, s, v: certify(energy, x, Stop(s, steps, None, v), None))(
+            xs, average, variance
+        )
+        return Estimate(
+            jnp.mean(mean), jax.tree.map(lambda c: -c / self.method.temperature, covariance), free
+        )
 
 
 def _alone(energy: Energy, x: Array) -> tuple[Energy, Array, None]:

@@ -39,14 +39,27 @@ class Attention(Energy):
                     f"`{name}` must have one row for each of the {self.values.shape[0]} patterns, but has shape {array.shape}"
                 )
         if not (np.isfinite(self.inverse_temperature) and self.inverse_temperature > 0):
-            raise ValueError(f"`inverse_temperature` must be finite and above 0, but is {self.inverse_temperature}")
+            raise ValueError(
+                f"`inverse_temperature` must be finite and above 0, but is {self.inverse_temperature}"
+            )
 
     @classmethod
-    def init(cls, key: PRNGKeyArray, inputs: int, patterns: int, outputs: int, inverse_temperature: float = 1.0) -> "Attention":
+    def init(
+        cls,
+        key: PRNGKeyArray,
+        inputs: int,
+        patterns: int,
+        outputs: int,
+        inverse_temperature: float = 1.0,
+    ) -> "Attention":
         """Keys U(±1/√inputs) and values U(±1/√outputs)."""
         first, second = jax.random.split(key)
-        keys = jax.random.uniform(first, (patterns, inputs), minval=-1.0, maxval=1.0) / math.sqrt(inputs)
-        values = jax.random.uniform(second, (patterns, outputs), minval=-1.0, maxval=1.0) / math.sqrt(outputs)
+        keys = jax.random.uniform(first, (patterns, inputs), minval=-1.0, maxval=1.0) / math.sqrt(
+            inputs
+        )
+        values = jax.random.uniform(
+            second, (patterns, outputs), minval=-1.0, maxval=1.0
+        ) / math.sqrt(outputs)
         return cls(keys, values, inverse_temperature)
 
     def _match(self, x: Array) -> Array:
@@ -55,13 +68,21 @@ class Attention(Energy):
             raise ValueError(f"`x` must have shape {self.keys.shape[1:]}, but has {x.shape}")
         return self.keys @ x.astype(self.keys.dtype)
 
-    def retrieve(self, state: Float[Array, " outputs"], x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
+    def retrieve(
+        self, state: Float[Array, " outputs"], x: Float[Array, " inputs"]
+    ) -> Float[Array, " outputs"]:
         """One step of attention, `values`ᵀ softmax(β (`keys` x + `values` s)): the state itself at a fixed point."""
-        return jax.nn.softmax(self.inverse_temperature * (self._match(x) + self.values @ state)) @ self.values
+        return (
+            jax.nn.softmax(self.inverse_temperature * (self._match(x) + self.values @ state))
+            @ self.values
+        )
 
     def __call__(self, state, x):
         beta = self.inverse_temperature
-        return jnp.sum(state**2) / 2 - jax.nn.logsumexp(beta * (self._match(x) + self.values @ state)) / beta
+        return (
+            jnp.sum(state**2) / 2
+            - jax.nn.logsumexp(beta * (self._match(x) + self.values @ state)) / beta
+        )
 
     def init_state(self, x) -> Float[Array, " outputs"]:
         """What the input alone retrieves."""

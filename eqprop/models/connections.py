@@ -33,7 +33,9 @@ class Pooling(eqx.Module):
     window: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def __call__(self, maps: Float[Array, "channels height width"]) -> Float[Array, "channels rows columns"]:
+    def __call__(
+        self, maps: Float[Array, "channels height width"]
+    ) -> Float[Array, "channels rows columns"]:
         """One node for each window. Raises `ValueError` where the windows do not tile the maps."""
 
 
@@ -83,7 +85,9 @@ class Dense(Connection):
 
     def __call__(self, before):
         if before.size != self.weights.shape[0]:
-            raise ValueError(f"`before` must hold {self.weights.shape[0]} nodes, one for each row of `weights`, but has {before.shape}")
+            raise ValueError(
+                f"`before` must hold {self.weights.shape[0]} nodes, one for each row of `weights`, but has {before.shape}"
+            )
         return before.ravel() @ self.weights
 
     def bias_shape(self, layer):
@@ -132,7 +136,10 @@ class Convolution(Connection):
         dtype = jnp.result_type(before, self.kernel)  # a complex state has a complex drive
         pad = (self.padding, self.padding)
         maps = jax.lax.conv_general_dilated(
-            before[None].astype(dtype), self.kernel.astype(dtype), (self.stride, self.stride), (pad, pad)
+            before[None].astype(dtype),
+            self.kernel.astype(dtype),
+            (self.stride, self.stride),
+            (pad, pad),
         )[0]
         return maps if self.pooling is None else self.pooling(maps)
 
@@ -155,7 +162,9 @@ class LocallyConnected(Connection):
     pooling: Pooling | None = None
 
     def __check_init__(self):
-        _dimensions("kernels", self.kernels, 6, "(channels, rows, columns, channels before, height, width)")
+        _dimensions(
+            "kernels", self.kernels, 6, "(channels, rows, columns, channels before, height, width)"
+        )
         _at_least("stride", self.stride, 1)
         _at_least("padding", self.padding, 0)
 
@@ -180,10 +189,14 @@ class LocallyConnected(Connection):
         _fits(before, kernel, self.padding)
         lengths = zip(before.shape[1:], kernel[1:], strict=True)
         if [(n + 2 * self.padding - k) // self.stride + 1 for n, k in lengths] != [rows, columns]:
-            raise ValueError(f"`before` must give {rows} × {columns} places, one for each of `kernels`, but has shape {before.shape}")
+            raise ValueError(
+                f"`before` must give {rows} × {columns} places, one for each of `kernels`, but has shape {before.shape}"
+            )
         pad = (self.padding, self.padding)
         padded = jnp.pad(before, ((0, 0), pad, pad))
-        seen = jnp.concatenate([self._seen(padded, i, j) for i in range(kernel[1]) for j in range(kernel[2])])
+        seen = jnp.concatenate(
+            [self._seen(padded, i, j) for i in range(kernel[1]) for j in range(kernel[2])]
+        )
         patches = seen.reshape(*kernel[1:], kernel[0], rows, columns)
         maps = jnp.einsum("opqcij,ijcpq->opq", self.kernels, patches)
         return maps if self.pooling is None else self.pooling(maps)
@@ -192,7 +205,9 @@ class LocallyConnected(Connection):
         """What entry (i, j) of the kernels sees: one node for each place."""
         _, rows, columns = self.kernels.shape[:3]
         step = self.stride
-        return padded[:, i : i + (rows - 1) * step + 1 : step, j : j + (columns - 1) * step + 1 : step]
+        return padded[
+            :, i : i + (rows - 1) * step + 1 : step, j : j + (columns - 1) * step + 1 : step
+        ]
 
     def bias_shape(self, layer):
         return layer
@@ -202,7 +217,9 @@ def _windows(maps: Array, window: int) -> Array:
     """The maps as (channels, rows, window, columns, window)."""
     channels, height, width = maps.shape
     if height % window or width % window:
-        raise ValueError(f"`window` must divide the {height} × {width} nodes that are pooled, but is {window}")
+        raise ValueError(
+            f"`window` must divide the {height} × {width} nodes that are pooled, but is {window}"
+        )
     return maps.reshape(channels, height // window, window, width // window, window)
 
 
@@ -221,7 +238,9 @@ def _at_least(name: str, value: int, lowest: int) -> None:
 
 def _dimensions(name: str, array: Array, number: int, meaning: str) -> None:
     if array.ndim != number:
-        raise ValueError(f"`{name}` must have {number} dimensions {meaning}, but has shape {array.shape}")
+        raise ValueError(
+            f"`{name}` must have {number} dimensions {meaning}, but has shape {array.shape}"
+        )
 
 
 def _places(before: Shape, size: int, stride: int, padding: int) -> list[int]:
@@ -231,14 +250,20 @@ def _places(before: Shape, size: int, stride: int, padding: int) -> list[int]:
     for name, value, lowest in (("size", size, 1), ("stride", stride, 1), ("padding", padding, 0)):
         _at_least(name, value, lowest)
     if size > min(before[1:]) + 2 * padding:
-        raise ValueError(f"`size` must be at most that of the layer before, {before} with padding {padding}, but is {size}")
+        raise ValueError(
+            f"`size` must be at most that of the layer before, {before} with padding {padding}, but is {size}"
+        )
     return [(length + 2 * padding - size) // stride + 1 for length in before[1:]]
 
 
 def _fits(before: Array, kernel: Sequence[int], padding: int) -> None:
     """Whether a kernel (channels before, height, width) fits on the layer before."""
     channels, *size = kernel
-    if before.ndim != 3 or before.shape[0] != channels or any(n + 2 * padding < k for n, k in zip(before.shape[1:], size, strict=True)):
+    if (
+        before.ndim != 3
+        or before.shape[0] != channels
+        or any(n + 2 * padding < k for n, k in zip(before.shape[1:], size, strict=True))
+    ):
         raise ValueError(
             f"`before` must have {channels} channels of at least {size[0]} × {size[1]} nodes, padding included, "
             f"but has shape {before.shape} and padding {padding}"

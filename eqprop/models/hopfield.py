@@ -92,18 +92,28 @@ class Hopfield(Energy):
                 f"`connections` and `biases` must hold one for each layer, but hold {len(self.connections)} and {len(self.biases)}"
             )
         for layer, (b, shape) in enumerate(zip(self.biases, self.layer_shapes(), strict=True)):
-            if len(b.shape) != len(shape) or any(n not in (1, m) for n, m in zip(b.shape, shape, strict=True)):
-                raise ValueError(f"`biases[{layer}]` must fit a layer of shape {shape}, but has shape {b.shape}")
+            if len(b.shape) != len(shape) or any(
+                n not in (1, m) for n, m in zip(b.shape, shape, strict=True)
+            ):
+                raise ValueError(
+                    f"`biases[{layer}]` must fit a layer of shape {shape}, but has shape {b.shape}"
+                )
 
     @classmethod
-    def init(cls, key: PRNGKeyArray, sizes: Sequence[int], activation: Activation | None = None) -> "Hopfield":
+    def init(
+        cls, key: PRNGKeyArray, sizes: Sequence[int], activation: Activation | None = None
+    ) -> "Hopfield":
         """A dense network of `sizes` (inputs, hidden layers, outputs): weights U(±1/√n) and biases 0, n the nodes of the layer before.
 
         `HardSigmoid` if no `activation` is given.
         """
         if len(sizes) < 2:
-            raise ValueError(f"`sizes` must hold the inputs and the outputs at least, but is {tuple(sizes)}")
-        return cls.stack(key, sizes[:1], [functools.partial(Dense.init, nodes=n) for n in sizes[1:]], activation)
+            raise ValueError(
+                f"`sizes` must hold the inputs and the outputs at least, but is {tuple(sizes)}"
+            )
+        return cls.stack(
+            key, sizes[:1], [functools.partial(Dense.init, nodes=n) for n in sizes[1:]], activation
+        )
 
     @classmethod
     def stack(
@@ -124,7 +134,12 @@ class Hopfield(Energy):
             connections.append(make(k, shape))
             shape = _drive_shape(connections[-1], shape)
             biases.append(jnp.zeros(connections[-1].bias_shape(shape)))
-        return cls(tuple(connections), tuple(biases), tuple(input_shape), HardSigmoid() if activation is None else activation)
+        return cls(
+            tuple(connections),
+            tuple(biases),
+            tuple(input_shape),
+            HardSigmoid() if activation is None else activation,
+        )
 
     def layer_shapes(self) -> tuple[Shape, ...]:
         """The shape of each layer after the input."""
@@ -133,7 +148,9 @@ class Hopfield(Energy):
             try:
                 shapes.append(_drive_shape(connection, shapes[-1]))
             except ValueError as problem:
-                raise ValueError(f"`connections[{layer}]` must fit a layer of shape {shapes[-1]}, but {problem}") from None
+                raise ValueError(
+                    f"`connections[{layer}]` must fit a layer of shape {shapes[-1]}, but {problem}"
+                ) from None
         return tuple(shapes[1:])
 
     def _input(self, x: Array) -> Array:
@@ -160,7 +177,10 @@ class Hopfield(Energy):
         box = self.activation.box()
         if box is None:
             return None
-        low, high = (jax.tree.map(lambda s, side=side: jnp.full_like(s, side), self.init_state(x)) for side in box)
+        low, high = (
+            jax.tree.map(lambda s, side=side: jnp.full_like(s, side), self.init_state(x))
+            for side in box
+        )
         return low, high
 
 

@@ -41,7 +41,9 @@ class Ising(Energy):
             raise ValueError(f"`gain` must be finite, but is {self.gain}")
 
     @classmethod
-    def init(cls, key: PRNGKeyArray, inputs: int, spins: int, output_size: int, gain: float = 1.0) -> "Ising":
+    def init(
+        cls, key: PRNGKeyArray, inputs: int, spins: int, output_size: int, gain: float = 1.0
+    ) -> "Ising":
         """Weights U(±1/√inputs), couplings U(±1/√spins), biases 0."""
         couplings, weights = draw_coupled(key, inputs, spins, 1.0)
         return cls(couplings, weights, jnp.zeros(spins), output_size, gain)
@@ -53,7 +55,9 @@ class Ising(Energy):
 
     def __call__(self, state, x):
         wells = jnp.sum(state**4 / 4 - self.gain * state**2 / 2)
-        return wells - bilinear(jnp.triu(self.couplings, 1), state, state) - bias(self.field(x), state)
+        return (
+            wells - bilinear(jnp.triu(self.couplings, 1), state, state) - bias(self.field(x), state)
+        )
 
     def init_state(self, x) -> Float[Array, " n"]:
         """Each spin in the well that its own field favours, outside of its minimum and never at 0, where all wells have a saddle."""

@@ -40,7 +40,12 @@ class Oscillators(Energy):
 
     @classmethod
     def init(
-        cls, key: PRNGKeyArray, inputs: int, oscillators: int, output_size: int, reading: Callable[[Array], Array] = jnp.sin
+        cls,
+        key: PRNGKeyArray,
+        inputs: int,
+        oscillators: int,
+        output_size: int,
+        reading: Callable[[Array], Array] = jnp.sin,
     ) -> "Oscillators":
         """Weights U(±1/(2√inputs)), couplings U(±1/(2√oscillators)), and a field of 1 along phase 0 on each oscillator.
 
@@ -54,7 +59,9 @@ class Oscillators(Energy):
         """The cosine and sine components of the field that inputs and biases make at each oscillator."""
         require_inputs(x, self.weights)
         x = x.astype(self.weights.dtype)
-        return jnp.cos(x) @ self.weights + self.biases[0], jnp.sin(x) @ self.weights + self.biases[1]
+        return jnp.cos(x) @ self.weights + self.biases[0], jnp.sin(x) @ self.weights + self.biases[
+            1
+        ]
 
     def __call__(self, state, x):
         pairs = jnp.triu(self.couplings, 1)

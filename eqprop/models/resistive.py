@@ -25,7 +25,9 @@ def _as_pytree(device: Any) -> Any:
             return [(jax.tree_util.GetAttrKey(name), getattr(device, name)) for name in names], None
 
         def unflatten(_, values):
-            copy = object.__new__(kind)  # past __init__: JAX puts tracers and placeholders into the fields
+            copy = object.__new__(
+                kind
+            )  # past __init__: JAX puts tracers and placeholders into the fields
             for name, value in zip(names, values, strict=True):
                 object.__setattr__(copy, name, value)
             return copy
@@ -98,12 +100,16 @@ class Resistive(Energy):
     capacitance: float = eqx.field(converter=float, default=1e-12)
     amplification: float = eqx.field(converter=float, default=1.0)
     doubled_outputs: bool = eqx.field(static=True, default=False)
-    conductance_bounds: tuple[float, ...] = eqx.field(static=True, converter=_numbers, default=(0.0, np.inf))
+    conductance_bounds: tuple[float, ...] = eqx.field(
+        static=True, converter=_numbers, default=(0.0, np.inf)
+    )
 
     def __check_init__(self):
         for name in ("unit", "input_gain", "capacitance", "amplification"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"`{name}` must be finite and above 0, but is {getattr(self, name)}")
+                raise ValueError(
+                    f"`{name}` must be finite and above 0, but is {getattr(self, name)}"
+                )
         _check_bounds(self.conductance_bounds)
         if len(self.conductances) != len(self.biases) or not self.conductances:
             raise ValueError(
@@ -112,7 +118,9 @@ class Resistive(Energy):
             )
         before = self.conductances[0].shape[0]
         if before % 2:
-            raise ValueError(f"`conductances[0]` must have two rows (+x, −x) for each input, but has {before} rows")
+            raise ValueError(
+                f"`conductances[0]` must have two rows (+x, −x) for each input, but has {before} rows"
+            )
         for layer, (g, b) in enumerate(zip(self.conductances, self.biases, strict=True)):
             if g.ndim != 2 or g.shape[0] != before or b.shape != g.shape[1:]:
                 raise ValueError(
@@ -123,7 +131,9 @@ class Resistive(Energy):
             if not isinstance(g, jax.core.Tracer):
                 _check_values(layer, np.asarray(g), np.asarray(b), *self.conductance_bounds)
         if self.doubled_outputs and before % 2:
-            raise ValueError(f"`conductances[-1]` must have two columns (+, −) for each doubled output, but has {before} columns")
+            raise ValueError(
+                f"`conductances[-1]` must have two columns (+, −) for each doubled output, but has {before} columns"
+            )
 
     @classmethod
     def init(
@@ -149,7 +159,10 @@ class Resistive(Energy):
         columns = (*sizes[1:-1], (2 if doubled_outputs else 1) * sizes[-1])
         keys = jax.random.split(key, len(rows))
         arrays = [
-            jnp.clip(jax.random.uniform(k, (n, m), minval=-1.0, maxval=1.0) / np.sqrt(n), *conductance_bounds)
+            jnp.clip(
+                jax.random.uniform(k, (n, m), minval=-1.0, maxval=1.0) / np.sqrt(n),
+                *conductance_bounds,
+            )
             for k, n, m in zip(keys, rows, columns, strict=True)
         ]
         return cls(
@@ -175,11 +188,16 @@ class Resistive(Energy):
     def __call__(self, state, x):
         layers = (*state[:-2], jnp.concatenate(state[-2:])) if self.doubled_outputs else state
         before, value = self.rails(x), 0.0
-        for g, b, v, weight in zip(self.conductances, self.biases, layers, self._weights(), strict=True):
+        for g, b, v, weight in zip(
+            self.conductances, self.biases, layers, self._weights(), strict=True
+        ):
             value += weight * (conductances(g, before, v) - b @ v)
             before = self.amplification * v
         if self.device is not None:
-            devices = (w * jnp.sum(_cocontent(self.device, v)) for v, w in zip(layers[:-1], self._weights(), strict=False))
+            devices = (
+                w * jnp.sum(_cocontent(self.device, v))
+                for v, w in zip(layers[:-1], self._weights(), strict=False)
+            )
             value += sum(devices) / self.unit
         return value
 
@@ -199,7 +217,10 @@ class Resistive(Energy):
         free, hidden = self.init_state(x), len(self.conductances) - 1
         boxes = [self.device.bounds(v.size) for v in free[:hidden]]
         boxes += [(np.full(v.size, -np.inf), np.full(v.size, np.inf)) for v in free[hidden:]]
-        low, high = (tuple(jnp.asarray(side, free[0].dtype) for side in sides) for sides in zip(*boxes, strict=True))
+        low, high = (
+            tuple(jnp.asarray(side, free[0].dtype) for side in sides)
+            for sides in zip(*boxes, strict=True)
+        )
         return low, high
 
     def parameter_bounds(self):
@@ -213,7 +234,10 @@ class Resistive(Energy):
         weights = self._weights()
         if self.doubled_outputs:
             weights.append(weights[-1])
-        return tuple(jnp.full_like(v, tau * weight) for v, weight in zip(self.init_state(x), weights, strict=True))
+        return tuple(
+            jnp.full_like(v, tau * weight)
+            for v, weight in zip(self.init_state(x), weights, strict=True)
+        )
 
     def _weights(self) -> list[float]:
         """A^{−2l} for every layer, l being the amplifiers before it."""
@@ -222,7 +246,9 @@ class Resistive(Energy):
 
 def _check_bounds(bounds: tuple[float, ...]) -> None:
     if len(bounds) != 2 or not (0 <= bounds[0] < bounds[1]):
-        raise ValueError(f"`conductance_bounds` must be two numbers with 0 <= least < greatest, but are {bounds}")
+        raise ValueError(
+            f"`conductance_bounds` must be two numbers with 0 <= least < greatest, but are {bounds}"
+        )
 
 
 def _check_values(layer: int, g: np.ndarray, b: np.ndarray, low: float, high: float) -> None:
@@ -231,6 +257,8 @@ def _check_values(layer: int, g: np.ndarray, b: np.ndarray, low: float, high: fl
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         most = f" and at most {high:g}" if np.isfinite(high) else ""
-        raise ValueError(f"`conductances[{layer}]` must be finite and at least {low:g}{most}, but is {g[at]} at {at}")
+        raise ValueError(
+            f"`conductances[{layer}]` must be finite and at least {low:g}{most}, but is {g[at]} at {at}"
+        )
     if not np.isfinite(b).all():
         raise ValueError(f"`biases[{layer}]` must be finite, but is {b}")

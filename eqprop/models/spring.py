@@ -65,16 +65,26 @@ class Springs(Energy):
     def __check_init__(self):
         for name in ("stiffness", "lengths"):
             if getattr(self, name).shape != (len(self.ends),):
-                raise ValueError(f"`{name}` must have shape {(len(self.ends),)}, but has {getattr(self, name).shape}")
+                raise ValueError(
+                    f"`{name}` must have shape {(len(self.ends),)}, but has {getattr(self, name).shape}"
+                )
         nodes = set(range(len(self.positions)))
         for number, pair in enumerate(self.ends):
             if len(set(pair)) != 2 or not set(pair) <= nodes:
-                raise ValueError(f"`ends[{number}]` must be two of the {len(nodes)} nodes, but is {pair}")
+                raise ValueError(
+                    f"`ends[{number}]` must be two of the {len(nodes)} nodes, but is {pair}"
+                )
         pinned = set(self.pinned)
-        for name, allowed, which in (("pinned", nodes, ""), ("moved", pinned, "pinned "), ("read", nodes - pinned, "free ")):
+        for name, allowed, which in (
+            ("pinned", nodes, ""),
+            ("moved", pinned, "pinned "),
+            ("read", nodes - pinned, "free "),
+        ):
             given = getattr(self, name)
             if not given or len(set(given)) != len(given) or not set(given) <= allowed:
-                raise ValueError(f"`{name}` must be distinct {which}nodes, at least one, of {sorted(allowed)}, but is {given}")
+                raise ValueError(
+                    f"`{name}` must be distinct {which}nodes, at least one, of {sorted(allowed)}, but is {given}"
+                )
 
     @classmethod
     def init(cls, key: PRNGKeyArray, rows: int, columns: int) -> "Springs":
@@ -84,34 +94,58 @@ class Springs(Energy):
         fewer, the springs could all keep their rest lengths whatever the input, and the stiffness would not matter.
         """
         if rows < 3 or columns < 2:
-            raise ValueError(f"`rows` and `columns` must be at least 3 and 2, but are {rows} and {columns}")
-        places = [(column + row % 2 / 2, row * math.sqrt(3) / 2) for row in range(rows) for column in range(columns)]
+            raise ValueError(
+                f"`rows` and `columns` must be at least 3 and 2, but are {rows} and {columns}"
+            )
+        places = [
+            (column + row % 2 / 2, row * math.sqrt(3) / 2)
+            for row in range(rows)
+            for column in range(columns)
+        ]
         first, second = jax.random.split(key)
-        positions = np.array(places) + np.asarray(jax.random.uniform(first, (rows * columns, 2), minval=-0.1, maxval=0.1))
-        ends = [(i, j) for i, j in itertools.combinations(range(len(places)), 2) if math.dist(places[i], places[j]) < 1.1]
+        positions = np.array(places) + np.asarray(
+            jax.random.uniform(first, (rows * columns, 2), minval=-0.1, maxval=0.1)
+        )
+        ends = [
+            (i, j)
+            for i, j in itertools.combinations(range(len(places)), 2)
+            if math.dist(places[i], places[j]) < 1.1
+        ]
         lengths = [math.dist(positions[i], positions[j]) for i, j in ends]
         stiffness = jax.random.uniform(second, (len(ends),), minval=0.5, maxval=1.5)
         left = range(0, rows * columns, columns)
         right = range(columns - 1, rows * columns, columns)
-        return cls(stiffness, jnp.asarray(lengths, stiffness.dtype), ends, positions, left, left, right)
+        return cls(
+            stiffness, jnp.asarray(lengths, stiffness.dtype), ends, positions, left, left, right
+        )
 
     @property
     def free(self) -> tuple[int, ...]:
         """The nodes that move, in the order of the state."""
         return tuple(node for node in range(len(self.positions)) if node not in self.pinned)
 
-    def layout(self, state: Float[Array, "free 2"], x: Float[Array, " inputs"]) -> Float[Array, "nodes 2"]:
+    def layout(
+        self, state: Float[Array, "free 2"], x: Float[Array, " inputs"]
+    ) -> Float[Array, "nodes 2"]:
         """Where all nodes are, free and pinned."""
         if x.shape != (2 * len(self.moved),):
             raise ValueError(f"`x` must have shape {(2 * len(self.moved),)}, but has {x.shape}")
-        one = np.eye(len(self.positions))  # products with its columns, not scatters, which compile and run slower
+        one = np.eye(
+            len(self.positions)
+        )  # products with its columns, not scatters, which compile and run slower
         held = one[:, self.pinned] @ np.array(self.positions)[list(self.pinned)]
         moves, free = (jnp.asarray(one[:, nodes], state.dtype) for nodes in (self.moved, self.free))
-        return jnp.asarray(held, state.dtype) + moves @ x.reshape(-1, 2).astype(state.dtype) + free @ state
+        return (
+            jnp.asarray(held, state.dtype)
+            + moves @ x.reshape(-1, 2).astype(state.dtype)
+            + free @ state
+        )
 
     def __call__(self, state, x):
         one = np.eye(len(self.positions))
-        differences = jnp.asarray(one[[i for i, _ in self.ends]] - one[[j for _, j in self.ends]], state.dtype)
+        differences = jnp.asarray(
+            one[[i for i, _ in self.ends]] - one[[j for _, j in self.ends]], state.dtype
+        )
         distances = jnp.sqrt(jnp.sum((differences @ self.layout(state, x)) ** 2, 1))
         return jnp.sum(self.stiffness * (distances - self.lengths) ** 2) / 2
 

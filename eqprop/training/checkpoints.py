@@ -62,19 +62,27 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"`checkpoint` must be a file that can be read, but {path} is not: {error.strerror}") from error
+        raise CheckpointError(
+            f"`checkpoint` must be a file that can be read, but {path} is not: {error.strerror}"
+        ) from error
     body, digest = memoryview(content)[:-_DIGEST], content[-_DIGEST:]
     if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise CheckpointError(f"`checkpoint` must be a whole checkpoint, but {path} is truncated, corrupt, or another kind of file")
+        raise CheckpointError(
+            f"`checkpoint` must be a whole checkpoint, but {path} is truncated, corrupt, or another kind of file"
+        )
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(arrays.pop("facts").tobytes())
         kind = facts["format"], facts["version"]
     except (KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"`checkpoint` must be a checkpoint, but {path} is another kind of file") from error
+        raise CheckpointError(
+            f"`checkpoint` must be a checkpoint, but {path} is another kind of file"
+        ) from error
     if kind != (FORMAT, VERSION):
-        raise CheckpointError(f"`checkpoint` must be {FORMAT!r} version {VERSION}, but {path} is {kind[0]!r} version {kind[1]}")
+        raise CheckpointError(
+            f"`checkpoint` must be {FORMAT!r} version {VERSION}, but {path} is {kind[0]!r} version {kind[1]}"
+        )
     return arrays, facts
 
 
@@ -89,13 +97,27 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str, like: Any) -> Any:
     found = []
     for i, leaf in enumerate(leaves):
         expected, array = _plain(leaf), arrays.get(f"{name}/{i}")
-        if array is None or array.shape != expected.shape or array.dtype.itemsize != expected.dtype.itemsize:
-            raise CheckpointError(f"`{name}` of the checkpoint must have the leaves of this run's, but differs in leaf {i}")
-        array = array.view(expected.dtype)  # NumPy's format knows bfloat16 and its like only as bytes
+        if (
+            array is None
+            or array.shape != expected.shape
+            or array.dtype.itemsize != expected.dtype.itemsize
+        ):
+            raise CheckpointError(
+                f"`{name}` of the checkpoint must have the leaves of this run's, but differs in leaf {i}"
+            )
+        array = array.view(
+            expected.dtype
+        )  # NumPy's format knows bfloat16 and its like only as bytes
         value = jnp.asarray(array)
-        found.append(jax.random.wrap_key_data(value, impl=jax.random.key_impl(leaf)) if is_key(leaf) else value)
+        found.append(
+            jax.random.wrap_key_data(value, impl=jax.random.key_impl(leaf))
+            if is_key(leaf)
+            else value
+        )
     if f"{name}/{len(leaves)}" in arrays:
-        raise CheckpointError(f"`{name}` of the checkpoint must have the {len(leaves)} leaves of this run's, but has more")
+        raise CheckpointError(
+            f"`{name}` of the checkpoint must have the {len(leaves)} leaves of this run's, but has more"
+        )
     return jax.tree.unflatten(structure, found)
 
 

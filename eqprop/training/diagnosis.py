@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ..equilibrium import Equilibrium, NotSettledError
 from ..estimators import ContrastEstimator, Estimate, Estimator
+from ..settling.equilibrium import Equilibrium, NotSettledError
 
 
 class TrainingError(RuntimeError):
@@ -51,10 +51,14 @@ def all_finite(tree: Any) -> list[Bool[Array, ""]]:
 
 
 def _phase(phase: Equilibrium) -> Phase:
-    return Phase(jnp.stack(all_finite(phase.state)).all(), jnp.all(phase.settled), jnp.max(phase.error))
+    return Phase(
+        jnp.stack(all_finite(phase.state)).all(), jnp.all(phase.settled), jnp.max(phase.error)
+    )
 
 
-def failure(seen: Look, estimator: Estimator, names: list[str], first: int) -> TrainingError | NotSettledError:
+def failure(
+    seen: Look, estimator: Estimator, names: list[str], first: int
+) -> TrainingError | NotSettledError:
     """The error that names the first step and the first thing in it that went wrong, in the order in which they are computed.
 
     **Arguments:** `seen`: of consecutive steps, from number `first` on. `names`: of the parameters.
@@ -68,8 +72,12 @@ def failure(seen: Look, estimator: Estimator, names: list[str], first: int) -> T
             if worst is None:
                 return TrainingError(f"{what} is not finite at training step {first + index}")
             moved = f"one more step at a node would still move it by {worst:.3g}"
-            return NotSettledError(f"{what} did not settle at training step {first + index}: {moved}")
-    return TrainingError(f"a number is not finite in one of the training steps {first} to {first + steps - 1}")
+            return NotSettledError(
+                f"{what} did not settle at training step {first + index}: {moved}"
+            )
+    return TrainingError(
+        f"a number is not finite in one of the training steps {first} to {first + steps - 1}"
+    )
 
 
 def _problem(seen: Look, estimator: Estimator, names: list[str]) -> tuple[str, float | None] | None:
@@ -78,7 +86,10 @@ def _problem(seen: Look, estimator: Estimator, names: list[str]) -> tuple[str, f
     if seen.nudged is not None:
         count = len(seen.nudged.finite)
         phases += [
-            (f"nudged phase {k + 1}{_strength(estimator, k, count)}", jax.tree.map(lambda leaf, k=k: leaf[k], seen.nudged))
+            (
+                f"nudged phase {k + 1}{_strength(estimator, k, count)}",
+                jax.tree.map(lambda leaf, k=k: leaf[k], seen.nudged),
+            )
             for k in range(count)
         ]
     for position, (name, phase) in enumerate(phases):

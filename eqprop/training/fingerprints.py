@@ -37,8 +37,12 @@ def differences(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
     found: dict[str, str] = {}
     for name in sorted({*now, *then}):
         parts = name.split(".")
-        if now.get(name) != then.get(name) and not any(".".join(parts[:n]) in found for n in range(1, len(parts))):
-            found[name] = f"`{name}` is {now.get(name, 'missing')}, and was {then.get(name, 'missing')}"
+        if now.get(name) != then.get(name) and not any(
+            ".".join(parts[:n]) in found for n in range(1, len(parts))
+        ):
+            found[name] = (
+                f"`{name}` is {now.get(name, 'missing')}, and was {then.get(name, 'missing')}"
+            )
     return list(found.values())
 
 
@@ -50,7 +54,9 @@ def _look(value: Any) -> tuple[str, list[tuple[str, Any]]]:
     kind = _name(type(value))
     if dataclasses.is_dataclass(value):
         fields = [field.name for field in dataclasses.fields(value)]
-        return f"{kind} {_methods(type(value))}", [(field, getattr(value, field)) for field in fields if hasattr(value, field)]
+        return f"{kind} {_methods(type(value))}", [
+            (field, getattr(value, field)) for field in fields if hasattr(value, field)
+        ]
     if hasattr(value, "__wrapped__"):  # by jit, a custom derivative, a cache
         return kind, [("wrapped", value.__wrapped__)]
     return f"{kind} {_methods(type(value))}", list(getattr(value, "__dict__", {}).items())
@@ -68,7 +74,11 @@ def _function(value: types.FunctionType) -> tuple[str, list[tuple[str, Any]]]:
     code = value.__code__
     cells = zip(code.co_freevars, value.__closure__ or (), strict=True)
     parts = [(name, cell.cell_contents) for name, cell in cells if cell != types.CellType()]
-    parts += [(name, value.__globals__[name]) for name in sorted(set(_names(code))) if _is_own(value.__globals__.get(name), value)]
+    parts += [
+        (name, value.__globals__[name])
+        for name in sorted(set(_names(code)))
+        if _is_own(value.__globals__.get(name), value)
+    ]
     defaults = [value.__defaults__, value.__kwdefaults__]
     return f"{value.__module__}.{value.__qualname__} {_short(_bytes(code))}", [
         *parts,
@@ -92,8 +102,13 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 def _bytes(code: types.CodeType) -> bytes:
     """What the code does, without where it stands."""
-    consts = b"".join(_bytes(part) if isinstance(part, types.CodeType) else _constant(part) for part in code.co_consts)
-    return code.co_code + repr((code.co_names, code.co_varnames, code.co_freevars)).encode() + consts
+    consts = b"".join(
+        _bytes(part) if isinstance(part, types.CodeType) else _constant(part)
+        for part in code.co_consts
+    )
+    return (
+        code.co_code + repr((code.co_names, code.co_varnames, code.co_freevars)).encode() + consts
+    )
 
 
 def _constant(part: Any) -> bytes:
@@ -102,11 +117,14 @@ def _constant(part: Any) -> bytes:
 
 def _methods(kind: type) -> str:
     """A digest of the code of the methods that a class itself defines."""
-    members = [(name, getattr(member, "method", member)) for name, member in sorted(vars(kind).items())]
+    members = [
+        (name, getattr(member, "method", member)) for name, member in sorted(vars(kind).items())
+    ]
     found = [
         _bytes(member.__code__)
         for name, member in members
-        if isinstance(member, types.FunctionType) and (name == "__call__" or not name.startswith("__"))
+        if isinstance(member, types.FunctionType)
+        and (name == "__call__" or not name.startswith("__"))
     ]
     return _short(b"".join(found))
 
@@ -128,11 +146,26 @@ _TOLD: tuple[tuple[Any, Callable[[Any], tuple[str, list[tuple[str, Any]]]]], ...
     (_PLAIN, lambda value: (repr(value), [])),
     (np.generic, lambda value: (repr(value.item()), [])),
     ((jax.Array, np.ndarray), _array),
-    ((type, types.ModuleType, types.BuiltinFunctionType, np.ufunc), lambda value: (_name(value), [])),
+    (
+        (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc),
+        lambda value: (_name(value), []),
+    ),
     (types.FunctionType, _function),
-    (types.MethodType, lambda value: ("method", [("function", value.__func__), ("self", value.__self__)])),
-    (functools.partial, lambda value: ("partial", [("function", value.func), ("arguments", value.args), ("keywords", value.keywords)])),
-    (Mapping, lambda value: (_name(type(value)), [(str(key), part) for key, part in value.items()])),
+    (
+        types.MethodType,
+        lambda value: ("method", [("function", value.__func__), ("self", value.__self__)]),
+    ),
+    (
+        functools.partial,
+        lambda value: (
+            "partial",
+            [("function", value.func), ("arguments", value.args), ("keywords", value.keywords)],
+        ),
+    ),
+    (
+        Mapping,
+        lambda value: (_name(type(value)), [(str(key), part) for key, part in value.items()]),
+    ),
     ((set, frozenset), lambda value: (f"set {sorted(map(repr, value))}", [])),
     ((tuple, list), _sequence),
 )

@@ -18,11 +18,11 @@ from rich.console import Console
 from ..costs import Cost
 from ..data import Data, Split
 from ..energies import Energy
-from ..equilibrium import Method, NotSettledError
 from ..estimators import Estimator, require_convex
-from ..evaluation import evaluate, lower_evaluation
-from ..relaxation import settle
+from ..settling.equilibrium import Method, NotSettledError
+from ..settling.relaxation import settle
 from .diagnosis import all_finite, failure, look
+from .evaluation import evaluate, lower_evaluation
 from .patterns import by_pattern, paths
 from .progress import Display, Report
 from .runs import Keeper, Run, State
@@ -87,9 +87,13 @@ def fit(
     phase that did not settle; `NudgeError` where the negative nudge reaches `nudge_bound` at a free state of the first batch of an
     epoch, where it is looked at; and `CheckpointError` for a file that is damaged or of another run, saying what differs.
     """
-    run = Run(net, cost, on_device(data), estimator, rates, epochs, key, batch, decay, transform, CHUNK)
+    run = Run(
+        net, cost, on_device(data), estimator, rates, epochs, key, batch, decay, transform, CHUNK
+    )
     with Display(console, [name], epochs) as display:
-        return train(run, display.reporter(name), checkpoint=checkpoint, every=every, devices=devices)
+        return train(
+            run, display.reporter(name), checkpoint=checkpoint, every=every, devices=devices
+        )
 
 
 def on_device(data: Data) -> Data:
@@ -98,10 +102,19 @@ def on_device(data: Data) -> Data:
     def put(split: Split) -> Split:
         return Split(jnp.asarray(split.x), jnp.asarray(split.y))  # pyright: ignore[reportArgumentType]
 
-    return Data(put(data.train), put(data.test), None if data.validation is None else put(data.validation))
+    return Data(
+        put(data.train), put(data.test), None if data.validation is None else put(data.validation)
+    )
 
 
-def train(run: Run, report: Report, *, checkpoint: Path | str | None, every: float, devices: Devices | None) -> Fit:
+def train(
+    run: Run,
+    report: Report,
+    *,
+    checkpoint: Path | str | None,
+    every: float,
+    devices: Devices | None,
+) -> Fit:
     """`fit` for one run. It calls `report` between two chunks of steps, and an exception from there ends it."""
     steps, state = _Steps(run, devices), State.begin(run)
     keeper = None if checkpoint is None else Keeper(checkpoint, every, run)
@@ -124,7 +137,11 @@ def train(run: Run, report: Report, *, checkpoint: Path | str | None, every: flo
         look_up()
     params = state.params if state.best is None else state.best
     history = {kind: np.array(values) for kind, values in state.history.items()}
-    return Fit(eqx.combine(steps.home(params), eqx.filter(run.net, eqx.is_inexact_array, inverse=True)), history, run.best(history))
+    return Fit(
+        eqx.combine(steps.home(params), eqx.filter(run.net, eqx.is_inexact_array, inverse=True)),
+        history,
+        run.best(history),
+    )
 
 
 class _Steps:
@@ -133,31 +150,54 @@ class _Steps:
     def __init__(self, run: Run, devices: Devices | None):
         params, fixed = eqx.partition(run.net, eqx.is_inexact_array)
         self._rates = by_pattern(params, run.rates, 0.0, "rates")
-        self._bounds = by_pattern(params, run.net.parameter_bounds(), (-np.inf, np.inf), "parameter_bounds")
+        self._bounds = by_pattern(
+            params, run.net.parameter_bounds(), (-np.inf, np.inf), "parameter_bounds"
+        )
         self._run, self._shares = run, None if devices is None else _shares(devices, run.batch)
-        self.fixed, self._xs, self._ys = self.everywhere((fixed, run.data.train.x, run.data.train.y))
+        self.fixed, self._xs, self._ys = self.everywhere(
+            (fixed, run.data.train.x, run.data.train.y)
+        )
 
     def rest_of_epoch(self, state: State) -> Iterator[None]:
         """Takes the steps that `state` has still to take in its epoch, and pauses after each chunk of them."""
         run = self._run
         if state.step == 0:
             first = run.order(state.epoch)[0]
-            _check_nudge(run.estimator, eqx.combine(state.params, self.fixed), run.cost, self._xs[first], self._ys[first])
+            _check_nudge(
+                run.estimator,
+                eqx.combine(state.params, self.fixed),
+                run.cost,
+                self._xs[first],
+                self._ys[first],
+            )
         for arguments in self.chunks(state):
             (params, moments), seen = _train(*arguments)
             loss, right, settled, finite = map(np.asarray, seen)
             if not (finite and settled.all() and np.isfinite(loss).all()):
                 _, closer = _train(*arguments, closely=True)
-                raise failure(closer, run.estimator, paths(state.params), state.epoch * run.steps + state.step)
+                raise failure(
+                    closer, run.estimator, paths(state.params), state.epoch * run.steps + state.step
+                )
             state.advance(params, moments, loss, right)
             yield
 
     def chunks(self, state: State) -> Iterator[tuple]:
         """The arguments of `_train` for each chunk of steps, made when it is asked for."""
         run = self._run
-        rates = jax.tree.map(lambda rate: jnp.asarray(float(rate * run.decay**state.epoch)), self._rates)
+        rates = jax.tree.map(
+            lambda rate: jnp.asarray(float(rate * run.decay**state.epoch)), self._rates
+        )
         order, draws = run.order(state.epoch), run.draws(state.epoch)
-        settings = (self.fixed, rates, self._bounds, run.estimator, run.cost, run.transform, self._xs, self._ys)
+        settings = (
+            self.fixed,
+            rates,
+            self._bounds,
+            run.estimator,
+            run.cost,
+            run.transform,
+            self._xs,
+            self._ys,
+        )
         for at in range(state.step, run.steps, run.chunk):
             chosen = order[at : at + run.chunk]
             numbers = np.arange(at, at + len(chosen), dtype=np.int32)
@@ -168,24 +208,46 @@ class _Steps:
         if self._shares is None:
             return tree
         whole = NamedSharding(self._shares.mesh, PartitionSpec())
-        return jax.tree.map(lambda leaf: jax.device_put(leaf, whole) if eqx.is_array(leaf) else leaf, tree)
+        return jax.tree.map(
+            lambda leaf: jax.device_put(leaf, whole) if eqx.is_array(leaf) else leaf, tree
+        )
 
     def home(self, tree: Any) -> Any:
         """The arrays of `tree` on the default device, where they were everywhere."""
-        return tree if self._shares is None else jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), tree)
+        return (
+            tree
+            if self._shares is None
+            else jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), tree)
+        )
 
 
 def _shares(devices: Devices, batch: int) -> NamedSharding:
     """The leading axis of an array, the examples of a batch, in equal shares on the devices."""
     if not devices or batch % len(devices):
-        raise ValueError(f"`batch` must be divisible by the number of devices, but they are {batch} and {len(devices)}")
+        raise ValueError(
+            f"`batch` must be divisible by the number of devices, but they are {batch} and {len(devices)}"
+        )
     return NamedSharding(Mesh(np.array(devices), ("batch",)), PartitionSpec("batch"))
 
 
 # The old parameters are not donated: from them the steps that went wrong are run again.
 @eqx.filter_jit
 def _train(
-    params, moments, fixed, rates, bounds, estimator, cost, transform, xs, ys, order, numbers, draws, shares=None, closely=False
+    params,
+    moments,
+    fixed,
+    rates,
+    bounds,
+    estimator,
+    cost,
+    transform,
+    xs,
+    ys,
+    order,
+    numbers,
+    draws,
+    shares=None,
+    closely=False,
 ) -> tuple[Any, Any]:
     """Training steps over `order` (steps, batch), counted from the start of the epoch by `numbers`.
 
@@ -196,7 +258,9 @@ def _train(
 
     def project(old, update, rate, box):
         new = old - rate.astype(old.dtype) * update
-        return jnp.where(jnp.isfinite(new), jnp.clip(new, *box), jnp.nan)  # a bound must not hide an infinity
+        return jnp.where(
+            jnp.isfinite(new), jnp.clip(new, *box), jnp.nan
+        )  # a bound must not hide an infinity
 
     def step(carry, drawn):
         params, moments = carry
@@ -212,7 +276,9 @@ def _train(
             return (params, moments), look(estimate, params)
         decisions = jax.vmap(lambda s: cost.decide(energy.outputs(s)))(estimate.free.state)
         right = jnp.mean(decisions == y) if labels else jnp.nan
-        settled = estimate.free.settled.all() & (True if estimate.nudged is None else estimate.nudged.settled.all())
+        settled = estimate.free.settled.all() & (
+            True if estimate.nudged is None else estimate.nudged.settled.all()
+        )
         return (params, moments), (estimate.loss, right, settled)
 
     keys = jax.vmap(lambda number: jax.random.fold_in(draws, number))(numbers)
@@ -227,15 +293,23 @@ def calls_lapack(run: Run) -> bool:
     can wait for each other for ever.
     """
     chunk = next(_Steps(run, None).chunks(State.begin(run)))
-    programs = _train.lower(*chunk), lower_evaluation(run.net, run.cost, run.data.test, _evaluating(run))
-    return any("lapack_" in text or "stablehlo.fft" in text for text in (program.as_text() for program in programs))
+    programs = (
+        _train.lower(*chunk),
+        lower_evaluation(run.net, run.cost, run.data.test, _evaluating(run)),
+    )
+    return any(
+        "lapack_" in text or "stablehlo.fft" in text
+        for text in (program.as_text() for program in programs)
+    )
 
 
 def _check_nudge(estimator: Estimator, net: Energy, cost: Cost, xs: Array, ys: Array) -> None:
     strength = estimator.strongest_negative_nudge()
     if strength > 0:
         states = _free_states(net, xs)
-        if all(map(bool, all_finite(states))):  # where they are not, the step that follows says what is not
+        if all(
+            map(bool, all_finite(states))
+        ):  # where they are not, the step that follows says what is not
             require_convex(strength, net, cost, xs, ys, states, "free")
 
 
@@ -263,4 +337,8 @@ def _evaluating(run: Run) -> Method | None:
 def _said(history: Mapping[str, Sequence[float]]) -> str:
     """The last epoch in a line."""
     last = {kind: values[-1] for kind, values in history.items() if values}
-    return f"loss {last['loss']:.5f}  train {last['train_accuracy']:.2%}  test {last['test_accuracy']:.2%}" if last else ""
+    return (
+        f"loss {last['loss']:.5f}  train {last['train_accuracy']:.2%}  test {last['test_accuracy']:.2%}"
+        if last
+        else ""
+    )

@@ -26,8 +26,12 @@ class Display:
             TimeElapsedColumn(),
         )
         silent = console is None and not sys.stderr.isatty()
-        self._progress = Progress(*columns, console=console or Console(stderr=True), disable=silent, auto_refresh=False)
-        self._bars = {name: self._progress.add_task(name, total=epochs, epoch=0, seen="") for name in names}
+        self._progress = Progress(
+            *columns, console=console or Console(stderr=True), disable=silent, auto_refresh=False
+        )
+        self._bars = {
+            name: self._progress.add_task(name, total=epochs, epoch=0, seen="") for name in names
+        }
         self._drawn = 0.0
 
     def __enter__(self) -> Self:

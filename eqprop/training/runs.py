@@ -18,11 +18,13 @@ from ..costs import Cost, require_labels
 from ..data import Data, Split
 from ..energies import Energy
 from ..estimators import Estimator
-from ..evaluation import has_labels
 from .checkpoints import CheckpointError, from_arrays, is_key, read, to_arrays, write
+from .evaluation import has_labels
 from .fingerprints import differences, fingerprint
 
-_DRAWS = 2**31 - 1  # folded into an epoch's key for what the estimator draws; the epoch's key itself draws the order
+_DRAWS = (
+    2**31 - 1
+)  # folded into an epoch's key for what the estimator draws; the epoch's key itself draws the order
 _TOLD = 5  # differences between two runs that an error lists
 
 
@@ -48,9 +50,13 @@ class Run:
     def __post_init__(self):
         for argument in ("epochs", "batch"):
             if getattr(self, argument) < 1:
-                raise ValueError(f"`{argument}` must be at least 1, but is {getattr(self, argument)}")
+                raise ValueError(
+                    f"`{argument}` must be at least 1, but is {getattr(self, argument)}"
+                )
         if self.steps == 0:
-            raise ValueError(f"`batch` must be at most the {len(self.data.train)} training examples, but is {self.batch}")
+            raise ValueError(
+                f"`batch` must be at most the {len(self.data.train)} training examples, but is {self.batch}"
+            )
         x = jnp.asarray(self.data.train.x[0])
         outputs = jax.eval_shape(lambda x: self.net.outputs(self.net.init_state(x)), x).shape[0]
         for split in (self.data.train, *self.held_out.values()):
@@ -81,7 +87,11 @@ class Run:
         if self.data.validation is None:
             return len(history["loss"]) - 1
         labels = has_labels(self.data.validation)
-        score = np.array(history["validation_accuracy"]) if labels else -np.array(history["validation_loss"])
+        score = (
+            np.array(history["validation_accuracy"])
+            if labels
+            else -np.array(history["validation_loss"])
+        )
         return int(np.argmax(np.where(np.isnan(score), -np.inf, score)))
 
     def fingerprint(self) -> dict[str, str]:
@@ -118,19 +128,37 @@ class State:
         kinds = ("loss", "train_accuracy", *seen, "seconds")
         return cls(params, _strong(run.transform.init(params)), {kind: [] for kind in kinds})
 
-    def advance(self, params: Any, moments: Any, losses: Float[np.ndarray, " steps"], rights: Float[np.ndarray, " steps"]) -> None:
+    def advance(
+        self,
+        params: Any,
+        moments: Any,
+        losses: Float[np.ndarray, " steps"],
+        rights: Float[np.ndarray, " steps"],
+    ) -> None:
         """Steps taken: what they ended with, and what was seen at each."""
         self.params, self.moments, self.step = params, moments, self.step + len(losses)
-        self.losses, self.rights = np.concatenate([self.losses, losses]), np.concatenate([self.rights, rights])
+        self.losses, self.rights = (
+            np.concatenate([self.losses, losses]),
+            np.concatenate([self.rights, rights]),
+        )
 
     def close_epoch(self, seen: Mapping[str, float], run: Run) -> None:
         """The end of an epoch, with what was `seen` after its last step."""
-        seen = {"loss": float(np.mean(self.losses)), "train_accuracy": float(np.mean(self.rights)), **seen}
+        seen = {
+            "loss": float(np.mean(self.losses)),
+            "train_accuracy": float(np.mean(self.rights)),
+            **seen,
+        }
         for kind, values in self.history.items():
             values.append(seen[kind])
         if run.data.validation is not None and run.best(self.history) == self.epoch:
             self.best = self.params
-        self.losses, self.rights, self.step, self.epoch = self.losses[:0], self.rights[:0], 0, self.epoch + 1
+        self.losses, self.rights, self.step, self.epoch = (
+            self.losses[:0],
+            self.rights[:0],
+            0,
+            self.epoch + 1,
+        )
 
 
 class Keeper:
@@ -152,7 +180,9 @@ class Keeper:
         """
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self.offer(start, now=True)  # that it cannot be written is better known now than in an hour
+            self.offer(
+                start, now=True
+            )  # that it cannot be written is better known now than in an hour
             return start
         arrays, facts = read(self._path)
         differs = differences(self._run, facts["run"])
@@ -179,14 +209,31 @@ class Keeper:
         if not now and time.perf_counter() - self._written < self._every:
             return
         arrays = {"losses": state.losses, "rights": state.rights}
-        for name, tree in (("params", state.params), ("moments", eqx.filter(state.moments, eqx.is_array)), ("best", state.best)):
+        for name, tree in (
+            ("params", state.params),
+            ("moments", eqx.filter(state.moments, eqx.is_array)),
+            ("best", state.best),
+        ):
             arrays |= to_arrays(tree, name)
-        arrays |= {f"history/{kind}": np.array(values, float) for kind, values in state.history.items()}
-        facts = {"epoch": state.epoch, "step": state.step, "seconds": state.seconds, "best": state.best is not None, "run": self._run}
+        arrays |= {
+            f"history/{kind}": np.array(values, float) for kind, values in state.history.items()
+        }
+        facts = {
+            "epoch": state.epoch,
+            "step": state.step,
+            "seconds": state.seconds,
+            "best": state.best is not None,
+            "run": self._run,
+        }
         write(self._path, arrays, facts)
         self._written = time.perf_counter()
 
 
 def _strong(tree: Any) -> Any:
     """Arrays as JAX's, with a type of their own: with a weak one, as of `jnp.asarray(1.0)`, the first step would compile apart."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype) if eqx.is_array(leaf) and not is_key(leaf) else leaf, tree)
+    return jax.tree.map(
+        lambda leaf: (
+            jnp.asarray(leaf, leaf.dtype) if eqx.is_array(leaf) and not is_key(leaf) else leaf
+        ),
+        tree,
+    )

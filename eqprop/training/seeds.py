@@ -88,10 +88,25 @@ def fit_seeds(
     runs, files = {}, {}
     for seed in seeds:
         init_key, key = jax.random.split(jax.random.key(seed))
-        runs[seed] = Run(init(init_key), cost, data, estimator, rates, epochs, key, batch, decay, transform, loop.CHUNK)
+        runs[seed] = Run(
+            init(init_key),
+            cost,
+            data,
+            estimator,
+            rates,
+            epochs,
+            key,
+            batch,
+            decay,
+            transform,
+            loop.CHUNK,
+        )
         files[seed] = None if checkpoint is None else Path(checkpoint) / f"seed-{seed}.npz"
     failed = threading.Event()
-    wide, device = jax.enable_x64.value, jax.default_device.value  # of this thread, where a context manager may have set them
+    wide, device = (
+        jax.enable_x64.value,
+        jax.default_device.value,
+    )  # of this thread, where a context manager may have set them
 
     def one(seed: int, report: Report) -> Fit:
         def report_or_stop(epochs: float, seen: str) -> None:
@@ -101,15 +116,22 @@ def fit_seeds(
             turns.offer(seed, epochs)
 
         with jax.enable_x64(wide), jax.default_device(device), turns.taken_by(seed):
-            return train(runs[seed], report_or_stop, checkpoint=files[seed], every=every, devices=devices)
+            return train(
+                runs[seed], report_or_stop, checkpoint=files[seed], every=every, devices=devices
+            )
 
     labels = {seed: f"{name}, seed {seed}" for seed in seeds}
     threads = min(_cores(), len(seeds))
     if threads > 1 and (devices is not None or calls_lapack(runs[seeds[0]])):
         threads = 1
     turns = _Turns(threads)
-    with Display(console, list(labels.values()), epochs) as display, ThreadPoolExecutor(len(seeds)) as pool:
-        futures = {pool.submit(one, seed, display.reporter(label)): seed for seed, label in labels.items()}
+    with (
+        Display(console, list(labels.values()), epochs) as display,
+        ThreadPoolExecutor(len(seeds)) as pool,
+    ):
+        futures = {
+            pool.submit(one, seed, display.reporter(label)): seed for seed, label in labels.items()
+        }
         try:
             for future in as_completed(futures):
                 _result(future, futures[future])

@@ -1,0 +1,124 @@
+"""Passive elements: resistors, matrices of them, capacitors, inductors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..units import number
+from .base import Element, TwoTerminal, check_names, check_value
+
+
+@dataclass(frozen=True)
+class Resistor(TwoTerminal):
+    """A conductance of `siemens` > 0 between two nodes: i = g (v_plus − v_minus)."""
+
+    letter = "R"
+    name: str
+    plus: str
+    minus: str
+    siemens: float
+
+    def __post_init__(self):
+        check_names(self.name, self.nodes)
+        check_value(self, "siemens", positive=True)
+
+    def lines(self):
+        return [f"R{self.name} {self.plus} {self.minus} {number(1 / self.siemens)}"]
+
+
+@dataclass(frozen=True, eq=False)
+class ConductanceMatrix(Element):
+    """Conductances `siemens[i, j]` ≥ 0 between `rows[i]` and `columns[j]`: a crossbar without wires, a resistor for each that is not 0.
+
+    Raises `ValueError` for a negative or non-finite conductance, naming its nodes.
+    """
+
+    letter = "R"
+    name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    siemens: np.ndarray
+
+    def __post_init__(self):
+        check_names(self.name, (*self.rows, *self.columns))
+        if self.siemens.shape != (len(self.rows), len(self.columns)):
+            raise ValueError(
+                f"`siemens` of {self.name} must have shape {(len(self.rows), len(self.columns))}, but has {self.siemens.shape}"
+            )
+        wrong = ~(np.isfinite(self.siemens) & (self.siemens >= 0))
+        if wrong.any():
+            i, j = np.argwhere(wrong)[0]
+            between = f"between {self.rows[i]} and {self.columns[j]}"
+            raise ValueError(
+                f"`siemens` of {self.name} must be finite and at least 0, but is {self.siemens[i, j]} {between}"
+            )
+
+    def __eq__(self, other):
+        return (
+            isinstance(other, ConductanceMatrix)
+            and (self.name, self.rows, self.columns) == (other.name, other.rows, other.columns)
+            and np.array_equal(self.siemens, other.siemens)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds an array
+
+    @property
+    def nodes(self):
+        used = np.asarray(self.siemens > 0)
+        rows = (
+            node for node, any_used in zip(self.rows, np.any(used, axis=1), strict=True) if any_used
+        )
+        return (
+            *rows,
+            *(
+                node
+                for node, any_used in zip(self.columns, np.any(used, axis=0), strict=True)
+                if any_used
+            ),
+        )
+
+    def lines(self):
+        there = np.asarray(self.siemens > 0)
+        ohms = 1 / np.where(there, self.siemens, 1.0)
+        return [
+            f"R{self.name}_{row}_{column} {row} {column} {value!r}"  # as `number` writes it: there are many
+            for row, values, present in zip(self.rows, ohms.tolist(), there.tolist(), strict=True)
+            for column, value, is_there in zip(self.columns, values, present, strict=True)
+            if is_there
+        ]
+
+
+@dataclass(frozen=True)
+class Capacitor(TwoTerminal):
+    """A capacitance of `farads` > 0 between two nodes."""
+
+    letter = "C"
+    name: str
+    plus: str
+    minus: str
+    farads: float
+
+    def __post_init__(self):
+        check_names(self.name, self.nodes)
+        check_value(self, "farads", positive=True)
+
+    def lines(self):
+        return [f"C{self.name} {self.plus} {self.minus} {number(self.farads)}"]
+
+
+@dataclass(frozen=True)
+class Inductor(TwoTerminal):
+    """An inductance of `henries` > 0 between two nodes."""
+
+    letter = "L"
+    name: str
+    plus: str
+    minus: str
+    henries: float
+
+    def __post_init__(self):
+        check_names(self.name, self.nodes)
+        check_value(self, "henries", positive=True)
+
+    def lines(self):
+        return [f"L{self.name} {self.plus} {self.minus} {number(self.henries)}"]

@@ -1,0 +1,207 @@
+"""Transistors: a channel between drain and source whose conductance a gate sets without drawing a current."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..units import BOLTZMANN, CHARGE, GMIN, ROOM, Array, number
+from .base import Element, check_name, check_names, check_value
+from .diodes import DiodeModel
+
+
+class Channel(NamedTuple):
+    """The law of channels at one temperature, fields being numbers or arrays: what a `MosfetModel` of some size comes to.
+
+    Drain and source change roles where the voltage between them changes sign. With all voltages against that of the lower end (of the
+    higher one for p), v_T = `threshold` + γ √(φ − v_b), made linear for v_b > 0, and u = max(v_g − v_T, 0),
+
+        i = `gain` (1 + λ v_d) x (u − x/2),    x = min(v_d, u).
+
+    `sign`: 1 for n, −1 for p.
+    """
+
+    sign: Array
+    gain: Array
+    threshold: Array
+    body_effect: Array
+    potential: Array
+    modulation: Array
+
+    def current(
+        self, drain: Array, gate: Array, source: Array, bulk: Array
+    ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+        """The current in A into the drain and out of the source, and its slopes in S by the four voltages, elementwise."""
+        xp: Any = drain.__array_namespace__()
+        d, g, s, b = (self.sign * v for v in (drain, gate, source, bulk))
+        mode = xp.where(d >= s, 1.0, -1.0)
+        low = xp.minimum(d, s)
+        across, bulk_above = xp.abs(d - s), b - low
+        root = xp.sqrt(self.potential)
+        below = xp.sqrt(self.potential - xp.minimum(bulk_above, 0.0))
+        forward = xp.maximum(root - bulk_above / (2 * root), 0.0)
+        depletion = xp.where(bulk_above <= 0, below, forward)
+        slope = xp.where(
+            bulk_above <= 0, 1 / (2 * below), xp.where(forward > 0, 1 / (2 * root), 0.0)
+        )
+        over = xp.maximum(g - low - self.threshold - self.body_effect * depletion, 0.0)
+        x = xp.minimum(across, over)
+        rising = self.gain * (1 + self.modulation * across)
+        shape = x * (over - x / 2)
+        by_gate = rising * x
+        by_bulk = by_gate * self.body_effect * slope
+        by_upper = self.gain * self.modulation * shape + rising * (over - x)
+        by_lower = -(by_gate + by_bulk + by_upper)
+        slopes = (
+            mode * xp.where(mode > 0, by_upper, by_lower),
+            mode * by_gate,
+            mode * xp.where(mode > 0, by_lower, by_upper),
+            mode * by_bulk,
+        )
+        return self.sign * mode * rising * shape, slopes
+
+
+@dataclass(frozen=True)
+class MosfetModel:
+    """ngspice's MOS transistor of level 1 without charges (Shichman & Hodges, IEEE J. Solid-State Circuits 3, 285, 1968; mos1load.c).
+
+    Its channel is a `Channel` of gain KP W/L, to which junctions from bulk to drain and source (for p the other way) are added,
+    i = Is (exp(v/Vt) − 1) + gmin v, and −Is + gmin v below −3 Vt.
+
+    **Arguments:** `kind`: "n" or "p". `threshold`: VTO in V, of the sign that `kind` has it. `transconductance`: KP in A/V².
+    `body_effect`: GAMMA in √V. `potential`: PHI in V. `modulation`: LAMBDA in 1/V. `saturation`: Is of each junction in A. `gmin` in S.
+    `name`: of its `.model` card. All at 300.15 K. Raises `ValueError` where one is not finite, KP, PHI or Is not above 0, or GAMMA,
+    LAMBDA or gmin below 0.
+    """
+
+    kind: str = "n"
+    threshold: float = 0.0
+    transconductance: float = 2e-5
+    body_effect: float = 0.0
+    potential: float = 0.6
+    modulation: float = 0.0
+    saturation: float = 1e-14
+    gmin: float = GMIN
+    name: str = "mosfet"
+
+    def __post_init__(self):
+        check_name(self.name)
+        if self.kind not in ("n", "p"):
+            raise ValueError(f"`kind` must be 'n' or 'p', but is {self.kind!r}")
+        for field, least in _LEAST.items():
+            value = getattr(self, field)
+            if not (
+                math.isfinite(value)
+                and (value > 0 if least == "above" else value >= 0 if least == "at least" else True)
+            ):
+                raise ValueError(
+                    f"`{field}` must be finite{f' and {least} 0' if least else ''}, but is {value}"
+                )
+
+    @property
+    def sign(self) -> float:
+        """1 for n, −1 for p."""
+        return 1.0 if self.kind == "n" else -1.0
+
+    def channel(self, width: float, length: float, kelvin: float = ROOM) -> Channel:
+        """The law of a channel of `width` by `length` (m) at a temperature in K.
+
+        With r = T/T0 and the band gap E(T) = 1.16 − 7.02e-4 T²/(T + 1108) eV, KP falls as r^−1.5, PHI becomes r (PHI − ψ(T0)) + ψ(T),
+        where ψ(T) = −2 Vt (1.5 ln r + q/2k (1.1150877/T0 − E/T)), and VTO moves by half the change of PHI and of the gap (mos1temp.c).
+        """
+        ratio = kelvin / ROOM
+        potential = ratio * (self.potential - _bending(ROOM)) + _bending(kelvin)
+        if potential <= 0:
+            raise ValueError(
+                f"`potential` of {self.name} must be above 0 at every temperature, but is {potential:.3g} V at {kelvin} K"
+            )
+        flat = self.sign * self.threshold - self.body_effect * math.sqrt(self.potential)
+        flat += (self.sign * (_gap(ROOM) - _gap(kelvin)) + potential - self.potential) / 2
+        gain = self.transconductance / ratio**1.5 * width / length
+        return Channel(self.sign, gain, flat, self.body_effect, potential, self.modulation)
+
+    def junction(self, kelvin: float = ROOM) -> DiodeModel:
+        """The law of its junctions at a temperature in K: Is grows as exp(E(T0)/Vt(T0) − E(T)/Vt(T))."""
+        growth = CHARGE / BOLTZMANN * (_gap(ROOM) / ROOM - _gap(kelvin) / kelvin)
+        return DiodeModel(
+            self.saturation * math.exp(growth), kelvin / ROOM, self.gmin, self.name, reverse=0.0
+        )
+
+    def card(self) -> str:
+        """Its `.model` line."""
+        values = " ".join(f"{name}={number(getattr(self, field))}" for name, field in CARD.items())
+        return f".model {self.name} {self.kind.upper()}MOS(LEVEL=1 {values})"
+
+
+CARD = {
+    "VTO": "threshold",
+    "KP": "transconductance",
+    "GAMMA": "body_effect",
+    "PHI": "potential",
+    "LAMBDA": "modulation",
+    "IS": "saturation",
+}
+"""What the parameters of a `.model` card are called here."""
+_LEAST = {
+    "threshold": "",
+    "transconductance": "above",
+    "body_effect": "at least",
+    "potential": "above",
+    "modulation": "at least",
+    "saturation": "above",
+    "gmin": "at least",
+}
+
+
+def _gap(kelvin: float) -> float:
+    """The band gap of silicon in eV as mos1temp.c has it."""
+    return 1.16 - 7.02e-4 * kelvin**2 / (kelvin + 1108)
+
+
+def _bending(kelvin: float) -> float:
+    """ψ(T) in V."""
+    arg = CHARGE / (2 * BOLTZMANN) * (1.1150877 / ROOM - _gap(kelvin) / kelvin)
+    return -2 * BOLTZMANN * kelvin / CHARGE * (1.5 * math.log(kelvin / ROOM) + arg)
+
+
+@dataclass(frozen=True)
+class Mosfet(Element):
+    """A transistor of `model`, `width` by `length` in m. Its gate draws no current; its bulk that of its junctions."""
+
+    letter = "M"
+    name: str
+    drain: str
+    gate: str
+    source: str
+    bulk: str
+    model: MosfetModel
+    width: float = 1e-4
+    length: float = 1e-4
+
+    def __post_init__(self):
+        check_names(self.name, self.nodes)
+        check_value(self, "width", positive=True)
+        check_value(self, "length", positive=True)
+
+    @property
+    def nodes(self):
+        return (self.drain, self.gate, self.source, self.bulk)
+
+    @property
+    def junctions(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Anode and cathode of its two junctions, the drain's first."""
+        if self.model.kind == "n":
+            return (self.bulk, self.drain), (self.bulk, self.source)
+        return (self.drain, self.bulk), (self.source, self.bulk)
+
+    def lines(self):
+        size = f"W={number(self.width)} L={number(self.length)}"
+        return [f"M{self.name} {' '.join(self.nodes)} {self.model.name} {size}"]
+
+
+def channels_of(transistors: Sequence[Mosfet], kelvin: float) -> Channel:
+    """The channels of transistors as one law of arrays (transistors,)."""
+    laws = [t.model.channel(t.width, t.length, kelvin) for t in transistors]
+    return Channel(*np.array(laws, float).reshape(-1, len(Channel._fields)).T)

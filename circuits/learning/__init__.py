@@ -1,0 +1,1 @@
+"""What joins circuits with the models of `eqprop`: emission, comparison, and circuits that learn."""

@@ -1,0 +1,113 @@
+"""Results as `xarray` datasets with units, and their files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..files import write
+from ..mna.certificates import Certificate
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def operating_points(
+    nodes: Sequence[str],
+    values: np.ndarray,
+    certificate: Certificate,
+    tolerance: float,
+    attributes: Mapping[str, str | float],
+) -> "xr.Dataset":
+    """The dataset that `Simulator.operating_points` describes; nothing is dropped, what failed stands there as failed."""
+    import xarray as xr
+
+    answered = np.isfinite(values).all(1)
+    status = np.where(
+        ~answered, "failed", np.where(certificate.correction <= tolerance, "ok", "uncertified")
+    )
+    status = np.where((status == "ok") & ~certificate.stable, "saddle", status)
+    return xr.Dataset(
+        {
+            "voltage": (("sample", "node"), values, {"units": "V"}),
+            "correction": (
+                "sample",
+                certificate.correction,
+                {"units": "V", "long_name": "largest component of the Newton step"},
+            ),
+            "kcl": (
+                "sample",
+                certificate.kcl,
+                {
+                    "units": "1",
+                    "long_name": "current left over, relative to the currents at the node",
+                },
+            ),
+            "stable": ("sample", certificate.stable),
+            "status": ("sample", status.astype(str)),
+        },
+        coords={"node": list(nodes), "sample": np.arange(len(values))},
+        attrs={**attributes, "tolerance_volts": tolerance},
+    )
+
+
+def voltages(
+    nodes: Sequence[str],
+    values: np.ndarray,
+    times: np.ndarray,
+    attributes: Mapping[str, str | float],
+) -> "xr.Dataset":
+    """The dataset that `Simulator.transient` describes."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {"voltage": (("time", "node"), values, {"units": "V"})},
+        coords={"time": ("time", times, {"units": "s"}), "node": list(nodes)},
+        attrs=dict(attributes),
+    )
+
+
+def responses(
+    nodes: Sequence[str],
+    values: np.ndarray,
+    frequencies: np.ndarray,
+    attributes: Mapping[str, str | float],
+) -> "xr.Dataset":
+    """The dataset that `Simulator.small_signal` describes."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {"voltage": (("frequency", "node"), values, {"units": "V"})},
+        coords={"frequency": ("frequency", frequencies, {"units": "Hz"}), "node": list(nodes)},
+        attrs=dict(attributes),
+    )
+
+
+def noises(
+    nodes: Sequence[str],
+    frequencies: np.ndarray,
+    density: np.ndarray,
+    deviation: np.ndarray,
+    attributes: Mapping[str, str | float],
+) -> "xr.Dataset":
+    """The dataset that `Simulator.noise` describes."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {
+            "density": (
+                ("frequency", "node"),
+                density,
+                {"units": "V2/Hz", "long_name": "one-sided spectral density"},
+            ),
+            "deviation": ("node", deviation, {"units": "V", "long_name": "standard deviation"}),
+        },
+        coords={"frequency": ("frequency", frequencies, {"units": "Hz"}), "node": list(nodes)},
+        attrs=dict(attributes),
+    )
+
+
+def save(dataset: "xr.Dataset", path: str | Path) -> Path:
+    """Writes a dataset as NetCDF-4, whole or not at all."""
+    return write(path, lambda fresh: dataset.to_netcdf(fresh, engine="netcdf4"))

@@ -1,0 +1,1 @@
+"""SPICE decks read as data: a deck from outside becomes elements, and nothing of it reaches a simulator but through them."""

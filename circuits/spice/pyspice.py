@@ -1,0 +1,133 @@
+"""Circuits of PySpice (Salvaire, an interface to ngspice in Python, GPL-3) made of netlists, and netlists made of them."""
+
+import re
+from ast import literal_eval
+from typing import TYPE_CHECKING, Any
+
+from ..elements.diodes import Diode
+from ..elements.sources import Behavioural, IndependentSource, VoltageSource
+from ..elements.transistors import Mosfet
+from ..elements.waveforms import Pulse, Pwl, Sin
+from ..netlist.netlist import Netlist, NetlistError
+from ..units import GMIN, number
+from .parser import parse
+
+if TYPE_CHECKING:
+    from PySpice.Spice.Netlist import Circuit
+
+_METHODS = {"R": "R", "C": "C", "L": "L", "E": "VCVS", "F": "CCCS", "G": "VCCS", "H": "CCVS"}
+"""What PySpice calls the elements that are nodes, or the name of a source, and one number; by the letter of their lines."""
+
+
+def from_pyspice(circuit: "Circuit") -> Netlist:
+    """The netlist of a PySpice circuit, which is data: its text is read by `parse`, and what `parse` refuses is refused here.
+
+    Subcircuits are expanded, elements that are not enabled left out, as they are in the text. Temperature, options, initial conditions
+    and analyses are not a circuit's there but its simulator's, and so not carried over: the netlist has the usual ones.
+    `from_pyspice(to_pyspice(n)) == n` where `n` has them too.
+
+    **Raises** `DeckError` with a line of `str(circuit)` for all that is not understood, as `.include` and elements of other kinds;
+    `TypeError` for what is no circuit, and `ImportError` where PySpice is missing.
+    """
+    kind = _circuit()
+    if not isinstance(circuit, kind):
+        raise TypeError(
+            f"`circuit` must be a PySpice.Spice.Netlist.Circuit, but is a {type(circuit).__name__}"
+        )
+    return parse(str(circuit).removeprefix(".title "), file="str(circuit)")
+
+
+def to_pyspice(netlist: Netlist) -> "Circuit":
+    """Return a PySpice circuit of the same title, header and elements, with a resistor for each conductance of a matrix.
+
+    `temperature`, `options` and `analyses` are not carried over, as with PySpice they are its simulator's: after
+    `simulator = circuit.simulator(temperature=…)`, `simulator.options(*netlist.options.split())` sets the same tolerances.
+    `from_pyspice` is the way back.
+
+    Raises `NetlistError` for a model whose `gmin` is not SPICE's usual one, and `ImportError` where PySpice is missing.
+    """
+    circuit = _circuit()(netlist.title)
+    circuit.raw_spice = "".join(f"* {line}\n" for line in netlist.header)
+    for element in netlist.elements:
+        if isinstance(element, IndependentSource):
+            _source(circuit, element)
+        elif isinstance(element, Behavioural):
+            told = {"i": "current_expression", "v": "voltage_expression"}[element.output]
+            circuit.B(element.name, element.plus, element.minus, **{told: str(element.expression)})
+        elif isinstance(element, Diode):
+            area = {} if element.area == 1 else {"area": float(element.area)}
+            circuit.D(element.name, *element.nodes, model=element.model.name, **area)
+        elif isinstance(element, Mosfet):
+            size = {"width": float(element.width), "length": float(element.length)}
+            circuit.M(element.name, *element.nodes, model=element.model.name, **size)
+        else:
+            for line in element.lines():
+                name, *between, value = line.split()
+                if name[0] not in _METHODS:
+                    raise NetlistError(
+                        f"elements must be of the kinds B, D, I, M, V, {', '.join(_METHODS)} for PySpice, but {name} is not"
+                    )
+                getattr(circuit, _METHODS[name[0]])(name[1:], *between, float(value))
+    for model in netlist.models:
+        if model.gmin != GMIN:
+            raise NetlistError(
+                f"`gmin` of {model.name} must be {GMIN} for PySpice, whose circuits hold no options, but is {model.gmin}"
+            )
+        _, name, kind, *values = re.split(r"[ ()]+", model.card().rstrip(")"))
+        circuit.model(
+            name,
+            kind,
+            **{key: literal_eval(value) for key, value in (one.split("=") for one in values)},
+        )
+    return circuit
+
+
+def _source(circuit: Any, source: IndependentSource) -> None:
+    """Adds an independent source, of PySpice's class for its waveform."""
+    kind = "Voltage" if isinstance(source, VoltageSource) else "Current"
+    wave, value, place = (
+        source.waveform,
+        float(source.value),
+        (source.name, source.plus, source.minus),
+    )
+    if isinstance(wave, Sin):
+        getattr(circuit, f"Sinusoidal{kind}Source")(
+            *place,
+            dc_offset=value,
+            ac_magnitude=source.ac,
+            offset=wave.offset,
+            amplitude=wave.amplitude,
+            frequency=wave.frequency,
+            delay=wave.delay,
+            damping_factor=wave.damping,
+        )
+        return
+    if isinstance(wave, Pulse):
+        added = getattr(circuit, f"Pulse{kind}Source")(
+            *place,
+            initial_value=wave.low,
+            pulsed_value=wave.high,
+            delay_time=wave.delay,
+            rise_time=wave.rise,
+            fall_time=wave.fall,
+            pulse_width=wave.width,
+            period=wave.period,
+            dc_offset=value,
+        )
+    elif isinstance(wave, Pwl):
+        points = list(zip(wave.times, wave.values, strict=True))
+        added = getattr(circuit, f"PieceWiseLinear{kind}Source")(*place, values=points, dc=value)
+    else:
+        added = getattr(circuit, source.letter)(*place, value)
+    if source.ac:
+        added.raw_spice = f"ac {number(source.ac)}"
+
+
+def _circuit() -> Any:
+    try:
+        from PySpice.Spice.Netlist import Circuit
+    except ImportError as error:
+        raise ImportError(
+            "circuits of PySpice need it: pip install 'eqprop-circuits[pyspice]'"
+        ) from error
+    return Circuit

@@ -1,0 +1,197 @@
+"""Block coordinate descent: each block of nodes in turn goes to the minimum of its nodes."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, Literal
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
+
+from ..energies import Energy, State
+from .blocks import are_blocks, leaf_slope, leaves_are_blocks
+from .equilibrium import Method, Stop, excess, for_every_node, slope_at
+
+
+class BlockNewton(Method):
+    """Block coordinate descent: each block of nodes in turn goes to the minimum of its nodes, the others held.
+
+    No two nodes of a block may interact, so every node is a problem of one dimension: one Newton step where the energy is quadratic in
+    the block, else `inner` steps of Newton's method kept inside the bracket that the signs of the gradient give. Where the curvature is
+    not positive the step is along the gradient, at most 1 long.
+
+    **Arguments:** `blocks`: the number of the block of each node of the flattened state, e.g. from `colour`; the leaves of the state if
+    not given. Raises `ValueError` where nodes inside a block interact.
+    """
+
+    tolerance: float | Array | None = 1e-10
+    sweeps: int = 500
+    inner: int = 8
+    blocks: tuple[int, ...] | None = eqx.field(static=True, default=None)
+
+    def settle(self, energy, x, state, key):
+        del key
+        self.require_blocks(energy, x, state)
+
+        def unsettled(carry):
+            return (carry[2] < self.sweeps) & ~(carry[1] <= 1)
+
+        def sweep(carry):
+            state, moves = self.sweep(energy, x, carry[0])
+            return state, excess(energy, state, moves, self.tolerance), carry[2] + 1
+
+        infinite = jnp.asarray(jnp.inf, ravel_pytree(state)[0].dtype)
+        state, _, steps = jax.lax.while_loop(unsettled, sweep, (state, infinite, jnp.asarray(0)))
+        return Stop(state, steps)
+
+    def require_blocks(self, energy: Energy, x: Array, state: State) -> None:
+        """Raises `ValueError` where nodes inside a block interact, or the blocks are not as many numbers as there are nodes."""
+        if self.blocks is None and not leaves_are_blocks(energy, x, state):
+            raise ValueError(
+                "`method` must not go leaf by leaf: nodes inside one leaf interact; give `blocks`, or use Newton or GradientFlow"
+            )
+        if self.blocks is not None and not are_blocks(energy, x, state, self.blocks):
+            raise ValueError(
+                "`blocks` must be a number for every node, without interaction inside a block; `colour` finds some"
+            )
+
+    def sweep(self, energy: Energy, x: Array, state: State) -> tuple[State, State]:
+        """Each block once; the state, and the size of the first Newton step that each node asked for when its turn came."""
+        return (
+            self._sweep_leaves(energy, x, state)
+            if self.blocks is None
+            else self._sweep_numbered(energy, x, state, np.asarray(self.blocks))
+        )
+
+    def _sweep_leaves(self, energy, x, state):
+        leaves, treedef = jax.tree.flatten(state)
+        box = energy.bounds(x)
+        boxes = (
+            [(-jnp.inf, jnp.inf)] * len(leaves)
+            if box is None
+            else list(zip(*map(jax.tree.leaves, box), strict=True))
+        )
+        scales = jax.tree.leaves(for_every_node(energy.scale(state), state))
+        moves = []
+        for index in range(len(leaves)):
+
+            def slope_and_curvature(leaf, index=index):
+                return leaf_slope(
+                    energy,
+                    x,
+                    [*leaves[:index], leaf, *leaves[index + 1 :]],
+                    treedef,
+                    index,
+                    jnp.ones_like(leaf),
+                )
+
+            leaves[index], first = self._minimise(
+                slope_and_curvature, leaves[index], boxes[index], scales[index]
+            )
+            moves.append(first)
+        return jax.tree.unflatten(treedef, leaves), jax.tree.unflatten(treedef, moves)
+
+    def _sweep_numbered(self, energy, x, state, blocks):
+        flat, restore = ravel_pytree(state)
+        box = energy.bounds(x)
+        low, high = (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
+        scale = ravel_pytree(for_every_node(energy.scale(state), state))[0]
+
+        def settle_block(carry, mask):
+            flat, moves = carry
+            block_alone = functools.partial(_masked_slope, energy, x, restore, mask, flat)
+            settled, first = self._minimise(block_alone, flat, (low, high), scale)
+            return (jnp.where(mask, settled, flat), jnp.where(mask, first, moves)), None
+
+        masks = jnp.asarray(blocks == np.unique(blocks)[:, None])
+        flat, moves = jax.lax.scan(settle_block, (flat, jnp.zeros_like(flat)), masks)[0]
+        return restore(flat), restore(moves)
+
+    def _minimise(self, slope_and_curvature, leaf, box, scale) -> tuple[Array, Array]:
+        low, high = box
+
+        def newton(slope, curvature):
+            step = -slope * jnp.where(
+                curvature > 0, 1 / curvature, jnp.nan
+            )  # in a loop the quotient is taken once
+            return jnp.where(jnp.isfinite(step), step, -jnp.clip(slope, -1.0, 1.0))
+
+        if not _depends(lambda leaf: slope_and_curvature(leaf)[1], leaf):
+            target = jnp.clip(leaf + newton(*slope_and_curvature(leaf)), low, high)
+            return target, jnp.abs(target - leaf)
+
+        def unsettled(carry):
+            return (carry[0] < self.inner) & jnp.any(carry[4] > 1e-4 * scale)
+
+        def iterate(carry):
+            step_number, leaf, left, right, last, first = carry
+            slope, curvature = slope_and_curvature(leaf)
+            step = newton(slope, curvature)
+            left, right = jnp.where(slope < 0, leaf, left), jnp.where(slope > 0, leaf, right)
+            bracketed = jnp.isfinite(left) & jnp.isfinite(right)
+            outside = (leaf + step <= left) | (leaf + step >= right)
+            slow = 2 * jnp.abs(step) > last
+            target = jnp.where(
+                bracketed & (outside | slow) & (slope != 0), (left + right) / 2, leaf + step
+            )
+            target = jnp.clip(target, low, high)
+            first = jnp.where(
+                jnp.isinf(first), jnp.abs(jnp.clip(leaf + step, low, high) - leaf), first
+            )
+            return step_number + 1, target, left, right, jnp.abs(target - leaf), first
+
+        infinite = jnp.full_like(leaf, jnp.inf)
+        carry = jax.lax.while_loop(
+            unsettled, iterate, (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite)
+        )
+        return carry[1], carry[5]
+
+
+def _masked_slope(energy, x, restore, mask, others, nodes) -> tuple[Array, Array]:
+    """∂E/∂s and its derivative at the nodes of `mask`, the others held; 0 and 1 elsewhere, where nothing then moves."""
+    whole = restore(jnp.where(mask, nodes, others))
+    slope, curvature = jax.jvp(
+        lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(nodes.dtype)),)
+    )
+    return jnp.where(mask, ravel_pytree(slope)[0], 0.0), jnp.where(
+        mask, ravel_pytree(curvature)[0], 1.0
+    )
+
+
+class FixedSweeps(Method):
+    """Exactly `n` sweeps of `method`, whatever they reach: what the published algorithms do."""
+
+    n: int | Array
+    method: BlockNewton = BlockNewton()
+    tolerance: None = None
+
+    def settle(self, energy, x, state, key):
+        del key
+        self.method.require_blocks(energy, x, state)
+        state = jax.lax.fori_loop(
+            0, self.n, lambda _, state: self.method.sweep(energy, x, state)[0], state
+        )
+        return Stop(state, jnp.asarray(self.n))
+
+
+def _depends(function, argument: Array) -> bool:
+    """Whether the value of `function(argument)` depends on its argument, read off its program without running it."""
+    program = jax.make_jaxpr(function)(argument).jaxpr
+    return any(_reached(program, [True]))
+
+
+def _reached(program: Jaxpr, reached: list[bool]) -> list[bool]:
+    """Which results of a program depend on its `reached` arguments."""
+    known = dict(zip(program.invars, reached, strict=True))
+    for equation in program.eqns:
+        operands = [not isinstance(v, Literal) and known.get(v, False) for v in equation.invars]
+        inner = equation.params.get("jaxpr") if equation.primitive.name in ("jit", "pjit") else None
+        results = (
+            _reached(inner.jaxpr, operands)
+            if inner is not None
+            else [any(operands)] * len(equation.outvars)
+        )
+        known.update(zip(equation.outvars, results, strict=True))
+    return [not isinstance(v, Literal) and known.get(v, False) for v in program.outvars]

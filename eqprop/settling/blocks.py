@@ -1,0 +1,181 @@
+"""Blocks: whether the leaves of a state hold nodes that do not interact, and the slope and curvature of one leaf."""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
+
+from ..energies import Energy, State
+from .phases import Displaced
+
+
+@eqx.filter_jit
+def leaf_slope(
+    energy: Energy, x: Array, leaves: list[Array], treedef: Any, index: int, direction: Array
+) -> tuple[Array, Array]:
+    """∂E/∂s of one leaf, and its Hessian's product with `direction`: for ones the Hessian's diagonal, where the leaf is a block."""
+
+    def slope(leaf):
+        return energy.slope(
+            jax.tree.unflatten(treedef, [*leaves[:index], leaf, *leaves[index + 1 :]]), x, index
+        )
+
+    return jax.jvp(slope, (leaves[index],), (direction,))
+
+
+def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
+    """Whether no two nodes of one leaf of the state interact: H·z = z ⊙ (H·1) for random signs z, within each leaf.
+
+    A property of the structure, so it is tried on random parameters, inputs and states of the shapes at hand, of either sign, also
+    while tracing; integers and booleans keep their values where they have one, as they may be the structure.
+    """
+    return _leaves_are_blocks(*_structure(energy, x, state))
+
+
+def are_blocks(energy: Energy, x: Array, state: State, blocks: tuple[int, ...]) -> bool:
+    """Whether `blocks`, the number of the block of each node of the flattened state, puts no two nodes that interact into one."""
+    if len(blocks) != sum(leaf.size for leaf in jax.tree.leaves(state)):
+        return False
+    numbers = np.asarray(blocks)
+    return not (interactions(energy, x, state) & (numbers[:, None] == numbers)).any()
+
+
+def colour(energy: Energy, x: Array, state: State | None = None) -> tuple[int, ...]:
+    """Blocks of nodes that do not interact, found by colouring the graph of the Hessian greedily, the busiest node first.
+
+    The number of the block of each node of the flattened state, for `BlockNewton(blocks=…)`; a grid of neighbours gets two blocks.
+    """
+    interacts = interactions(energy, x, energy.init_state(x) if state is None else state)
+    colours = np.full(len(interacts), -1)
+    for node in np.argsort(-interacts.sum(1), kind="stable"):
+        taken = set(colours[interacts[node]])
+        colours[node] = next(c for c in range(len(interacts)) if c not in taken)
+    return tuple(int(c) for c in colours)
+
+
+def interactions(energy: Energy, x: Array, state: State) -> np.ndarray:
+    """Which pairs of nodes of the flattened state interact, (nodes, nodes) without the diagonal: the pattern of ∂²E/∂s².
+
+    Found on random parameters, inputs and states, as `leaves_are_blocks` is; all pairs where none of these has a finite Hessian.
+    """
+    return _interactions(*_structure(energy, x, state))
+
+
+def _structure(energy: Energy, x: Array, state: State) -> tuple[tuple, Any]:
+    """What is known of an energy while tracing, hashable: the shapes of its arrays, and the values of what is no inexact array."""
+    key = []
+    energy = energy.phase if isinstance(energy, Displaced) else energy  # the same nodes interact
+    leaves, treedef = jax.tree.flatten((energy, x, state))
+    for leaf in leaves:
+        if not eqx.is_array(leaf):
+            key.append(leaf)
+        elif jnp.issubdtype(leaf.dtype, jnp.inexact) or isinstance(leaf, jax.core.Tracer):
+            key.append(_Drawn(leaf.shape, leaf.dtype))
+        else:
+            key.append(_Drawn(leaf.shape, leaf.dtype, np.asarray(leaf).tobytes()))
+    return tuple(key), treedef
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """An array of which the test of the blocks knows the shape and dtype only, or also the bytes."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    values: bytes | None = None
+
+    def draw(self, random: np.random.Generator, sign: int, below: int) -> np.ndarray:
+        """Normal numbers, of one sign unless `sign` is 0; integers from 0 to `below` − 1, as an index into the state would be."""
+        if self.values is not None:
+            return np.frombuffer(self.values, self.dtype).reshape(self.shape)
+        if not jnp.issubdtype(self.dtype, jnp.inexact):
+            return random.integers(0, below, self.shape).astype(self.dtype)
+        normal = random.standard_normal(self.shape)
+        return np.asarray(sign * (np.abs(normal) + 0.1) if sign else normal, self.dtype)
+
+
+def _draws(key: tuple, treedef: Any) -> Iterator[tuple[Energy, Array, State, np.random.Generator]]:
+    """Energies, inputs and states of the structure `key`, with random values; parameters of both signs or positive.
+
+    States of order 1 and 0.01: at the former an exponential, as a diode has, can hide what else there is between nodes.
+    """
+    drawn = {i: leaf for i, leaf in enumerate(key) if isinstance(leaf, _Drawn)}
+    states = range(len(key) - treedef.children()[2].num_leaves, len(key))
+    below = max(2, *(math.prod(drawn[i].shape) for i in states))
+    random = np.random.default_rng(0)
+    for sign in (0, 1):
+        values = {i: leaf.draw(random, sign, below) for i, leaf in drawn.items()}
+        for state_sign, size in itertools.product((0, 1, -1), (1, 0.01)):
+            values |= {
+                i: (size * drawn[i].draw(random, state_sign, below)).astype(drawn[i].dtype)
+                for i in states
+            }
+            yield (
+                *jax.tree.unflatten(treedef, [values.get(i, leaf) for i, leaf in enumerate(key)]),
+                random,
+            )
+
+
+@functools.lru_cache
+def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
+    @eqx.filter_jit
+    def defects(energy, x, state, signs):
+        """For each leaf, how far H·z is from z ⊙ (H·1), and the size of H·1."""
+        leaves, structure = jax.tree.flatten(state)
+        found = []
+        for i, (leaf, z) in enumerate(zip(leaves, signs, strict=True)):
+            by_ones = leaf_slope(energy, x, leaves, structure, i, jnp.ones_like(leaf))[1]
+            by_signs = leaf_slope(energy, x, leaves, structure, i, z)[1]
+            found.append(
+                (
+                    jnp.max(jnp.abs(by_signs - z * by_ones), initial=0.0),
+                    jnp.max(jnp.abs(by_ones), initial=0.0),
+                )
+            )
+        return found
+
+    tried = False
+    for energy, x, state, random in _draws(key, treedef):
+        signs = [
+            np.asarray(random.choice([-1.0, 1.0], leaf.shape), leaf.dtype)
+            for leaf in jax.tree.leaves(state)
+        ]
+        with jax.ensure_compile_time_eval():
+            found = np.array(
+                [(float(gap), float(size)) for gap, size in defects(energy, x, state, signs)]
+            )
+        if np.isfinite(found).all():  # not so for a logarithm of what was drawn below 0
+            tried = True
+            if np.any(found[:, 0] > 1e-4 * found[:, 1]):
+                return False
+    return tried
+
+
+@functools.lru_cache
+def _interactions(key: tuple, treedef: Any) -> np.ndarray:
+    @eqx.filter_jit
+    def hessian(energy, x, state):
+        flat, restore = ravel_pytree(state)
+        return jax.hessian(lambda s: energy(restore(s), x))(flat)
+
+    pattern: np.ndarray | None = None
+    for energy, x, state, _ in _draws(key, treedef):
+        with jax.ensure_compile_time_eval():
+            found = np.abs(np.asarray(hessian(energy, x, state)))
+        if np.isfinite(found).all():
+            seen = found > 1e-9 * found.max()
+            pattern = seen if pattern is None else pattern | seen
+    if pattern is None:
+        pattern = np.ones(found.shape, bool)
+    np.fill_diagonal(pattern, val=False)
+    return pattern

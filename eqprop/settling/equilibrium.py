@@ -1,0 +1,209 @@
+"""What a settled phase is: the equilibrium with its certificate, and the contract of the methods that reach it."""
+
+import abc
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from ..energies import Energy, State, largest
+from .blocks import leaf_slope, leaves_are_blocks
+from .phases import held
+
+
+class NotSettledError(RuntimeError):
+    """A phase did not reach its tolerance in its budget."""
+
+
+class Equilibrium(eqx.Module):
+    """A settled phase with its certificate, recomputed at `state` after the method has stopped.
+
+    - `residual`: ∂E/∂s per node, 0 where a bound holds the node against it; a pytree like the state, in the units of E over s.
+    - `error`: the largest |residual / (∂²E/∂s²)_ii| over the nodes, in the units of the state: what one more step at a node would move.
+    - `settled`: whether every node's error is within the method's tolerance; false for NaN, and else true for a method without one.
+    - `steps`: sweeps, Newton steps or solver steps taken.
+    - `time`: when a `GradientFlow` had settled, in seconds. `variance`: of each node over a `Langevin` phase. Otherwise `None`.
+    """
+
+    state: State
+    residual: State
+    error: Float[Array, ""]
+    settled: Bool[Array, ""]
+    steps: Int[Array, ""]
+    time: Float[Array, ""] | None = None
+    variance: State | None = None
+
+    def __repr__(self) -> str:
+        if not has_values(self):
+            return super().__repr__()
+        with np.printoptions(precision=4, threshold=20):
+            return f"Equilibrium: {self.certificate()}; state {eqx.tree_pformat(self.state, short_arrays=False)}"
+
+    def certificate(self) -> str:
+        """Whether it, or how many of a batch, has settled, in how many steps, and the largest error, in words."""
+        settled, steps, error = (
+            np.asarray(part) for part in (self.settled, self.steps, self.error)
+        )
+        whole = (
+            ("settled" if settled else "not settled")
+            if not settled.ndim
+            else f"{settled.sum()} of {settled.size} settled"
+        )
+        return f"{whole}, steps {steps.max()}, error {error.max():.2g}"
+
+
+def has_values(tree: Any) -> bool:
+    """Whether all leaves are arrays that have values, as none has while it is traced."""
+    return all(
+        isinstance(leaf, np.ndarray | jax.Array) and not isinstance(leaf, jax.core.Tracer)
+        for leaf in jax.tree.leaves(tree)
+    )
+
+
+class Stop(NamedTuple):
+    """Where a method stopped; the fields are those of `Equilibrium`."""
+
+    state: State
+    steps: Int[Array, ""]
+    time: Float[Array, ""] | None = None
+    variance: State | None = None
+
+
+class Method(eqx.Module):
+    """How a phase is settled.
+
+    `tolerance` bounds the error of every node as a multiple of `Energy.scale`, but is never below 256 rounding units of the state's
+    dtype; `None` asks for no tolerance.
+    """
+
+    tolerance: eqx.AbstractVar[float | Array | None]
+
+    @abc.abstractmethod
+    def settle(self, energy: Energy, x: Array, state: State, key: PRNGKeyArray | None) -> Stop:
+        """Where the phase that starts at `state` ends. `key`: for a method that draws random numbers."""
+
+    def joins(self) -> bool:
+        """Whether a batch is settled as one system, instead of each example on its own."""
+        return False
+
+
+@eqx.filter_jit
+def slope_at(energy: Energy, x: Array, state: State) -> State:
+    """∂E/∂s; compiled on its own so that the many places of one program that need it share what was traced."""
+    return energy.slope(state, x)
+
+
+def force(energy: Energy, x: Array, state: State) -> State:
+    """∂E/∂s with the components removed that a bound holds: zero exactly at a fixed point of the projected flow."""
+    slope = slope_at(energy, x, state)
+    box = energy.bounds(x)
+    if box is None:
+        return slope
+    return jax.tree.map(
+        lambda g, s, low, high: jnp.where(held(g, s, low, high), 0.0, g), slope, state, *box
+    )
+
+
+def free_hessian(
+    energy: Energy, x: Array, state: State
+) -> tuple[Float[Array, "n n"], Float[Array, " n"], Bool[Array, " n"]]:
+    """∂²E/∂s² on the flattened state with identity rows for held coordinates, ∂E/∂s with zeros there, and which are free."""
+    flat, restore = ravel_pytree(state)
+    slope = ravel_pytree(slope_at(energy, x, state))[0]
+    hessian = jax.jacfwd(lambda s: ravel_pytree(slope_at(energy, x, restore(s)))[0])(flat)
+    box = energy.bounds(x)
+    if box is None:
+        return hessian, slope, jnp.ones(flat.shape, bool)
+    free = ~held(slope, flat, ravel_pytree(box[0])[0], ravel_pytree(box[1])[0])
+    hessian = jnp.where(
+        free[:, None] & free[None, :], hessian, jnp.eye(flat.size, dtype=flat.dtype)
+    )
+    return hessian, jnp.where(free, slope, 0.0), free
+
+
+def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | Array | None) -> Equilibrium:
+    """The equilibrium at which a method with `tolerance` has stopped."""
+    state, residual = stop.state, force(energy, x, stop.state)
+    if leaves_are_blocks(energy, x, state):
+        leaves, treedef = jax.tree.flatten(state)
+        curvature = jax.tree.unflatten(
+            treedef,
+            [
+                leaf_slope(energy, x, leaves, treedef, i, jnp.ones_like(s))[1]
+                for i, s in enumerate(leaves)
+            ],
+        )
+    else:
+        curvature = ravel_pytree(state)[1](jnp.diagonal(free_hessian(energy, x, state)[0]))
+    errors = jax.tree.map(
+        lambda r, h: jnp.abs(r) / jnp.where(r == 0, 1.0, jnp.abs(h)), residual, curvature
+    )
+    error = largest(errors)
+    settled = (
+        jnp.isfinite(error) if tolerance is None else excess(energy, state, errors, tolerance) <= 1
+    )
+    return Equilibrium(state, residual, error, settled, stop.steps, stop.time, stop.variance)
+
+
+def excess(
+    energy: Energy, state: State, moves: State, tolerance: float | Array | None
+) -> Float[Array, ""]:
+    """The largest of `moves`, |changes| of the nodes, in units of what `tolerance` allows at `state`: settled at 1 or less."""
+    eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(state))
+    allowed = jnp.maximum(0.0 if tolerance is None else tolerance, 256 * eps)
+    ratios = jax.tree.map(
+        lambda m, size: jnp.where(m == 0, 0.0, m / (allowed.astype(m.dtype) * size)),
+        moves,
+        for_every_node(energy.scale(state), state),
+    )
+    return largest(ratios)
+
+
+def for_every_node(value: State, state: State) -> State:
+    """`value`, one number or a pytree like the state, as a pytree of the state's shapes and dtypes."""
+    if jax.tree.structure(value) != jax.tree.structure(state):
+        value = jax.tree.map(lambda leaf: value, state)
+    return jax.tree.map(
+        lambda leaf, one: jnp.broadcast_to(one, leaf.shape).astype(leaf.dtype), state, value
+    )
+
+
+def stability(energy: Energy, x: Array, state: State) -> str:
+    """What a stationary `state` is in its free coordinates: "minimum", "saddle", "maximum" or "flat".
+
+    By the signs of the eigenvalues of ∂²E/∂s² there, those below 1e-9 of the largest (1e-5 in float32) counting as 0. One example;
+    dense, O(n³).
+    """
+    hessian, _, free = free_hessian(energy, x, state)
+    keep = np.flatnonzero(np.asarray(free))
+    values = np.linalg.eigvalsh(np.asarray(hessian)[np.ix_(keep, keep)])
+    small = (1e-9 if values.dtype == np.float64 else 1e-5) * np.max(np.abs(values), initial=0.0)
+    down, up = bool((values < -small).any()), bool((values > small).any())
+    if down:
+        return "saddle" if up else "maximum"
+    return "minimum" if (values > small).all() else "flat"
+
+
+def check(equilibrium: Equilibrium, phase: str, method: Method | None = None) -> None:
+    """Raises `NotSettledError` where an equilibrium, or one of a batch, has not settled. Not for use under `jit`."""
+    if isinstance(equilibrium.settled, jax.core.Tracer):
+        raise TypeError(
+            f"{phase} can be checked outside of `jit` and `vmap` alone; inside, use `settle` and look at `.settled`"
+        )
+    settled = np.asarray(equilibrium.settled)
+    if not settled.all():
+        worst, steps = (
+            np.max(np.asarray(equilibrium.error)),
+            int(np.max(np.asarray(equilibrium.steps))),
+        )
+        count = f" in {int((~settled).sum())} of {settled.size} examples" if settled.ndim else ""
+        raise NotSettledError(
+            f"{phase} did not settle{count}: after {steps} steps one more step at a node would still move it by {worst:.3g}"
+            + (f" with {method}" if method is not None else "")
+            + "; allow more steps, loosen `tolerance`, or choose another `method`, if the energy has a minimum"
+        )

@@ -1,0 +1,190 @@
+"""Settling one example or a batch: the default method, and the certificate of what it reached."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ..energies import Energy, State
+from .block_newton import BlockNewton
+from .blocks import colour, leaves_are_blocks
+from .chain import Chain
+from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
+from .newton import Newton
+from .phases import Displaced
+
+
+def default_method(energy: Energy, x: Array) -> BlockNewton | Newton | Chain:
+    """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else blocks of `colour`, then `Newton`.
+
+    Going block by block a free phase falls into a minimum, near which Newton's method is fast; a convex energy, and a displacement from
+    a minimum, needs only the latter.
+    """
+    state = energy.init_state(x)
+    if leaves_are_blocks(energy, x, state):
+        return BlockNewton()
+    if energy.is_convex() or isinstance(energy, Displaced):
+        return Newton()
+    return Chain(
+        first=BlockNewton(tolerance=1e-3, blocks=colour(energy, x, state)), second=Newton()
+    )
+
+
+def settle(
+    energy: Energy,
+    x: Array,
+    method: Method | None = None,
+    start: State | None = None,
+    key: PRNGKeyArray | None = None,
+) -> Equilibrium:
+    """The phase of one example as a pure function, for use under `jit` and `vmap`: look at `.settled` yourself.
+
+    Arguments as for `relax`.
+    """
+    state = _start(energy, x, start)
+    method = default_method(energy, x) if method is None else method
+    return certify(energy, x, method.settle(energy, x, state, key), method.tolerance)
+
+
+def _start(energy: Energy, x: Array, start: State | None) -> State:
+    """Where a phase starts, within the bounds. Raises `ValueError` for what is no energy, or no state of it."""
+    template = energy.init_state(x)
+    state = template if start is None else start
+    if _shapes(state) != _shapes(template):
+        raise ValueError(
+            f"`start` must be a state like `init_state(x)`, {_shapes(template)}, but is {_shapes(state)}"
+        )
+    if not all(
+        jnp.issubdtype(leaf.dtype, jnp.floating)
+        for leaf in map(jnp.asarray, jax.tree.leaves(state))
+    ):
+        raise ValueError(f"the state must hold real floating-point arrays, but is {_shapes(state)}")
+    try:
+        value, outputs = jax.eval_shape(energy, state, x), jax.eval_shape(energy.outputs, state)
+    except Exception as error:
+        error.add_note(
+            f"This is of the energy or its outputs, for one `x` of shape {jnp.shape(x)} and a state of {_shapes(state)}."
+        )
+        raise
+    if outputs.ndim != 1:
+        raise ValueError(
+            f"`outputs` must return an array of one axis, but returned {outputs.dtype} of shape {outputs.shape}"
+        )
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(
+            f"`energy` must return a real scalar, but returned {value.dtype} of shape {value.shape}"
+        )
+    box = energy.bounds(x)
+    return state if box is None else jax.tree.map(jnp.clip, state, *box)
+
+
+def _shapes(state: State) -> Any:
+    return jax.tree.map(jnp.shape, state)
+
+
+def settle_batch(
+    build: Callable[[Any, Any], tuple[Energy, Array, State | None]],
+    shared: Any,
+    examples: Any,
+    method: Method | None,
+    key: PRNGKeyArray | None = None,
+) -> Equilibrium:
+    """The phases of a batch, of the energies, inputs and starts that `build(shared, example)` gives; leaves (batch, …). Pure.
+
+    Example by example, with a key folded in for each, unless the method integrates a batch as one system.
+    """
+    size = jax.tree.leaves(examples)[0].shape[0]
+    if method is None or not method.joins():
+        keys = (
+            None
+            if key is None
+            else jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(size))
+        )
+
+        def one(example, key):
+            energy, x, start = build(shared, example)
+            return settle(energy, x, method, start, key)
+
+        return jax.vmap(one)(examples, keys)
+
+    whole = BatchEnergy(build, shared, examples)
+    stop = method.settle(
+        whole,
+        jnp.zeros(()),
+        jax.vmap(lambda example: _start(*build(shared, example)))(examples),
+        key,
+    )
+
+    def certified(example, state):
+        energy, x, _ = build(shared, example)
+        return certify(energy, x, Stop(state, stop.steps, stop.time), method.tolerance)
+
+    return jax.vmap(certified)(examples, stop.state)
+
+
+class BatchEnergy(Energy):
+    """The energies of a batch as one energy, their sum, whose state has the batch as the leading axis of every leaf."""
+
+    build: Callable[[Any, Any], tuple[Energy, Array, State | None]] = eqx.field(static=True)
+    shared: Any
+    examples: Any
+
+    def _each(self, function, *states):
+        return jax.vmap(
+            lambda example, *state: function(*self.build(self.shared, example)[:2], *state)
+        )(self.examples, *states)
+
+    def __call__(self, state, x):
+        return jnp.sum(self._each(lambda energy, x, s: energy(s, x), state))
+
+    def slope(self, state, x, leaf=None):
+        return self._each(lambda energy, x, s: energy.slope(s, x, leaf), state)
+
+    def init_state(self, x):
+        return self._each(lambda energy, x: energy.init_state(x))
+
+    def outputs(self, state):
+        return self._each(lambda energy, x, s: energy.outputs(s), state).ravel()
+
+    def bounds(self, x):
+        return self._each(lambda energy, x: energy.bounds(x))
+
+    def time_constants(self, x):
+        return self._each(
+            lambda energy, x: for_every_node(energy.time_constants(x), energy.init_state(x))
+        )
+
+    def scale(self, state):
+        return self._each(lambda energy, x, s: for_every_node(energy.scale(s), s), state)
+
+
+def relax(
+    energy: Energy,
+    x: Array,
+    *,
+    method: Method | None = None,
+    start: State | None = None,
+    key: PRNGKeyArray | None = None,
+    throw: bool = True,
+) -> Equilibrium:
+    """Settles one example: a stationary point of `energy(state, x)` within its bounds, to which its energy falls from the start.
+
+    That it is a minimum and no saddle is not tested (`stability` does); a start exactly on a saddle stays there.
+
+    **Arguments:** `energy`: for a nudged phase, `Nudged(energy, cost, y, beta)`. `method`: `default_method` if not given. `start`:
+    where to start; the energy's `init_state` if not given, and the free state for a nudged phase. `key`: for a method that draws random
+    numbers. `throw`: whether a phase that does not settle is an error; otherwise it is returned with `settled` false.
+
+    **Raises** `NotSettledError` with the error that was reached, and `ValueError` for an energy that is not a scalar, or a `start` of
+    another shape than the energy's state.
+    """
+    equilibrium = _settle(energy, jnp.asarray(x), method, start, key)
+    if throw:
+        check(equilibrium, "the phase", method)
+    return equilibrium
+
+
+_settle = eqx.filter_jit(settle)

@@ -1,0 +1,125 @@
+"""The command `circuits run`."""
+
+import pytest
+
+import circuits.commands.cli
+
+DECK = """A divider with a diode
+V1 in 0 1
+R1 in out 1k
+C1 out 0 1n
+D1 out 0 d
+.model d d(is=1n)
+.op
+.dc V1 0 1 0.25
+.tran 50n 1u uic
+.noise v(out) V1 dec 10 1k 1g
+.save v(out)
+.end
+"""
+
+
+@pytest.fixture
+def deck(tmp_path):
+    path = tmp_path / "deck.cir"
+    path.write_text(DECK)
+    return path
+
+
+def test_both_answers_and_their_difference_are_printed(deck, capsys, simulator):
+    assert circuits.commands.cli.main(["run", str(deck), "--compare"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("A divider with a diode: 4 elements, 2 nodes; ngspice-")
+    assert [line for line in out if line.startswith(".")] == [
+        ".op",
+        ".dc V1 0.0 1.0 0.25",
+        ".tran 2e-08 1e-06 0 2e-08 uic",
+        ".noise v(out) V1 dec 10 1000.0 1000000000.0",
+    ]
+    at = out.index(".op")
+    node, theirs, ours, difference = out[at + 2].split()
+    assert node == "out"
+    assert abs(float(theirs) - float(ours)) <= 1e-12
+    assert float(difference) <= 1e-12
+    assert 0.3 < float(ours) < 0.4
+    assert out[-1].startswith("largest difference: ")
+    assert 0 < float(out[-1].split()[2]) < 1e-3  # the transient's
+
+
+def test_one_simulator_alone(deck, capsys):
+    assert circuits.commands.cli.main(["run", str(deck), "--simulator", "nodal"]) == 0
+    out = capsys.readouterr().out
+    assert "nodal" in out
+    assert "difference" not in out
+
+
+def test_what_is_wrong_is_one_line_and_status_1(deck, tmp_path, capsys):
+    for text, message in (
+        (
+            DECK.replace("1k", "zero"),
+            "circuits: deck.cir, line 3, column 11: a resistance must stand here",
+        ),
+        (
+            DECK.replace(".op", ".control\nshell touch was_here\n.endc"),
+            "circuits: deck.cir, line 7, column 1: commands to a simulator",
+        ),
+        (
+            DECK.replace(".op", '.include "x"'),
+            "circuits: deck.cir, line 7, column 1: .include is followed in trusted decks alone",
+        ),
+        (
+            DECK.replace("C1 out 0 1n", "C1 out p 1n"),
+            "circuits: every node must have a path to ground, but these float: ['p']",
+        ),
+    ):
+        deck.write_text(text)
+        assert circuits.commands.cli.main(["run", str(deck), "--simulator", "nodal"]) == 1
+        assert capsys.readouterr().err.startswith(message)
+    assert circuits.commands.cli.main(["run", str(tmp_path / "none.cir")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_notes_of_the_lint_are_said(deck, capsys):
+    deck.write_text(
+        DECK.replace(
+            "C1 out 0 1n", "C1 out 0 1n\nR9 out open 1k\nC9 open 0 1p\nR8 out end 1k"
+        ).replace(".tran", "* .tran")
+    )
+    circuits.commands.cli.main(["run", str(deck), "--simulator", "nodal"])
+    assert "note: node 'end' is touched by R8 alone" in capsys.readouterr().out
+
+
+STEP = """A step and a response
+V1 in 0 0.5 ac 1 pwl(0 0.2 1u 1)
+R1 in out 1k
+C1 out 0 1n
+D1 out 0 d
+.model d d(is=1n)
+.ac dec 5 10k 100meg
+.tran 20n 2u
+.save v(out)
+.end
+"""
+
+
+def test_responses_and_transients_from_the_operating_point(tmp_path, capsys, simulator):
+    """The transient starts where the sources' waveforms hold it at time 0, at 0.2 V and not at the 0.5 V of the operating point."""
+    path = tmp_path / "step.cir"
+    path.write_text(STEP)
+    assert circuits.commands.cli.main(["run", str(path), "--compare"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert ".ac dec 5 10000.0 100000000.0" in out
+    assert float(out[-1].split()[2]) < 1e-4
+    netlist = circuits.read(path)
+    for used in (simulator, circuits.Nodal()):
+        seen = dict(circuits.commands.run.simulate(used, netlist))
+        response, transient = (seen[analysis] for analysis in netlist.analyses)
+        assert response.voltage.dtype == complex
+        assert 0.195 < float(transient.voltage.sel(node="out")[0]) < 0.2  # the diode takes 2 µA
+        assert float(transient.voltage.sel(node="out")[-1]) > 0.3
+    path.write_text(STEP.replace("R1 in out 1k", "R1 in x 1k\nL1 x out 1u"))
+    assert circuits.commands.cli.main(["run", str(path), "--simulator", "nodal"]) == 1
+    assert (
+        "a transient of a circuit with inductors must start from given voltages (uic)"
+        in capsys.readouterr().err
+    )

@@ -1,0 +1,273 @@
+"""Batch sweeps that are interrupted: the results are those of an undisturbed run, bit for bit, and nothing is left behind."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.sweep_problems import DECK, DECLARED, SWEEP, Linear, chunks, problem, results
+from helpers.tiers import IN_FULL
+
+import circuits
+from circuits.sweeps import SweepError, load, sweep
+from circuits.sweeps import store as journal
+
+ROOT = Path(__file__).parents[2]
+HEARING = 'exec "$0" -c "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])" "$0" "$@"'
+"""As in a terminal: what a shell starts in the background ignores interrupts, and so would all that a test starts."""
+
+
+def command(file, out, *more):
+    return [
+        sys.executable,
+        "-m",
+        "circuits",
+        "sweep",
+        str(file),
+        "--out",
+        str(out),
+        "--resume",
+        *more,
+    ]
+
+
+def ended(arguments, **more):
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, **more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, simulator):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = ended(command(problem(folder), folder / "run", "--workers", "1"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "4 points, 10 chips at each, 120 simulations"
+    assert done.stdout.splitlines()[-1] == f"results are in {folder / 'run'}"
+    return folder / "run"
+
+
+def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
+    """The control of all comparisons with it: its numbers are those of ngspice on chips that are made by hand."""
+    with load(undisturbed) as data:
+        assert dict(data.sizes) == {
+            "programming.spread": 2,
+            "models.d.saturation": 2,
+            "chip": 10,
+            "phase": 1,
+            "sample": 3,
+            "node": 1,
+        }
+        assert set(data.status.values.ravel()) == {"ok"}
+        nominal = circuits.parse(DECK.replace("1n", "10n"))
+        chip = (circuits.Saturation(0.2) + circuits.Programming(0.1)).chip(
+            nominal, seed=0, number=7
+        )
+        drives = {"V1": np.array([0.0, 0.25, 1.0])}
+        expected, rest = (
+            circuits.Ngspice().operating_points(one, drives).voltage.values
+            for one in (chip, nominal)
+        )
+        seen = data.isel({"programming.spread": 1, "models.d.saturation": 1, "chip": 7})
+        np.testing.assert_allclose(seen.voltage.values[0], expected, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(
+            seen.largest_error.values, np.abs(expected - rest)[:, 0], rtol=0, atol=1e-11
+        )
+        np.testing.assert_allclose(
+            seen.node_error.values, np.sqrt(np.mean((expected - rest) ** 2)), rtol=0, atol=1e-11
+        )
+        assert seen.node_error.item() > 1e-4
+
+
+def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
+    """Interrupted, then killed while a random chunk is at work: what is there is whole, and the end is the same bit for bit."""
+    kills = 20 if IN_FULL else 3
+    moments = random.Random(0)
+    out, file = tmp_path / "run", undisturbed.parent / "sweep.toml"
+    for how, status in ((signal.SIGINT, 130), *[(signal.SIGKILL, -signal.SIGKILL)] * kills):
+        before = len(list(out.glob("chunks/*.chunk")))
+        process = subprocess.Popen(
+            ["sh", "-c", HEARING, *command(file, out)], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        wanted = before + max(
+            moments.randrange(40 // (kills + 1)), how == signal.SIGINT
+        )  # before that Python may not listen yet
+        while process.poll() is None and len(list(out.glob("chunks/*.chunk"))) < wanted:
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.05))
+        process.send_signal(how)
+        assert process.wait() == status
+        for path in out.glob("chunks/*.chunk"):
+            assert journal.read(out, path.stem) is not None
+    assert not (out / "results.nc").exists()
+    done = ended(command(file, out))
+    assert done.returncode == 0, done.stderr
+    assert "from before" in done.stdout
+    assert results(out) == results(undisturbed)
+
+
+def limited(size):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize(("size", "kept"), [(20_000, 1), (90_000, 2)])
+def test_a_full_disk_stops_with_a_name_and_nothing_torn(tmp_path, simulator, size, kept):
+    """The second chunk, or the results, are larger than a file may be."""
+    file = problem(tmp_path)
+    for name, count in (("few.csv", 3), ("many.csv", 2500)):
+        (tmp_path / name).write_text("\n".join(["V1", *(f"{k / count}" for k in range(count)), ""]))
+    text = SWEEP.partition("[data.drives]")[0].replace("10", "1")
+    file.write_text(
+        f'{text}[data]\nfile = "few.csv"\n[axes]\ndata.file = ["few.csv", "many.csv"]\n'
+    )
+    done = ended(command(file, tmp_path / "run", "--workers", "1"), preexec_fn=limited(size))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"circuits: '{tmp_path}/run"), done.stderr
+    assert "what was kept until then is whole" in done.stderr
+    assert len(chunks(tmp_path / "run")) == kept
+    assert not list((tmp_path / "run").glob("**/*.partial"))
+    assert not (tmp_path / "run/results.nc").exists()
+    with ThreadPoolExecutor(1) as executor:
+        for name in ("run", "apart"):
+            sweep(file, out=tmp_path / name, resume=True, executor=executor)
+    assert results(tmp_path / "run") == results(tmp_path / "apart")
+
+
+@pytest.mark.parametrize(("deaths", "failed"), [(2, 0), (100, 2)])
+def test_a_worker_that_dies_is_replaced(tmp_path, deaths, failed):
+    outcome = sweep(
+        out=tmp_path / "run",
+        workers=1,
+        **{**DECLARED, "simulator": Linear(str(tmp_path / "marks"), deaths), "axes": {}},
+    )
+    assert len(outcome.failed) == failed
+    assert all(
+        reason.startswith("3 workers were lost") and "SIGKILL" in reason
+        for reason in outcome.failed.values()
+    )
+    assert (
+        len(chunks(tmp_path / "run")) == 2 - failed
+    )  # the death of workers says nothing of the chunk: it is tried again
+    with outcome.dataset() as data:
+        assert set(data.status.values.ravel()) == {"failed" if failed else "ok"}
+
+
+def test_a_worker_of_a_cluster_that_is_killed_changes_no_bit(undisturbed, tmp_path):
+    """A real scheduler and two workers on loopback, one of which is killed in the midst of a chunk."""
+    distributed = pytest.importorskip("distributed")
+    nowhere = {"threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(n_workers=2, **nowhere) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pids = list(client.run(os.getpid).values())
+
+        @contextmanager
+        def deadly(plan):
+            def report(tally):
+                if tally.done == 5:
+                    os.kill(pids[0], signal.SIGKILL)
+
+            yield report
+
+        outcome = sweep(
+            undisturbed.parent / "sweep.toml",
+            out=tmp_path,
+            dask=cluster.scheduler_address,
+            progress=deadly,
+        )
+        assert pids[0] not in client.run(os.getpid).values()
+    assert not outcome.failed
+    assert results(tmp_path) == results(undisturbed)
+
+
+def test_what_is_no_cluster_is_refused(tmp_path):
+    with pytest.raises(
+        SweepError,
+        match="`dask` must be the address of a scheduler, as tcp://host:8786, or local:4, but is 'local'",
+    ):
+        sweep(out=tmp_path, dask="local", **DECLARED)
+
+
+def left():
+    """Open file descriptors and child processes."""
+    children = subprocess.run(
+        ["ps", "--ppid", str(os.getpid()), "-o", "comm="],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return len(list(Path("/proc/self/fd").iterdir())), [
+        line for line in children.stdout.splitlines() if "ps" not in line
+    ]
+
+
+def test_nothing_is_left_behind(tmp_path):
+    """No file descriptor and no process, after a run to the end and after one that is stopped in its midst."""
+
+    def stopped(plan):
+        raise KeyboardInterrupt
+
+    before = left()
+    sweep(out=tmp_path / "one", workers=2, **DECLARED)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(out=tmp_path / "two", workers=2, progress=stopped, **DECLARED)
+    assert left() == before
+
+
+SIDE = 100
+
+
+@pytest.mark.skipif(not IN_FULL, reason="ten thousand points")
+def test_memory_does_not_grow_with_the_points(tmp_path):
+    """In this process and in the workers, from the first tenth of the points to the last; and nothing is left behind."""
+    seen = []
+
+    @contextmanager
+    def watched(plan):
+        def report(tally):
+            if tally.done in (tally.total // 10, tally.total - 10):
+                seen.append(sorted(resident(pid) for pid in ["self", *workers()]))
+
+        yield report
+
+    before = left()
+    values = [(k + 1) * 1e-5 for k in range(SIDE)]
+    axes = {"elements.Rtop.siemens": values, "elements.Rbottom.siemens": values}
+    outcome = sweep(
+        out=tmp_path,
+        workers=2,
+        progress=watched,
+        **{**DECLARED, "axes": axes, "chips": 1, "variation": None},
+    )
+    assert left() == before
+    assert not outcome.failed
+    early, late = seen
+    assert len(early) == len(late) == 3
+    assert max(b - a for a, b in zip(early, late, strict=True)) < 8e6, (early, late)  # bytes
+    with outcome.dataset() as data:
+        assert data.voltage.size == SIDE**2 * 2
+        np.testing.assert_allclose(
+            data.voltage.values[0, :, 0, 0, 1, 0], 1 / (1 + np.arange(1, SIDE + 1)), rtol=1e-9
+        )
+
+
+def workers():
+    found = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", "circuits.sweeps.workers"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.split()
+
+
+def resident(pid):
+    """Bytes of memory that a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()

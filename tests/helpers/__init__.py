@@ -1,0 +1,1 @@
+"""What tests share: networks, netlists, simulators, and how much is tried."""

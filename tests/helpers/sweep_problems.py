@@ -1,0 +1,121 @@
+"""What the tests of sweeps share, in a module that a worker can import without JAX."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import circuits
+from circuits.mna.certificates import certify
+from circuits.mna.equations import Equations, values_of
+from circuits.simulators.datasets import operating_points
+from circuits.sweeps import sweep
+from circuits.sweeps.jobs import SAFER
+
+DECK = """A divider with a diode
+V1 in 0 1
+R1 in out 1k
+D1 out 0 d
+.model d d(is=1n)
+.end
+"""
+SWEEP = """chips = 10
+measure = ["voltages", "node_errors"]
+[network]
+deck = "deck.cir"
+[data.drives]
+V1 = [0.0, 0.25, 1.0]
+[variation]
+saturation.spread = 0.2
+[axes]
+programming.spread = [0.01, 0.1]
+models.d.saturation = [1e-9, 1e-8]
+"""
+
+
+@dataclass(frozen=True)
+class Linear(circuits.Simulator):
+    """Operating points of linear circuits, off by `error` V, unless they are `mended` by the options of a second attempt.
+
+    It kills its own process the first `deaths` times; the file `marks` counts them.
+    """
+
+    marks: str = ""
+    deaths: int = 0
+    error: float = 0.0
+    mended: bool = False
+    tolerance: float = 1e-9
+
+    def version(self):
+        return "linear-1"
+
+    def operating_points(self, netlist, drives=None):
+        if self.deaths:
+            marks = Path(self.marks)
+            with marks.open("a") as file:
+                file.write("x")
+            if marks.stat().st_size <= self.deaths:
+                os.kill(os.getpid(), signal.SIGKILL)
+        equations = Equations(netlist)
+        arrays, samples = values_of(drives, netlist)
+        start = np.zeros((samples, equations.unknowns))
+        residual, _ = equations.residual(start, arrays)
+        found = (
+            start - np.linalg.solve(equations.jacobian(start, arrays), residual[..., None])[..., 0]
+        )
+        found += 0.0 if self.mended and netlist.options == SAFER else self.error
+        certificate = certify(equations, found, arrays)
+        return operating_points(
+            equations.free, found, certificate, self.tolerance, {"simulator": self.version()}
+        )
+
+    def transient(self, netlist, *, stop, step, start=None):
+        raise AssertionError
+
+    def noise(self, netlist, nodes, *, lowest, highest):
+        raise AssertionError
+
+    def small_signal(self, netlist, *, lowest, highest, points=10):
+        raise AssertionError
+
+
+DIVIDER = circuits.Netlist(
+    "Divider",
+    (
+        circuits.VoltageSource("in", "in", "0", 1.0),
+        circuits.Resistor("top", "in", "out", 1e-3),
+        circuits.Resistor("bottom", "out", "0", 1e-3),
+        circuits.Capacitor("c", "out", "0", 1e-12),
+    ),
+)
+DECLARED = {
+    "network": DIVIDER,
+    "data": {"drives": {"Vin": [0.5, 1.0]}},
+    "variation": circuits.Programming(0.1),
+    "axes": {"elements.Rtop.siemens": [1e-3, 2e-3, 4e-3]},
+    "chips": 2,
+    "simulator": Linear(),
+}
+
+
+def problem(folder):
+    """The file of a sweep, and its deck beside it."""
+    (folder / "deck.cir").write_text(DECK)
+    (folder / "sweep.toml").write_text(SWEEP)
+    return folder / "sweep.toml"
+
+
+def run(out, **changes):
+    with ThreadPoolExecutor(1) as executor:
+        return sweep(out=out, executor=executor, **{**DECLARED, **changes})
+
+
+def results(folder):
+    return [(folder / name).read_bytes() for name in ("results.nc", "trials.csv")]
+
+
+def chunks(folder):
+    return {path.name: path.read_bytes() for path in (folder / "chunks").iterdir()}
