@@ -36,3 +36,17 @@ def celsius(kelvin: float) -> str:
 def number(value: float) -> str:
     """`value` as text that reads back as the same double (17 significant digits at most)."""
     return repr(float(value))
+
+
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a number with its unit as an engineer writes it: 4700 Ω is `4.7 kΩ`; three digits."""
+    if value == 0:
+        return f"0 {unit}"
+    digits = f"{abs(value):.2e}"
+    power = int(digits.split("e")[1]) // 3 * 3
+    if power not in _PREFIXES:
+        return f"{value:.3g} {unit}"
+    return f"{float(f'{value:.3g}') / 10.0**power:.3g} {_PREFIXES[power]}{unit}"

@@ -82,8 +82,8 @@ def _ngspice() -> list[Finding]:
         told = simulator.version()
         divider = (
             VoltageSource("in", "in", "0", 1.0),
-            Resistor("a", "in", "out", 1e-3),
-            Resistor("b", "out", "0", 1e-3),
+            Resistor("a", "in", "out", siemens=1e-3),
+            Resistor("b", "out", "0", siemens=1e-3),
         )
         error = abs(
             simulator.operating_points(Netlist("Divider", divider)).voltage.values.item() - 0.5

@@ -1,9 +1,11 @@
 """What an element is: something between nodes. A current is positive when it leaves an element's first node."""
 
 import abc
+import difflib
+import inspect
 import re
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -65,3 +67,22 @@ def check_value(element: Element, field: str, *, positive: bool = False) -> None
         raise ValueError(
             f"`{field}` of {element.name} must be finite{' and above 0' if positive else ''}, but is {value}"
         )
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """Return "; did you mean 'x'?" for the name in `known` nearest to `name`, empty if none is near."""
+    near = difflib.get_close_matches(str(name), [str(one) for one in known], 1, 0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+Kind = TypeVar("Kind")
+
+
+def concrete_subclasses(kind: type[Kind]) -> dict[str, type[Kind]]:
+    """Return this package's own classes below `kind` that can be made, by name, however deep."""
+    classes: dict[str, type[Kind]] = {}
+    for subclass in kind.__subclasses__():
+        if subclass.__module__.startswith("circuits.") and not inspect.isabstract(subclass):
+            classes[subclass.__name__] = subclass
+        classes |= concrete_subclasses(subclass)
+    return classes

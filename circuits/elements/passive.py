@@ -8,9 +8,18 @@ from ..units import number
 from .base import Element, TwoTerminal, check_names, check_value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Resistor(TwoTerminal):
-    """A conductance of `siemens` > 0 between two nodes: i = g (v_plus − v_minus)."""
+    """A conductance between two nodes, given as `siemens` or as `ohms`: i = g (v_plus − v_minus).
+
+    **Arguments:**
+
+    - `name`: the SPICE name without its letter. `plus`, `minus`: nodes.
+    - `siemens`: the conductance g in S, finite and above 0; or `ohms`: 1/g in Ω. One of the two.
+
+    **Raises** `ValueError` where not exactly one of the two is given, or it is not finite and
+    above 0, or a name is none.
+    """
 
     letter = "R"
     name: str
@@ -18,12 +27,34 @@ class Resistor(TwoTerminal):
     minus: str
     siemens: float
 
-    def __post_init__(self):
-        check_names(self.name, self.nodes)
+    def __init__(
+        self,
+        name: str,
+        plus: str,
+        minus: str,
+        *,
+        siemens: float | None = None,
+        ohms: float | None = None,
+    ):
+        if (siemens is None) == (ohms is None):
+            raise ValueError(
+                f"`siemens` or `ohms` of {name} must be given, one of them, "
+                f"but they are {siemens} and {ohms}"
+            )
+        if ohms is not None and not ohms > 0:
+            raise ValueError(f"`ohms` of {name} must be finite and above 0, but is {ohms}")
+        siemens = siemens if ohms is None else 1 / ohms
+        vars(self).update(name=name, plus=plus, minus=minus, siemens=siemens)
+        check_names(name, (plus, minus))
         check_value(self, "siemens", positive=True)
 
+    @property
+    def ohms(self) -> float:
+        """The resistance in Ω."""
+        return 1 / self.siemens
+
     def lines(self):
-        return [f"R{self.name} {self.plus} {self.minus} {number(1 / self.siemens)}"]
+        return [f"R{self.name} {self.plus} {self.minus} {number(self.ohms)}"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,6 +121,8 @@ class Memristor:
     def frozen(self) -> Element:
         """The memristor with its state held: a resistor where its model is linear, else a source of its current."""
         if self.model.linear:
-            return Resistor(self.name, self.plus, self.minus, float(self.model.siemens(self.state)))
+            return Resistor(
+                self.name, self.plus, self.minus, siemens=float(self.model.siemens(self.state))
+            )
         law = self.model.laws(Voltage(self.plus, self.minus), Constant(self.state)).current
         return Behavioural(self.name, self.plus, self.minus, "i", law)

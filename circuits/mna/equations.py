@@ -66,6 +66,11 @@ def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.nda
     return arrays, next(iter(lengths))[0] if lengths else 1
 
 
+def one_sample(drives: Drives, sample: int) -> dict[str, np.ndarray]:
+    """Return the `drives` of one sample, as arrays (1,)."""
+    return {name: values[sample : sample + 1] for name, values in drives.items()}
+
+
 @dataclass(frozen=True)
 class Equations:
     """The modified nodal equations of a netlist.

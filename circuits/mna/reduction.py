@@ -68,7 +68,7 @@ class Reduction:
         )
         norton: list[Element] = []
         for node in nodes:
-            norton.append(Resistor(f"norton_{node}", node, GROUND, float(load[node].sum())))
+            norton.append(Resistor(f"norton_{node}", node, GROUND, siemens=float(load[node].sum())))
             norton.append(CurrentSource(f"norton_{node}", node, GROUND, 0.0))
         header = (
             *whole.header,

@@ -1,6 +1,5 @@
 """A circuit: elements between named nodes, its check, and its text in SPICE."""
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
-from ..elements.base import GROUND, Element
+from ..elements.base import GROUND, Element, did_you_mean
 from ..elements.diodes import Diode, DiodeModel
 from ..elements.transistors import Mosfet, MosfetModel
 from ..files import write_text
@@ -103,8 +102,7 @@ class Netlist:
         known = set(self.nodes)
         for node in nodes:
             if node not in known:
-                near = difflib.get_close_matches(node, known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(node, known)
                 raise NetlistError(
                     f"`{argument}` must name nodes of the netlist, but {node!r} is none{hint}"
                 )

@@ -19,6 +19,7 @@ from ..elements.sources import (
     VoltageSource,
 )
 from ..elements.transistors import Mosfet
+from ..units import quantity
 from .contract import Circuit
 from .lint import lint
 
@@ -29,7 +30,6 @@ RAIL, COLUMN = 3.0, 2.6
 """The distances of rails and of columns, in units of which a symbol is 1 long."""
 INCHES = 0.5
 """What a unit is long where a drawing is as large as it likes; letters shrink with it on axes that are smaller."""
-_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 
 
 def schematic(netlist: Circuit, canvas: Any = "svg") -> "schemdraw.Drawing":
@@ -127,22 +127,13 @@ def _parts(element: Element) -> list[Element]:
     if not isinstance(element, ConductanceMatrix):
         return [element]
     return [
-        Resistor(f"{element.name}_{row}_{column}", row, column, float(element.siemens[i, j]))
+        Resistor(
+            f"{element.name}_{row}_{column}", row, column, siemens=float(element.siemens[i, j])
+        )
         for i, row in enumerate(element.rows)
         for j, column in enumerate(element.columns)
         if element.siemens[i, j] > 0
     ]
-
-
-def quantity(value: float, unit: str) -> str:
-    """A number with its unit as an engineer writes it: 4700 Ω is `4.7 kΩ`; three digits."""
-    if value == 0:
-        return f"0 {unit}"
-    digits = f"{abs(value):.2e}"
-    power = int(digits.split("e")[1]) // 3 * 3
-    if power not in _PREFIXES:
-        return f"{value:.3g} {unit}"
-    return f"{float(f'{value:.3g}') / 10.0**power:.3g} {_PREFIXES[power]}{unit}"
 
 
 _SYMBOLS: dict[type, tuple[str, Callable[[Any], str], bool]] = {

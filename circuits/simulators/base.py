@@ -70,6 +70,22 @@ class Simulator(abc.ABC):
         """
 
 
+def require_ok(points: "xr.Dataset", title: str) -> "xr.Dataset":
+    """Return operating points all of which are certified.
+
+    **Arguments:** `points`: a simulator's Dataset. `title`: of their netlist, for the message.
+
+    **Raises** `SimulationError` where one is not `ok`.
+    """
+    wrong = [status for status in points.status.values.tolist() if status != "ok"]
+    if wrong:
+        raise SimulationError(
+            f"every point of {title!r} must be certified, but {len(wrong)} are not: "
+            f"{sorted(set(wrong))}"
+        )
+    return points
+
+
 def check_start(equations: Equations, start: Mapping[str, float] | None) -> None:
     """Raises `NetlistError` for a netlist that floats and for a `start` of nodes that are not free."""
     equations.netlist.check(transient=True)

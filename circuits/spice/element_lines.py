@@ -55,7 +55,7 @@ def _resistor(card, name, models, sources):
         raise card.error(
             f"the resistance of R{name} must be above 0, but is {ohms}", card.tokens[at]
         )
-    return Resistor(name, nodes[0], nodes[1], 1 / ohms)
+    return Resistor(name, nodes[0], nodes[1], siemens=1 / ohms)
 
 
 def _capacitor(card, name, models, sources):
@@ -211,7 +211,11 @@ _SIZE = dict.fromkeys(("w", "l", "ad", "as", "pd", "ps", "nrd", "nrs")) | {"m": 
 
 def _in_series(name: str, node: str, ohms: float) -> tuple[list[Element], str]:
     """A model's resistance as a resistor of its own between `node` and an inner node, and that node; `node` itself for 0 Ω."""
-    return ([Resistor(name, node, name.lower(), 1 / ohms)], name.lower()) if ohms else ([], node)
+    return (
+        ([Resistor(name, node, name.lower(), siemens=1 / ohms)], name.lower())
+        if ohms
+        else ([], node)
+    )
 
 
 def _model_of(card: Card, models: Mapping[str, Any], kind: type, what: str) -> Any:

@@ -42,13 +42,15 @@ def crossbar(
     heads, feet = tuple(f"in{i}" for i in range(words)), (GROUND,) * bits
     if driver_ohms:
         elements += [
-            Resistor(f"driver_{i}", head, f"d{i}", 1 / driver_ohms) for i, head in enumerate(heads)
+            Resistor(f"driver_{i}", head, f"d{i}", siemens=1 / driver_ohms)
+            for i, head in enumerate(heads)
         ]
         heads = tuple(f"d{i}" for i in range(words))
     if sense_ohms:
         feet = tuple(f"sense{j}" for j in range(bits))
         elements += [
-            Resistor(f"sense_{j}", foot, GROUND, 1 / sense_ohms) for j, foot in enumerate(feet)
+            Resistor(f"sense_{j}", foot, GROUND, siemens=1 / sense_ohms)
+            for j, foot in enumerate(feet)
         ]
     elements += wired(heads, feet, siemens, wire_ohms)
     read = tuple(f"sense{j}" if sense_ohms else f"b{words - 1}_{j}" for j in range(bits))
@@ -76,14 +78,16 @@ def wired(
     for i in range(words):
         before = heads[i]
         for j in range(bits):
-            elements.append(Resistor(f"{prefix}w{i}_{j}", before, f"{node}w{i}_{j}", wire))
+            elements.append(Resistor(f"{prefix}w{i}_{j}", before, f"{node}w{i}_{j}", siemens=wire))
             before = f"{node}w{i}_{j}"
     for j in range(bits):
         for i in range(words):
             after = f"{node}b{i + 1}_{j}" if i + 1 < words else feet[j]
-            elements.append(Resistor(f"{prefix}b{i}_{j}", f"{node}b{i}_{j}", after, wire))
+            elements.append(Resistor(f"{prefix}b{i}_{j}", f"{node}b{i}_{j}", after, siemens=wire))
     elements += [
-        Resistor(f"{prefix}g{i}_{j}", f"{node}w{i}_{j}", f"{node}b{i}_{j}", float(siemens[i, j]))
+        Resistor(
+            f"{prefix}g{i}_{j}", f"{node}w{i}_{j}", f"{node}b{i}_{j}", siemens=float(siemens[i, j])
+        )
         for i, j in np.argwhere(siemens > 0).tolist()
     ]
     return elements

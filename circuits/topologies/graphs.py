@@ -41,7 +41,7 @@ def graph(
         VoltageSource(node, node, GROUND, float(volts)) for node, volts in sources.items()
     ]
     elements += [
-        Resistor(f"e{k}", *edge, float(g))
+        Resistor(f"e{k}", *edge, siemens=float(g))
         for k, (edge, g) in enumerate(zip(edges, values, strict=True))
     ]
     free = tuple(node for node in nodes if node not in sources and node != GROUND)

@@ -77,7 +77,7 @@ class SourceResistance(Rewiring):
         node = getattr(element, side)
         return [
             replace(element, **{side: f"{node}.s"}),
-            Resistor(f"source_{element.name}", f"{node}.s", node, 1 / self.ohms),
+            Resistor(f"source_{element.name}", f"{node}.s", node, siemens=1 / self.ohms),
         ]
 
 
@@ -98,7 +98,7 @@ class SenseResistance(Part):
     def apply(self, netlist, draw):
         del draw
         read = [
-            Resistor(f"sense_{node}", node, GROUND, 1 / self.ohms)
+            Resistor(f"sense_{node}", node, GROUND, siemens=1 / self.ohms)
             for node in fnmatch.filter(netlist.nodes, self.of)
         ]
         return replace(netlist, elements=(*netlist.elements, *read))

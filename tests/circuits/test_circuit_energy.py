@@ -174,8 +174,8 @@ def test_circuits_without_an_energy_are_told_by_how_much():
         "Gyrator",
         (
             VoltageSource("a", "a", GROUND, 1.0),
-            Resistor("a", "a", "p", 1e-9),
-            Resistor("q", "q", GROUND, 1e-9),
+            Resistor("a", "a", "p", siemens=1e-9),
+            Resistor("q", "q", GROUND, siemens=1e-9),
             Transconductance("pq", "p", GROUND, "q", GROUND, 1e-3),
             Transconductance("qp", "q", GROUND, "p", GROUND, -1e-3),
         ),

@@ -141,7 +141,7 @@ def test_ngspice_has_the_same_law(law, simulator):
         "Diode",
         (
             circuits.VoltageSource("in", "in", "0", 0.0),
-            circuits.Resistor("one", "in", "a", siemens),
+            circuits.Resistor("one", "in", "a", siemens=siemens),
             circuits.Diode("one", "a", "0", law, area=1.3),
         ),
     )
@@ -156,7 +156,7 @@ def test_another_law_is_seen(simulator):
         "Diode",
         (
             circuits.CurrentSource("in", "a", "0", 0.97e-9),
-            circuits.Resistor("leak", "a", "0", 1e-12),
+            circuits.Resistor("leak", "a", "0", siemens=1e-12),
             circuits.Diode("one", "a", "0", circuits.DiodeModel(1e-9)),
         ),
     )
@@ -174,8 +174,8 @@ def test_an_ideal_diode_clamps_in_ngspice(bias, simulator):
     assert high.tolist() == [np.inf, np.inf, bias]
     nodes, source = ("a", "b", "c"), np.array([-1.0, 2.0])
     elements = [circuits.VoltageSource("in", "in", "0", 0.0)]
-    elements += [circuits.Resistor(node, "in", node, 1e-5) for node in nodes]
-    elements += [circuits.Resistor(f"{node}g", node, "0", 1e-5) for node in nodes]
+    elements += [circuits.Resistor(node, "in", node, siemens=1e-5) for node in nodes]
+    elements += [circuits.Resistor(f"{node}g", node, "0", siemens=1e-5) for node in nodes]
     elements += device.elements(nodes, np.full(3, 2e-5))
     seen = simulator.operating_points(
         circuits.Netlist("Ideal diodes", tuple(elements)), {"Vin": source}
@@ -189,7 +189,7 @@ def test_an_ideal_diode_clamps_in_ngspice(bias, simulator):
 def divider(device, nodes, siemens):
     """Nodes with a device each, on one swept source through a resistor each."""
     elements = [circuits.VoltageSource("in", "in", "0", 0.0), *device.rails()]
-    elements += [circuits.Resistor(node, "in", node, siemens) for node in nodes]
+    elements += [circuits.Resistor(node, "in", node, siemens=siemens) for node in nodes]
     return circuits.Netlist(
         "Divider", (*elements, *device.elements(nodes, np.full(len(nodes), siemens)))
     )

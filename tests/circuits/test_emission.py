@@ -109,7 +109,7 @@ def test_a_circuit_must_have_the_models_nodes_and_may_have_more():
     net, (xs, _) = network(), examples(1)
     more = circuits.emit(net, xs[0])
     more = dataclasses.replace(
-        more, elements=(*more.elements, circuits.Resistor("x", "extra", "0", 1.0))
+        more, elements=(*more.elements, circuits.Resistor("x", "extra", "0", siemens=1.0))
     )
     assert circuits.compare(net, xs, circuit=more).agrees
     other = circuits.emit(network(sizes=(3, 7, 2)), xs[0])

@@ -138,8 +138,8 @@ def test_a_saddle_behind_positive_conductances_is_not_stable(simulator):
     def chain(nudge):
         push = circuits.Transconductance("nudge", "0", "b", "0", "b", nudge)
         ladder = (
-            circuits.Resistor("low", "a", "0", 1e-3),
-            circuits.Resistor("across", "a", "b", 1e-3),
+            circuits.Resistor("low", "a", "0", siemens=1e-3),
+            circuits.Resistor("across", "a", "b", siemens=1e-3),
         )
         return circuits.Netlist(
             "Chain", (circuits.CurrentSource("in", "0", "a", 1e-3), *ladder, push)

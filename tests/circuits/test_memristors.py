@@ -314,7 +314,7 @@ def test_a_memristor_is_an_instance_of_its_subcircuit(model):
     elements = (
         VoltageSource("1", "a", GROUND, 1.0),
         *device.elements(),
-        Resistor("2", "b", GROUND, 1e-3),
+        Resistor("2", "b", GROUND, siemens=1e-3),
     )
     netlist = Netlist("Deck", elements)
     driven = dataclasses.replace(

@@ -14,7 +14,7 @@ from circuits.files import output_folder, write
 @pytest.mark.parametrize(
     ("element", "text"),
     [
-        (circuits.Resistor("a", "x", "0", 1e-5), ["Ra x 0 99999.99999999999"]),
+        (circuits.Resistor("a", "x", "0", siemens=1e-5), ["Ra x 0 99999.99999999999"]),
         (
             circuits.ConductanceMatrix(
                 "g1", ("x", "y"), ("h0", "h1"), np.array([[1e-3, 0.0], [0.0, 0.5]])
@@ -105,15 +105,15 @@ def test_text_that_ngspice_would_run_is_refused(text):
 @pytest.mark.parametrize("name", ["", "a b", "a\n.control", "-a", "#a", "a;b", "a`b`", "ä"])
 def test_names_that_are_no_names_are_refused(name):
     with pytest.raises(ValueError, match="`name` must be letters, digits and _"):
-        circuits.Resistor(name, "a", "0", 1.0)
+        circuits.Resistor(name, "a", "0", siemens=1.0)
     with pytest.raises(ValueError, match=r"a node of a must be lower-case"):
-        circuits.Resistor("a", name if name != "-a" else "A", "0", 1.0)
+        circuits.Resistor("a", name if name != "-a" else "A", "0", siemens=1.0)
 
 
 @pytest.mark.parametrize("siemens", [0.0, -1e-6, np.nan, np.inf])
 def test_a_resistor_must_conduct(siemens):
     with pytest.raises(ValueError, match="`siemens` of a must be finite and above 0"):
-        circuits.Resistor("a", "x", "0", siemens)
+        circuits.Resistor("a", "x", "0", siemens=siemens)
 
 
 @pytest.mark.parametrize("siemens", [-1e-6, np.nan, np.inf])
@@ -132,7 +132,7 @@ def test_a_conductance_matrix_names_what_is_wrong(siemens):
 
 def test_floating_nodes_are_found():
     divider().check()
-    lost = divider(circuits.Resistor("lost", "p", "q", 1.0))
+    lost = divider(circuits.Resistor("lost", "p", "q", siemens=1.0))
     with pytest.raises(circuits.NetlistError, match=r"these float: \['p', 'q'\]"):
         lost.check()
     behind_a_capacitor = divider(circuits.Capacitor("c", "p", "mid", 1e-12))
@@ -144,7 +144,7 @@ def test_names_stand_once():
     with pytest.raises(
         circuits.NetlistError, match=r"element names must differ, but these stand twice: \['rtop'\]"
     ):
-        divider(circuits.Resistor("TOP", "mid", "0", 1.0))
+        divider(circuits.Resistor("TOP", "mid", "0", siemens=1.0))
     diodes = (
         circuits.Diode("a", "mid", "0", JUNCTION),
         circuits.Diode("b", "mid", "0", circuits.DiodeModel(2e-9)),
@@ -165,11 +165,14 @@ def test_an_unknown_node_is_named_with_the_nearest():
 
 def test_a_replacement_must_replace():
     assert (
-        divider().with_elements(circuits.Resistor("top", "in", "mid", 2.0)).elements[1].siemens
+        divider()
+        .with_elements(circuits.Resistor("top", "in", "mid", siemens=2.0))
+        .elements[1]
+        .siemens
         == 2.0
     )
     with pytest.raises(circuits.NetlistError, match="it has none called"):
-        divider().with_elements(circuits.Resistor("tip", "in", "mid", 2.0))
+        divider().with_elements(circuits.Resistor("tip", "in", "mid", siemens=2.0))
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -233,7 +236,7 @@ def test_each_finding_of_the_lint_names_its_elements():
         circuits.VoltageGain("a", "mid", "0", "in", "0", 2.0),
     )
     assert rules(loop) == [("voltage loop", ("Ea",), True)]
-    assert rules(divider(circuits.Resistor("end", "mid", "open", 1.0))) == [
+    assert rules(divider(circuits.Resistor("end", "mid", "open", siemens=1.0))) == [
         ("seen once", ("Rend",), False)
     ]
     matrix = circuits.ConductanceMatrix(
@@ -243,3 +246,23 @@ def test_each_finding_of_the_lint_names_its_elements():
     klu = dataclasses.replace(divider(), options="klu")
     assert rules(klu, 39) == [("ignored option", (), False)]
     assert rules(klu, 42) == []
+
+
+def test_a_resistor_says_which_number_it_is_given():
+    """A bare number is neither siemens nor ohms: 1000.0 once was 1 mΩ without a word."""
+    assert circuits.Resistor("1", "a", "0", ohms=1000.0).siemens == 1e-3
+    assert circuits.Resistor("1", "a", "0", siemens=1e-3).ohms == 1000.0
+    assert circuits.Resistor("1", "a", "0", ohms=1000.0) == circuits.Resistor(
+        "1", "a", "0", siemens=1e-3
+    )
+    with pytest.raises(TypeError):
+        circuits.Resistor("1", "a", "0", 1000.0)  # type: ignore[misc]
+    for wrong in (
+        {},
+        {"siemens": 1.0, "ohms": 1.0},
+        {"ohms": 0.0},
+        {"ohms": -5.0},
+        {"siemens": 0.0},
+    ):
+        with pytest.raises(ValueError, match=r"`(siemens|ohms)`"):
+            circuits.Resistor("1", "a", "0", **wrong)

@@ -156,7 +156,7 @@ def test_floating_nodes_never_reach_ngspice(tmp_path):
     marker = tmp_path / "ran"
     with pytest.raises(circuits.NetlistError, match="these float"):
         program(tmp_path, f"touch {marker}").operating_points(
-            divider(circuits.Resistor("lost", "p", "q", 1.0))
+            divider(circuits.Resistor("lost", "p", "q", siemens=1.0))
         )
     assert not marker.exists()
 

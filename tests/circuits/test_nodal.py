@@ -302,7 +302,7 @@ def test_many_simulations_keep_memory_flat(chosen, simulator):
     """What a process holds after hundreds of simulations of changing values is what it held after the first hundred, 4 MB aside."""
     used, held = simulator if chosen == "ngspice" else NODAL, []
     for k in range(2000 if os.environ.get("EQPROP_TEST_FULL") == "1" else 300):
-        netlist = divider(circuits.Resistor("more", "mid", "0", 1e-5 * (1 + k)))
+        netlist = divider(circuits.Resistor("more", "mid", "0", siemens=1e-5 * (1 + k)))
         assert used.operating_points(netlist).status.values == ["ok"]
         if k % 100 == 99:
             gc.collect()

@@ -68,8 +68,8 @@ def test_a_deck_reads_as_it_says():
     assert netlist.title == "An amplifier, by someone else"
     assert netlist.header == ("what it is",)
     by_name = {e.letter + e.name: e for e in netlist.elements}
-    assert by_name["R1.1"] == circuits.Resistor("1.1", "in", "x1.m", 1 / 4000.0)
-    assert by_name["R2.2"] == circuits.Resistor("2.2", "x2.m", "0", 1 / 1000.0)
+    assert by_name["R1.1"] == circuits.Resistor("1.1", "in", "x1.m", siemens=1 / 4000.0)
+    assert by_name["R2.2"] == circuits.Resistor("2.2", "x2.m", "0", siemens=1 / 1000.0)
     assert by_name["D1.1"].model.saturation == 1e-12
     assert by_name["D2"].model.saturation == 1e-9
     assert by_name["H1"].source == "Vin"

@@ -27,7 +27,7 @@ unit = importlib.import_module("PySpice.Unit")
 
 THIRD = 1 / 3
 ELEMENTS = [
-    circuits.Resistor("a", "mid", "0", THIRD),
+    circuits.Resistor("a", "mid", "0", siemens=THIRD),
     circuits.ConductanceMatrix(
         "m", ("in", "mid"), ("x", "y"), np.array([[THIRD, 0.0], [1e-5, 3e-4]])
     ),
@@ -80,7 +80,7 @@ def test_what_pyspice_holds_reads_back_as_it_was(element):
     circuit["Rtop"].resistance = 2 @ unit.u_kΩ
     assert (
         circuits.from_pyspice(circuit)
-        == deck.with_elements(circuits.Resistor("top", "in", "mid", 5e-4))
+        == deck.with_elements(circuits.Resistor("top", "in", "mid", siemens=5e-4))
         != deck
     )
 
@@ -159,12 +159,12 @@ def test_a_circuit_written_with_pyspice():
         "By hand: 1st",
         (
             circuits.VoltageSource("input", "1", "0", 10.0),
-            circuits.Resistor("one.1", "1", "out", 1 / 2e3),
-            circuits.Resistor("one.2", "out", "0", 1 / 2e3),
+            circuits.Resistor("one.1", "1", "out", siemens=1 / 2e3),
+            circuits.Resistor("one.2", "out", "0", siemens=1 / 2e3),
             circuits.Capacitor("1", "out", "0", 2.5e-6),
             circuits.CurrentSource("b", "0", "out", 1e-3),
             circuits.Diode("1", "out", "2", circuits.DiodeModel(4e-9, 1.5, name="d1n")),
-            circuits.Resistor("2", "2", "0", 1e-3),
+            circuits.Resistor("2", "2", "0", siemens=1e-3),
         ),
     )
 

@@ -8,7 +8,8 @@ import pytest
 from helpers.networks import network
 
 import circuits
-from circuits.netlist.schematics import quantity, schematic
+from circuits.netlist.schematics import schematic
+from circuits.units import quantity
 
 TEXT = """A bit of all
 V1 in 0 dc 1

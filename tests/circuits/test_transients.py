@@ -162,7 +162,7 @@ def test_circuits_of_a_higher_index_are_refused(lines, message):
 def test_a_node_on_capacitors_alone_floats_at_an_operating_point_only():
     elements = (
         Capacitor("c", "a", "0", 1e-9),
-        Resistor("r", "b", "0", 1.0),
+        Resistor("r", "b", "0", siemens=1.0),
         Capacitor("d", "e", "f", 1e-9),
     )
     floating = {tuple(f.elements) for f in circuits.lint(Netlist("N", elements)) if f.serious}

@@ -96,7 +96,7 @@ def inverters(kelvin=ROOM):
     stage = lambda k, a, b: (  # noqa: E731
         Mosfet(f"n{k}", b, a, GROUND, GROUND, N, 20e-6, 2e-6),
         Mosfet(f"p{k}", b, a, "dd", "dd", P, 40e-6, 2e-6),
-        Resistor(f"l{k}", b, GROUND, 1e-6),
+        Resistor(f"l{k}", b, GROUND, siemens=1e-6),
     )
     elements = (
         VoltageSource("dd", "dd", GROUND, 3.0),
@@ -104,7 +104,7 @@ def inverters(kelvin=ROOM):
         *stage(1, "in", "a"),
         *stage(2, "a", "b"),
         Mosfet("pass", "b", "dd", "c", GROUND, N),
-        Resistor("out", "c", GROUND, 1e-5),
+        Resistor("out", "c", GROUND, siemens=1e-5),
     )
     return circuits.Netlist("Inverters", elements, temperature=kelvin)
 
@@ -134,7 +134,9 @@ CONDUCTANCE = st.floats(1e-7, 1e-3)
 def test_any_transistors_any_way(simulator, kelvin, wiring, kinds, loads):
     """Points that both simulators certify agree. Wherever feedback makes several points, both may find another, and it is not asked."""
     elements = [VoltageSource("dd", "dd", GROUND, 2.5), VoltageSource("in", "in", GROUND, 1.0)]
-    elements += [Resistor(node, node, GROUND, g) for node, g in zip("abc", loads, strict=True)]
+    elements += [
+        Resistor(node, node, GROUND, siemens=g) for node, g in zip("abc", loads, strict=True)
+    ]
     for k, (nodes, model) in enumerate(zip(wiring, kinds, strict=False)):
         bulk = GROUND if model.kind == "n" else "dd"
         elements.append(Mosfet(str(k), *nodes[:3], bulk, model, 10e-6, 2e-6))
@@ -198,7 +200,7 @@ def test_noise_of_a_channel_and_of_a_warm_resistor(simulator):
             VoltageSource("dd", "dd", GROUND, 3.0),
             VoltageSource("in", "in", GROUND, 2.0),
             Mosfet("1", "dd", "in", "a", GROUND, N, 20e-6, 2e-6),
-            Resistor("1", "a", GROUND, 1e-5),
+            Resistor("1", "a", GROUND, siemens=1e-5),
             circuits.Capacitor("1", "a", GROUND, 1e-12),
         ),
         temperature=350.0,
@@ -222,7 +224,7 @@ def test_flicker_of_a_diode(simulator):
     model = circuits.DiodeModel(1e-12, name="noisy", flicker=1e-12, flicker_exponent=1.2)
     elements = (
         VoltageSource("in", "in", GROUND, 1.0),
-        Resistor("1", "in", "a", 1e-4),
+        Resistor("1", "in", "a", siemens=1e-4),
         circuits.Diode("1", "a", GROUND, model),
         circuits.Capacitor("1", "a", GROUND, 1e-9),
     )
@@ -273,9 +275,9 @@ def test_a_transistor_has_no_energy():
         (
             VoltageSource("in", "in", GROUND, 0.5),
             VoltageSource("g", "g", GROUND, 3.0),
-            Resistor("1", "in", "a", 1e-4),
+            Resistor("1", "in", "a", siemens=1e-4),
             Mosfet("1", "a", "g", "b", GROUND, N),
-            Resistor("2", "b", GROUND, 1e-4),
+            Resistor("2", "b", GROUND, siemens=1e-4),
         ),
     )
     at = {

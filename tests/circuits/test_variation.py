@@ -80,7 +80,7 @@ def test_each_varies_its_own():
 
 def test_single_resistors_vary_too():
     chip = circuits.Programming(0.1).chip(
-        circuits.Netlist("R", (circuits.Resistor("r", "a", "0", 1.0),)), seed=0, number=0
+        circuits.Netlist("R", (circuits.Resistor("r", "a", "0", siemens=1.0),)), seed=0, number=0
     )
     assert 0.5 < chip.elements[0].siemens < 1.5
     assert chip.elements[0].siemens != 1.0
@@ -319,7 +319,7 @@ def test_lines_with_resistance(simulator):
                 for row, v in zip(rows, volts, strict=True)
             ),
             circuits.ConductanceMatrix("g1", rows, columns, siemens),
-            *(circuits.Resistor(column, column, "0", 1 / 25.0) for column in columns),
+            *(circuits.Resistor(column, column, "0", siemens=1 / 25.0) for column in columns),
         ),
     )
     made = (circuits.WireResistance(3.0, of="Rg1") + circuits.SourceResistance(40.0)).chip(
@@ -381,8 +381,8 @@ def test_a_network_with_everything_off_settles_in_both_simulators(simulator):
 def test_amplifiers_that_are_off():
     ends = (
         circuits.VoltageSource("in", "in", "0", 0.1),
-        circuits.Resistor("1", "in", "a", 1e-3),
-        circuits.Resistor("2", "b", "0", 1e-3),
+        circuits.Resistor("1", "in", "a", siemens=1e-3),
+        circuits.Resistor("2", "b", "0", siemens=1e-3),
     )
     netlist = circuits.Netlist("Amplifier", (*ends, *amplifier("x", "a", "b", 4.0)))
     assert circuits.nonreciprocity(netlist) < 1e-12

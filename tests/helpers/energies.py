@@ -34,12 +34,17 @@ def random_circuit(seed: int, nodes: int = 5) -> Netlist:
     elements = [VoltageSource("a", "a", GROUND, 1.0), VoltageSource("b", GROUND, "b", 0.5)]
     elements += [
         Resistor(
-            f"t{i}", names[i], ["a", "b", GROUND, *names[:i]][random.integers(i + 3)], siemens()
+            f"t{i}",
+            names[i],
+            ["a", "b", GROUND, *names[:i]][random.integers(i + 3)],
+            siemens=siemens(),
         )
         for i in range(nodes)
     ]
     elements += [
-        Resistor(f"m{i}", *random.choice([*names, "a"], 2, replace=False).tolist(), siemens())
+        Resistor(
+            f"m{i}", *random.choice([*names, "a"], 2, replace=False).tolist(), siemens=siemens()
+        )
         for i in range(3)
     ]
     models = [DiodeModel(1e-9, name="one"), DiodeModel(1e-7, 1.4, name="two")]
@@ -48,7 +53,7 @@ def random_circuit(seed: int, nodes: int = 5) -> Netlist:
         elements.append(Diode(f"d{i}", first, second, models[i % 2], float(random.uniform(0.5, 2))))
     elements += [
         VoltageSource("f", "up", names[0], 0.3),
-        Resistor("up", "up", names[-1], siemens()),
+        Resistor("up", "up", names[-1], siemens=siemens()),
     ]
     elements.append(CurrentSource("i", GROUND, names[1], float(random.normal()) * 1e-5))
     elements.append(
@@ -72,10 +77,10 @@ def amplified(*gains: float, diode: bool = True) -> Netlist:
         for first in before:
             for second in layer:
                 elements.append(
-                    Resistor(f"w{count}", first, second, float(random.uniform(1, 5)) * UNIT)
+                    Resistor(f"w{count}", first, second, siemens=float(random.uniform(1, 5)) * UNIT)
                 )
                 count += 1
-        elements += [Resistor(f"l{node}", node, GROUND, UNIT) for node in layer]
+        elements += [Resistor(f"l{node}", node, GROUND, siemens=UNIT) for node in layer]
         before = [f"{node}a" for node in layer]
         if stage < 2:
             for node, after, gain in zip(

@@ -13,10 +13,10 @@ JUNCTION = circuits.DiodeModel(1e-9)
 def divider(*more, title="Divider", header=()):
     source, top = (
         circuits.VoltageSource("in", "in", "0", 1.0),
-        circuits.Resistor("top", "in", "mid", 1e-3),
+        circuits.Resistor("top", "in", "mid", siemens=1e-3),
     )
     return circuits.Netlist(
-        title, (source, top, circuits.Resistor("low", "mid", "0", 3e-3), *more), header
+        title, (source, top, circuits.Resistor("low", "mid", "0", siemens=3e-3), *more), header
     )
 
 
@@ -29,7 +29,7 @@ def pumped():
         "Pumped",
         (
             circuits.CurrentSource("in", "0", "a", 0.0),
-            circuits.Resistor("r", "a", "0", 1e-5),
+            circuits.Resistor("r", "a", "0", siemens=1e-5),
             circuits.Transconductance("g", "a", "0", "a", "0", -2e-5),
             circuits.Diode("d", "a", "0", JUNCTION),
         ),

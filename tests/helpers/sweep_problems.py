@@ -86,8 +86,8 @@ DIVIDER = circuits.Netlist(
     "Divider",
     (
         circuits.VoltageSource("in", "in", "0", 1.0),
-        circuits.Resistor("top", "in", "out", 1e-3),
-        circuits.Resistor("bottom", "out", "0", 1e-3),
+        circuits.Resistor("top", "in", "out", siemens=1e-3),
+        circuits.Resistor("bottom", "out", "0", siemens=1e-3),
         circuits.Capacitor("c", "out", "0", 1e-12),
     ),
 )
