@@ -108,3 +108,5 @@ from .variation import ThresholdMismatch as ThresholdMismatch
 from .variation import Variation as Variation
 from .variation import WireResistance as WireResistance
 from .variation import Within as Within
+
+__version__: str

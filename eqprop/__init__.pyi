@@ -55,3 +55,5 @@ from .training import fit as fit
 from .training import fit_seeds as fit_seeds
 from .training.evaluation import Evaluation as Evaluation
 from .training.evaluation import evaluate as evaluate
+
+__version__: str

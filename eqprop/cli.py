@@ -4,10 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import eqprop
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0, or 1 where a check failed."""
     parser = argparse.ArgumentParser(prog="eqprop", description="Equilibrium propagation.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {eqprop.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
         "verify",
