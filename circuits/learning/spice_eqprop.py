@@ -7,7 +7,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 import eqprop as ep
-from eqprop.estimators.base import ContrastEstimator, Stencil
+from eqprop.estimators.contrast import ContrastEstimator, Stencil
 from eqprop.settling.equilibrium import force
 
 from ..mna.reduction import reduce

@@ -1,7 +1,7 @@
-"""What every gradient estimator shares: its call with its checks, the free phase, and the contrast of phases."""
+"""What every gradient estimator shares: its call with its checks, the free and nudged phases."""
 
 import abc
-import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -13,18 +13,21 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..costs import Cost, require_labels
 from ..energies import Energy, State
 from ..settling.equilibrium import Equilibrium, Method, check, has_values
-from ..settling.phases import Phase, displaced
+from ..settling.phases import Displaced, Phase, displaced
 from ..settling.relaxation import settle_batch
 from .bounds import require_convex
 
 
 class Estimate(eqx.Module):
-    """A gradient with what it was made from.
+    """A gradient with the phases it was computed from.
 
     - `loss`: the batch mean of the cost at the free states.
-    - `grad`: its estimated gradient; an energy like the one given, with `None` for what does not learn.
-    - `free`, `nudged`: the equilibria; leaves (batch, …) and (nudges, batch, …), `nudged` being `None` where there is no nudge.
-    - `displacements`: nudged minus free states, (nudges, batch, …), to more digits than the states have; `None` as `nudged` is.
+    - `grad`: the estimated gradient of that mean; an energy like the one given, with `None` in
+      place of what does not learn.
+    - `free`, `nudged`: the equilibria; leaves (batch, …) and (nudges, batch, …), `nudged` being
+      `None` where there is no nudge.
+    - `displacements`: nudged minus free states, (nudges, batch, …), to more digits than the states
+      have; `None` where `nudged` is.
     """
 
     loss: Float[Array, ""]
@@ -36,143 +39,169 @@ class Estimate(eqx.Module):
     def __repr__(self) -> str:
         if not has_values(self):
             return super().__repr__()
-        size = np.sqrt(
+        norm = np.sqrt(
             sum(float(jnp.sum(jnp.abs(leaf) ** 2)) for leaf in jax.tree.leaves(self.grad))
         )
         nudged = "" if self.nudged is None else f"; nudged phases: {self.nudged.certificate()}"
-        return f"Estimate: loss {float(self.loss):.6g}, norm of the gradient {size:.4g}; free phases: {self.free.certificate()}{nudged}"
+        return (
+            f"Estimate: loss {float(self.loss):.6g}, norm of the gradient {norm:.4g}; "
+            f"free phases: {self.free.certificate()}{nudged}"
+        )
 
 
 class Estimator(eqx.Module):
-    """A way to estimate gradients. Called, it checks what it returns; `estimate` is the same as a pure function, for `jit`."""
+    """A way to estimate the gradient of a mean cost with respect to a network's parameters.
+
+    Calling it checks the phases behind the estimate; `estimate` returns the same as a pure function
+    that `jit` can compile. A subclass states `method`, which settles the phases (`None`:
+    `default_method`), and `estimate`.
+    """
 
     method: eqx.AbstractVar[Method | None]
 
     @abc.abstractmethod
     def estimate(
         self,
-        energy: Energy,
+        net: Energy,
         cost: Cost,
         xs: Float[Array, "batch ..."],
         ys: Array,
         key: PRNGKeyArray | None = None,
     ) -> Estimate:
-        """The estimate of one batch, unchecked. `key`: for what draws random numbers."""
+        """Return the estimate of one batch, unchecked; arguments as for calling the estimator."""
 
     def strongest_negative_nudge(self) -> float:
-        """The largest |β| of a phase with β < 0; 0 where there is none."""
+        """Return the largest |β| of a phase with β < 0; 0 where there is none."""
         return 0.0
 
     def __call__(
         self,
-        energy: Energy,
+        net: Energy,
         cost: Cost,
         xs: Float[Array, "batch ..."],
         ys: Array,
         key: PRNGKeyArray | None = None,
     ) -> Estimate:
-        """The estimate of one batch.
+        """Return the estimate of one batch after checking its phases. Not for use under `jit`.
 
-        **Raises** `NotSettledError` where a phase has not settled, and `NudgeError` where a negative nudge reaches `nudge_bound` at the
-        free or at the nudged state of an example.
+        **Arguments:**
+
+        - `net`: the network; its inexact arrays are the parameters.
+        - `cost`: the cost of one example.
+        - `xs`: the inputs (batch, …), as the network takes them.
+        - `ys`: the targets (batch, …), as the cost takes them.
+        - `key`: the source of random numbers, for an estimator or a method that draws some.
+
+        **Returns** an `Estimate`.
+
+        **Raises** `NotSettledError` where a phase has not settled, `NudgeError` where a negative
+        nudge reaches `nudge_bound` at the free or at the nudged state of an example, and
+        `ValueError` where `xs` and `ys` differ in length or a label has no output.
         """
         xs, ys = jnp.asarray(xs), jnp.asarray(ys)
         if xs.ndim == 0 or ys.ndim == 0 or xs.shape[0] != ys.shape[0]:
             raise ValueError(
-                f"`xs` and `ys` must hold the same number of examples, but have shapes {xs.shape} and {ys.shape}"
+                "`xs` and `ys` must hold the same number of examples, but have shapes "
+                f"{xs.shape} and {ys.shape}"
             )
-        require_labels(
-            np.asarray(ys),
-            jax.eval_shape(lambda x: energy.outputs(energy.init_state(x)), xs[0]).shape[0],
-        )
-        estimate = _estimate(self, energy, cost, xs, ys, key)
+        outputs = jax.eval_shape(lambda x: net.outputs(net.init_state(x)), xs[0])
+        require_labels(np.asarray(ys), outputs.shape[0])
+
+        estimate = _estimate(self, net, cost, xs, ys, key)
+
         check(estimate.free, "the free phase", self.method)
         strength = self.strongest_negative_nudge()
         if strength > 0:
-            require_convex(strength, energy, cost, xs, ys, estimate.free.state, "free")
+            require_convex(strength, net, cost, xs, ys, estimate.free.state, "free")
         if estimate.nudged is not None:
             check(estimate.nudged, "the nudged phase", self.method)
             if strength > 0:
                 for index in range(jax.tree.leaves(estimate.nudged.state)[0].shape[0]):
                     state = jax.tree.map(lambda s, i=index: s[i], estimate.nudged.state)
-                    require_convex(strength, energy, cost, xs, ys, state, "nudged")
+                    require_convex(strength, net, cost, xs, ys, state, "nudged")
         return estimate
 
 
 _estimate = eqx.filter_jit(lambda estimator, *args: estimator.estimate(*args))
 
 
-class ContrastEstimator(Estimator):
-    """An estimator whose error falls as a power of a nudge: what `gradient_error` and `calibrate` can make stronger and weaker."""
-
-    stencil: eqx.AbstractVar["Stencil"]
-
-    def scaled(self, factor: float) -> "ContrastEstimator":
-        """The same with nudges `factor` times as strong."""
-        return dataclasses.replace(self, stencil=self.stencil.scaled(factor))
-
-    def contrast(
-        self, energy: Energy, xs: Float[Array, "batch ..."], free: State, displacements: State
-    ) -> Energy:
-        """The gradient from free states (batch, …) and displacements (nudges, batch, …), wherever they come from."""
-        return self.stencil.contrast(energy, xs, free, displacements)
-
-
 def free_phase(
-    energy: Energy,
+    net: Energy,
     cost: Cost,
-    xs: Array,
+    xs: Float[Array, "batch ..."],
     ys: Array,
     method: Method | None,
     key: PRNGKeyArray | None,
 ) -> tuple[Float[Array, ""], Equilibrium]:
-    """The batch mean of the cost at the free states, and the free phases."""
-    free = settle_batch(_free, energy, xs, method, key)
-    return jnp.mean(jax.vmap(lambda s, y: cost(energy.outputs(s), y))(free.state, ys)), free
+    """Settle the free phases of a batch, as a pure function.
+
+    **Arguments:** `net`, `cost`, `xs` (batch, …), `ys` (batch, …) and `key` as for an estimator;
+    `method`: how phases are settled, `default_method` if `None`.
+
+    **Returns** the batch mean of the cost at the free states, and the equilibria (batch, …).
+    """
+    free = settle_batch(_free, net, xs, method, key)
+    return jnp.mean(jax.vmap(lambda s, y: cost(net.outputs(s), y))(free.state, ys)), free
 
 
-def _free(energy: Energy, x: Array) -> tuple[Energy, Array, None]:
-    return energy, x, None
+def _free(net: Energy, x: Array) -> tuple[Energy, Array, None]:
+    return net, x, None
 
 
 def displaced_phases(
-    phase: Any,
+    phase: Callable[[Any, Any], Phase],
     shared: Any,
     targets: Any,
-    xs: Array,
+    xs: Float[Array, "batch ..."],
     free: State,
     method: Method | None,
     key: PRNGKeyArray | None,
 ) -> tuple[Equilibrium, State]:
-    """The phases that `phase(shared, target)` gives for each example, settled as displacements from the free states.
+    """Settle one phase of each example as a displacement from its free state, as a pure function.
 
-    The equilibria are in the units of the energy's own state; the displacements come beside them.
+    **Arguments:**
+
+    - `phase`: gives the phase of one example from `shared` and the example's target.
+    - `shared`: what all examples have in common, any pytree.
+    - `targets`: what each has of its own; leaves (batch, …).
+    - `xs`: the inputs (batch, …).
+    - `free`: the free states; leaves (batch, …).
+    - `method`, `key`: as for `free_phase`.
+
+    **Returns** the equilibria in the units of the network's own state, and the displacements from
+    the free states; leaves (batch, …).
     """
     build, examples = _Displacing(phase), (targets, xs, free)
-    found = settle_batch(build, shared, examples, method, key)
+    equilibria = settle_batch(build, shared, examples, method, key)
 
-    def own_units(example, equilibrium):
+    def in_units_of_the_state(example, equilibrium):
         energy = build(shared, example)[0]
-        moved, residual = (
-            energy.displacement(equilibrium.state),
+        displacement = energy.displacement(equilibrium.state)
+        converted = (
+            energy.here(equilibrium.state),
             energy.displacement(equilibrium.residual),
+            energy.unit * equilibrium.error,
         )
-        own = (energy.here(equilibrium.state), residual, energy.unit * equilibrium.error)
-        return eqx.tree_at(lambda e: (e.state, e.residual, e.error), equilibrium, own), moved
+        return (
+            eqx.tree_at(lambda e: (e.state, e.residual, e.error), equilibrium, converted),
+            displacement,
+        )
 
-    return jax.vmap(own_units)(examples, found)
+    return jax.vmap(in_units_of_the_state)(examples, equilibria)
 
 
 class _Displacing:
-    """`phase(shared, target)` in the displacement from a free state; equal to another of the same phase, for `jit`'s memory."""
+    """Build `phase(shared, target)` in the displacement from a free state.
 
-    def __init__(self, phase: Any):
+    Two with the same phase are equal, so that `jit` finds what it has compiled.
+    """
+
+    def __init__(self, phase: Callable[[Any, Any], Phase]):
         self.phase = phase
 
-    def __call__(self, shared, example):
+    def __call__(self, shared: Any, example: tuple) -> tuple[Displaced, Array, None]:
         target, x, free = example
-        phase: Phase = self.phase(shared, target)
-        return displaced(phase, x, free), x, None
+        return displaced(self.phase(shared, target), x, free), x, None
 
     def __eq__(self, other):
         return isinstance(other, _Displacing) and self.phase == other.phase
@@ -181,83 +210,32 @@ class _Displacing:
         return hash(self.phase)
 
 
-class Stencil(eqx.Module):
-    """A finite difference over phases: Σ_pairs w [ ∂E/∂θ(s_a) − ∂E/∂θ(s_b) ], phase 0 the free one, phase k of `nudges[k − 1]`."""
+def directional_gradient(
+    net: Energy, xs: Float[Array, "batch ..."], states: State, directions: State
+) -> Energy:
+    """Return d/dθ of the batch mean of ∂E/∂s(θ, s_b, x_b) · d_b, differentiated once for the batch.
 
-    nudges: Float[Array, " nudges"]
-    weights: Float[Array, " pairs"]
-    pairs: tuple[tuple[int, int], ...] = eqx.field(static=True)
-    order: int = eqx.field(static=True)
+    **Arguments:** `xs`: the inputs (batch, …); `states`: s, and `directions`: d, pytrees like the
+    state with leaves (batch, …).
 
-    @classmethod
-    def one_sided(cls, name: str, strength: float) -> "Stencil":
-        """[g(s_h) − g(s_0)] / h, of order 1. Raises `ValueError` for an h, called `name`, that is 0 or not finite."""
-        h = _strength(name, strength)
-        return cls(jnp.stack([h]), jnp.stack([1 / h]), ((1, 0),), 1)
+    **Returns** an energy like `net`, with `None` in place of what does not learn.
+    """
 
-    @classmethod
-    def centred(cls, name: str, strength: float) -> "Stencil":
-        """[g(s_h) − g(s_−h)] / 2h, of order 2. Raises as `one_sided` does."""
-        h = _strength(name, strength)
-        return cls(jnp.stack([h, -h]), jnp.stack([1 / (2 * h)]), ((1, 2),), 2)
-
-    @classmethod
-    def points(cls, name: str, strength: float, n: int) -> "Stencil":
-        """Σ_k w_k [g(s_k) − g(s_0)], n points from −h to h evenly spaced but for 0, of order n, an even number."""
-        h = _strength(name, strength)
-        require_even(n)
-        nodes = np.concatenate([np.arange(-n // 2, 0), np.arange(1, n // 2 + 1)]) / (n // 2)
-        weights = np.linalg.solve(np.vander(nodes, n + 1, increasing=True).T[1:], np.eye(n)[0])
-        return cls(h * nodes, jnp.asarray(weights) / h, tuple((k, 0) for k in range(1, n + 1)), n)
-
-    def scaled(self, factor: Float[Array, ""] | float) -> "Stencil":
-        """The same with nudges `factor` times as strong, of the other sign where it is negative."""
-        return dataclasses.replace(self, nudges=self.nudges * factor, weights=self.weights / factor)
-
-    def contrast(self, energy: Energy, xs: Array, free: State, displacements: State) -> Energy:
-        """The batch mean of the difference, from free states (batch, …) and displacements from them (nudges, batch, …).
-
-        Each pair is d/dθ [ ∂E/∂s(θ, (s_a + s_b)/2) · (s_a − s_b) ]: exact where ∂E/∂θ is quadratic in the state, as for conductances,
-        of third order in s_a − s_b otherwise, and free of the cancellation of two nearly equal gradients.
-        """
-        phases = jax.tree.map(lambda d: jnp.concatenate([jnp.zeros_like(d[:1]), d]), displacements)
-        terms = []
-        for (a, b), weight in zip(self.pairs, self.weights, strict=True):
-            middle = jax.tree.map(lambda s, d, a=a, b=b: s + (d[a] + d[b]) / 2, free, phases)
-            change = jax.tree.map(
-                lambda d, a=a, b=b, w=weight: (d[a] - d[b]) * w.astype(d.dtype), phases
-            )
-            terms.append(directional_gradient(energy, xs, middle, change))
-        return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)
-
-
-def _strength(name: str, strength: float) -> Float[Array, ""]:
-    if not np.isfinite(strength) or strength == 0:
-        raise ValueError(f"`{name}` must be finite and not 0, but is {strength}")
-    return jnp.asarray(strength, float)
-
-
-def require_even(n: int) -> None:
-    """Raises `ValueError` for a number of points that is no even number of 2 or more."""
-    if n < 2 or n % 2:
-        raise ValueError(f"`n` must be an even number of points, 2 or more, but is {n}")
-
-
-def directional_gradient(energy: Energy, xs: Array, states: State, directions: State) -> Energy:
-    """The gradient with respect to the parameters of the batch mean of ∂E/∂s(θ, s_b, x_b) · d_b; differentiated once for the batch."""
-
-    def along(energy, state, direction, x):
-        return jax.jvp(lambda s: energy(s, x), (state,), (direction,))[1]
+    def along(net, state, direction, x):
+        return jax.jvp(lambda s: net(s, x), (state,), (direction,))[1]
 
     return parameter_gradient(
-        energy,
-        lambda whole: jnp.mean(
-            jax.vmap(lambda *example: along(whole, *example))(states, directions, xs)
+        net,
+        lambda net: jnp.mean(
+            jax.vmap(lambda *example: along(net, *example))(states, directions, xs)
         ),
     )
 
 
-def parameter_gradient(energy: Energy, function: Any) -> Energy:
-    """The gradient of `function(energy)`, a real scalar, with respect to the energy's parameters; `None` for what does not learn."""
-    params, rest = eqx.partition(energy, eqx.is_inexact_array)
+def parameter_gradient(net: Energy, function: Callable[[Energy], Array]) -> Energy:
+    """Return the gradient of `function(net)`, a real scalar, with respect to the parameters.
+
+    **Returns** an energy like `net`, with `None` in place of what does not learn.
+    """
+    params, rest = eqx.partition(net, eqx.is_inexact_array)
     return jax.grad(lambda params: function(eqx.combine(params, rest)))(params)
