@@ -1,14 +1,21 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read within a limit."""
 
+import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 
 def write(path: str | Path, fill: Callable[[Path], object]) -> Path:
-    """Lets `fill` write a new file beside `path` and moves it there: what was at `path` stays until the new file is complete.
+    """Write a file whole or not at all: what was at `path` stays until the new file is complete.
 
-    Raises `ValueError` where `path` is a folder, or in none that exists.
+    **Arguments:**
+
+    - `path`: of a file in a folder that exists.
+    - `fill`: called with the path of a new file beside `path`, writes its content.
+
+    **Returns** `path`. **Raises** `ValueError` where `path` is a folder, or in none that exists.
     """
     path = Path(path)
     if not path.parent.is_dir() or path.is_dir():
@@ -21,12 +28,45 @@ def write(path: str | Path, fill: Callable[[Path], object]) -> Path:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """`write` for a text, in UTF-8."""
+    """Write a text in UTF-8, whole or not at all; see `write`."""
     return write(path, lambda fresh: fresh.write_text(text, encoding="utf-8"))
 
 
+def read_bytes(path: str | Path, *, most: int) -> bytes:
+    """Read a regular file of at most `most` bytes.
+
+    A device or a pipe, which may never end, is refused without waiting for it.
+
+    **Arguments:**
+
+    - `path`: of the file; links are followed.
+    - `most`: the largest size in bytes.
+
+    **Returns** the content. **Raises** `ValueError` for what is no regular file and for one that
+    is larger, `OSError` where it cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(file, "rb", closefd=True) as opened:  # noqa: PTH123 - a descriptor, not a path
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise ValueError(f"`path` must be a regular file, but {str(path)!r} is none")
+        data = opened.read(most + 1)
+    if len(data) > most:
+        raise ValueError(
+            f"`path` must be a file of at most {most} bytes, but {str(path)!r} has more"
+        )
+    return data
+
+
 def output_folder(path: str | Path, argument: str = "out") -> Path:
-    """The folder `path`, made if need be. Raises `ValueError` naming `argument` where it is no folder or cannot be written."""
+    """Make a folder, if it does not exist, and check that it can be written.
+
+    **Arguments:**
+
+    - `path`: of the folder.
+    - `argument`: what the caller calls it, for messages.
+
+    **Returns** `path`. **Raises** `ValueError` where it is no folder or cannot be written.
+    """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -34,6 +74,7 @@ def output_folder(path: str | Path, argument: str = "out") -> Path:
             pass
     except OSError as error:
         raise ValueError(
-            f"`{argument}` must be a folder that can be written, but {str(path)!r} is not: {error.strerror}"
+            f"`{argument}` must be a folder that can be written, "
+            f"but {str(path)!r} is not: {error.strerror}"
         ) from error
     return path

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from ..mna.equations import Drives, Equations
@@ -16,24 +17,37 @@ class SimulationError(RuntimeError):
 
 
 class Simulator(abc.ABC):
-    """Finds voltages of a netlist. Results are `xarray.Dataset`s in SI units with the simulator and its version in the attributes."""
+    """Computes voltages of a netlist.
+
+    Results are `xarray.Dataset`s in SI units, with the simulator and its version in the attributes.
+    """
 
     @abc.abstractmethod
     def version(self) -> str:
-        """What it is and which version, e.g. `ngspice-39`. Raises `SimulationError` where it is missing."""
+        """Return the simulator's name and version, e.g. `ngspice-39`.
+
+        **Raises** `SimulationError` where it is missing.
+        """
 
     @abc.abstractmethod
     def operating_points(self, netlist: Netlist, drives: Drives | None = None) -> "xr.Dataset":
-        """The operating point of every sample.
+        """Return the operating point of every sample.
 
-        **Arguments:** `drives`: for some sources, by SPICE name, their values (samples,) in V or A; one sample if not given.
+        **Arguments:**
 
-        **Returns:** `voltage` (sample, node) of the free nodes in V, and the certificate per sample: `correction` (V), `kcl`
-        (relative), `stable`, and `status`: `ok`, `failed` (no answer; voltages are NaN), `uncertified` (the Newton correction of the
-        netlist's own equations is above the simulator's tolerance) or `saddle` (not a minimum of the co-content).
+        - `netlist`: a circuit in which no node floats.
+        - `drives`: for some sources, by SPICE name, their values (samples,) in V or A; one sample
+          if not given.
 
-        **Raises** `NetlistError` for a netlist that floats or drives of sources that it does not have, `SimulationError` where the
-        simulator is missing, crashes, runs out of time, reports an error or returns other nodes than asked for.
+        **Returns** `voltage` (sample, node) of the free nodes in V, and the certificate of each
+        sample: `correction` (V), `kcl` (relative), `stable`, and `status`: `ok`, `failed` (no
+        answer; voltages are NaN), `uncertified` (the Newton correction of the netlist's own
+        equations is above the simulator's tolerance) or `saddle` (not a minimum of the
+        co-content).
+
+        **Raises** `NetlistError` for a netlist that floats or drives of sources that it does not
+        have, `SimulationError` where the simulator is missing, crashes, runs out of time, reports
+        an error or returns other nodes than asked for.
         """
 
     @abc.abstractmethod
@@ -45,28 +59,50 @@ class Simulator(abc.ABC):
         step: float,
         start: Mapping[str, float] | None = None,
     ) -> "xr.Dataset":
-        """`voltage` (time, node) of the free nodes from time 0, with voltages `start` (0 V where not given), to `stop` in s.
+        """Return the voltages in time.
 
-        The times are the simulator's own, at most `step` apart. Raises as `operating_points`.
+        **Arguments:**
+
+        - `netlist`: a circuit in which no node floats once capacitors conduct.
+        - `stop`: the last time in s, above 0; the first is 0.
+        - `step`: the longest time step in s, above 0.
+        - `start`: the voltages (V) of free nodes at time 0, by name; 0 V where not given.
+
+        **Returns** `voltage` (time, node) of the free nodes in V, at the simulator's own times.
+        **Raises** as `operating_points`.
         """
 
     @abc.abstractmethod
     def noise(
         self, netlist: Netlist, nodes: Sequence[str], *, lowest: float, highest: float
     ) -> "xr.Dataset":
-        """The noise at each of `nodes` around the operating point, from `lowest` to `highest` Hz, at 40 frequencies a decade.
+        """Return the noise of nodes around the operating point, at 40 frequencies a decade.
 
-        `density` (frequency, node), one-sided, in V²/Hz, and `deviation` (node), the standard deviation in V within that range. Raises
-        as `operating_points`.
+        **Arguments:**
+
+        - `netlist`: a circuit in which no node floats.
+        - `nodes`: names of free nodes.
+        - `lowest`, `highest`: the range of frequencies in Hz, 0 < lowest < highest.
+
+        **Returns** `density` (frequency, node), one-sided, in V²/Hz, and `deviation` (node), the
+        standard deviation in V within that range. **Raises** as `operating_points`, and
+        `SimulationError` where the operating point is not `ok`.
         """
 
     @abc.abstractmethod
     def small_signal(
         self, netlist: Netlist, *, lowest: float, highest: float, points: int = 10
     ) -> "xr.Dataset":
-        """`voltage` (frequency, node), complex: the response of the free nodes, in V, to the `ac` values of the sources.
+        """Return the response to the `ac` values of the sources around the operating point.
 
-        Around the operating point, at `points` frequencies a decade from `lowest` to `highest` Hz; raises as `operating_points`.
+        **Arguments:**
+
+        - `netlist`: a circuit in which no node floats.
+        - `lowest`, `highest`: the range of frequencies in Hz, 0 < lowest < highest.
+        - `points`: frequencies a decade.
+
+        **Returns** `voltage` (frequency, node) of the free nodes in V, complex. **Raises** as
+        `noise`.
         """
 
 
@@ -87,8 +123,16 @@ def require_ok(points: "xr.Dataset", title: str) -> "xr.Dataset":
 
 
 def check_start(equations: Equations, start: Mapping[str, float] | None) -> None:
-    """Raises `NetlistError` for a netlist that floats and for a `start` of nodes that are not free."""
+    """Raise `NetlistError` for a netlist that floats, or a `start` of nodes that are not free."""
     equations.netlist.check(transient=True)
     equations.netlist.require_nodes(tuple(start or {}), "start")
     if pinned := sorted(set(start or {}).intersection(equations.pinned)):
         raise NetlistError(f"`start` must name free nodes, but {pinned} have voltage sources")
+
+
+def check_positive(argument: str, value: object) -> None:
+    """Raise `ValueError` naming `argument` where its `value` is no number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"`{argument}` must be a number above 0, but is {value!r}")
+    if not value > 0:
+        raise ValueError(f"`{argument}` must be above 0, but is {value}")

@@ -1,17 +1,15 @@
-"""ngspice as a process: a private folder, binary results and a time limit."""
+"""ngspice as a process: a private folder, binary results and limits."""
 
-import os
 import re
-import shutil
 import signal
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .base import SimulationError
-from .ngspice_decks import DeckSimulator, said
+from ..files import read_bytes
+from .base import SimulationError, check_positive
+from .ngspice_decks import DeckSimulator, quoted_log
+from .processes import LARGEST_FILE, private_folder, program_path, run_program
 from .raw import RawError, read
 
 
@@ -19,10 +17,17 @@ from .raw import RawError, read
 class Ngspice(DeckSimulator):
     """ngspice 39 or later, one process a deck, as `DeckSimulator` describes.
 
-    It runs in an empty private folder, which is its home too, and is told to read no start-up file.
+    It runs in an empty private folder, which is its home too, and reads no start-up file. It ends
+    with everything that it started when it has answered, when its time is over, and (on Linux, with
+    util-linux) when Python dies.
 
-    **Arguments:** `command`: the program. `timeout`: seconds for one process. `tolerance`: the largest Newton correction, in V, of a
-    point that is `ok`.
+    **Arguments:**
+
+    - `command`: the program's name or path.
+    - `timeout`: seconds for one process, above 0.
+    - `tolerance`: the largest Newton correction, in V, of a point that is `ok`; above 0.
+
+    **Raises** `ValueError` where an argument is none of these.
     """
 
     command: str = "ngspice"
@@ -30,87 +35,50 @@ class Ngspice(DeckSimulator):
     tolerance: float = 1e-9
 
     def __post_init__(self):
-        for field in ("timeout", "tolerance"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"`{field}` must be above 0, but is {getattr(self, field)}")
+        if not (isinstance(self.command, str) and self.command):
+            raise ValueError(f"`command` must name a program, but is {self.command!r}")
+        check_positive("timeout", self.timeout)
+        check_positive("tolerance", self.tolerance)
 
     def version(self):
-        return _version(_program(self.command))
+        return _version(program_path(self.command))
 
     def _answer(self, text, title):
-        with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
+        with private_folder() as folder:
             Path(folder, "deck.cir").write_text(text, encoding="ascii")
-            code, log = _process(
-                [self.command, "-n", "-b", "-r", "out.raw", "deck.cir"], folder, self.timeout
-            )
+            command = [self.command, "-n", "-b", "-r", "out.raw", "deck.cir"]
+            status, log = run_program(command, folder, self.timeout)
             raw = Path(folder, "out.raw")
-            data = raw.read_bytes() if raw.is_file() else b""
-        if code > 0:
-            log += f"\nexit status {code}"
-        if code < 0:
+            data = read_bytes(raw, most=LARGEST_FILE) if raw.is_file() else b""
+        if status > 0:
+            log += f"\nexit status {status}"
+        if status < 0:
             raise SimulationError(
-                f"{self.version()} was ended by signal {signal.Signals(-code).name} on {title!r}{said(log)}"
+                f"{self.version()} was ended by signal {_signal_name(-status)} "
+                f"on {title!r}{quoted_log(log)}"
             )
         try:
             return read(data), log
         except RawError as error:
             raise SimulationError(
-                f"{self.version()} left a result that cannot be read on {title!r}: {error}{said(log)}"
+                f"{self.version()} left a result that cannot be read on {title!r}: "
+                f"{error}{quoted_log(log)}"
             ) from error
 
 
-def _process(command: list[str], folder: str, timeout: float) -> tuple[int, str]:
-    """Exit status and output of a process in `folder`, which is its home too; its whole process group is ended at the time limit."""
-    program = _program(command[0])
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": folder,
-        "LC_ALL": "C",
-        "OMP_NUM_THREADS": "1",
-    }
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the command is the caller's, its text is ours
-            [program, *command[1:]],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise SimulationError(f"{program!r} cannot be run: {error.strerror}") from error
-    try:
-        log, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        raise SimulationError(
-            f"{command[0]} did not end within the time limit of {timeout} s"
-        ) from error
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return process.wait(), log
-
-
-def _program(command: str) -> str:
-    """The path of the program. Raises `SimulationError` where there is none."""
-    found = shutil.which(command)
-    if found is None:
-        raise SimulationError(
-            f"{command!r} cannot be run: there is no such program; install ngspice (apt install ngspice, brew install ngspice) or name "
-            "it with Ngspice(command=...)"
-        )
-    return str(Path(found).absolute())
+def _signal_name(number: int) -> str:
+    """Return a signal's name, or its number where it has none."""
+    return next((one.name for one in signal.Signals if one == number), str(number))
 
 
 @cache
 def _version(program: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="circuits-") as folder:
-        _, said = _process([program, "--version"], folder, 20.0)
-    found = re.search(r"ngspice-[\w.+-]+", said)
-    if not found:
-        raise SimulationError(f"`command` must be ngspice, but {program!r} answers {said[:200]!r}")
-    return found.group()
+    """Return what the ngspice at a path calls itself, as `ngspice-39`."""
+    with private_folder() as folder:
+        _, output = run_program([program, "--version"], folder, 20.0)
+    name = re.search(r"ngspice-[\w.+-]+", output)
+    if not name:
+        raise SimulationError(
+            f"`command` must be ngspice, but {program!r} answers {output[:200]!r}"
+        )
+    return name.group()

@@ -13,42 +13,45 @@ from ..mna.certificates import certify
 from ..mna.equations import Drives, Equations, values_of
 from ..netlist.analyses import DcSweep, Noise, OperatingPoint, SmallSignal, Transient
 from ..netlist.netlist import Netlist, NetlistError
-from .base import SimulationError, Simulator, check_start
+from .base import SimulationError, Simulator, check_start, require_ok
 from .datasets import noises, operating_points, responses, voltages
 from .raw import Plot
 
 TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22 trtol=1"
-"""Tolerances at which a transient lies within some 1e-5 of full scale on the exact one; 8e-3 at ngspice's defaults."""
+"""Tolerances of transients: they lie within some 1e-5 of full scale on the exact ones (8e-3 at
+ngspice's defaults)."""
 
 COUNTER = "sweep_counter"
 _ERROR = re.compile(
-    r"^\s*(?:fatal )?error\b.*|.*\b(?:no such vector|simulation\(s\) aborted|simulation interrupted).*",
-    re.IGNORECASE | re.MULTILINE,
+    r"^\s*(?:fatal )?error\b|\b(?:no such vector|simulation\(s\) aborted|simulation interrupted)",
+    re.IGNORECASE,
 )
 _UNSOLVED = re.compile(
     r"timestep too small|iteration limit|op failed|solution failed|no convergence|singular matrix",
     re.IGNORECASE,
 )
-_UNSOLVED_AT = re.compile(rf"v{COUNTER}\s*=\s*(\d+)", re.IGNORECASE)
-_STEPPED = re.compile(r"(gmin|source) stepping", re.I)
+_UNSOLVED_AT = re.compile(rf"v{COUNTER} {{0,9}}= {{0,9}}(\d{{1,9}})\b", re.IGNORECASE)
+_STEPPED = re.compile(r"(gmin|source) stepping", re.IGNORECASE)
 
 
 class DeckSimulator(Simulator):
-    """A simulator that runs decks in ngspice, which sees only what a `Netlist` writes, without its title and header.
+    """A simulator that runs decks in ngspice.
 
-    A sweep over samples is one deck: driven sources become functions of a counter that a `.dc` analysis counts up, so that ngspice
-    parses once and starts each point from the one before. Points are counted in the result; where ngspice gives one up, which ends
-    its sweep, that point is marked as failed and the others are simulated again, cold. What it answers is certified by the netlist's
-    own equations.
+    ngspice sees only what a `Netlist` writes, without its title and header. A sweep over samples is
+    one deck: driven sources become functions of a counter that a `.dc` analysis counts up, so that
+    ngspice parses once and starts each point from the one before. Points are counted in the result;
+    where ngspice gives one up, which ends its sweep, that point is marked as failed and the others
+    are simulated again, cold. Its answers are certified by the netlist's own equations.
     """
 
     tolerance: float
 
     @abc.abstractmethod
     def _answer(self, text: str, title: str) -> tuple[list[Plot], str]:
-        """The plots that ngspice makes of a deck, whole or not, and what it said.
+        """Return the plots that ngspice makes of a deck, whole or not, and its log.
 
-        Raises `SimulationError`, naming the netlist's title, where ngspice cannot be run or does not end by itself.
+        **Raises** `SimulationError`, naming the netlist's title, where ngspice cannot be run or
+        does not end by itself.
         """
 
     def operating_points(self, netlist, drives=None):
@@ -57,6 +60,7 @@ class DeckSimulator(Simulator):
         arrays, samples = values_of(drives, netlist)
         answer = np.full((samples, equations.unknowns), np.nan)
         stepped = False
+
         pending = [(0, samples)]
         while pending:
             first, last = pending.pop()
@@ -64,47 +68,39 @@ class DeckSimulator(Simulator):
             points, log = self._points(equations, chosen, last - first)
             answer[first : first + len(points)] = points
             stepped |= bool(_STEPPED.search(log))
-            pending += _still_to_do(first, last, len(points), log)
-        certificate = certify(equations, answer, arrays)
-        voltages = answer[:, : len(equations.free)]
+            pending += _remaining(first, last, len(points), log)
+
         return operating_points(
             equations.free,
-            voltages,
-            certificate,
+            answer[:, : len(equations.free)],
+            certify(equations, answer, arrays),
             self.tolerance,
             self._attributes(netlist, stepped=int(stepped)),
         )
 
     def _points(self, equations: Equations, drives: Drives, samples: int) -> tuple[np.ndarray, str]:
+        """Return the unknowns (points, unknowns) of the first samples, as far as ngspice gets.
+
+        The second value is ngspice's log.
+        """
         netlist, asked = equations.netlist, (equations.free, equations.branches)
         if COUNTER in netlist.nodes:
             raise NetlistError(
                 f"no node may be called {COUNTER!r}, which counts the samples of a sweep"
             )
+        if not equations.unknowns:
+            return np.empty((samples, 0)), ""
         if samples == 1:
             deck = replace(_at_sample(netlist, drives), analyses=(OperatingPoint(*asked),))
         else:
-            elements: list[Element] = [VoltageSource(COUNTER, COUNTER, GROUND, 0.0)]
-            for element in netlist.elements:
-                if isinstance(element, IndependentSource) and element.key in drives:
-                    elements += _driven(
-                        element, drives[element.key], element.key in equations.branches
-                    )
-                else:
-                    elements.append(element)
-            sweep = DcSweep(
-                equations.free, f"V{COUNTER}", 0.0, float(samples - 1), 1.0, equations.branches
-            )
-            deck = replace(netlist, elements=tuple(elements), analyses=(sweep,))
-        if not equations.unknowns:
-            return np.empty((samples, 0)), ""
+            deck = _sweep_deck(equations, drives, samples)
         plots, log = self._run(deck, partial=True)
         if not plots:
             return np.empty((0, equations.unknowns)), log
         return _table(plots[0], *asked)[:samples], log
 
     def transcript(self, netlist: Netlist) -> str:
-        """What ngspice says of the operating point of a netlist, for a look at one that fails; of an error, the error."""
+        """Return ngspice's log of the operating point of `netlist`, or its error."""
         analysis = OperatingPoint(Equations(netlist).free)
         try:
             return self._run(replace(netlist, analyses=(analysis,)), "", partial=True)[1]
@@ -117,17 +113,14 @@ class DeckSimulator(Simulator):
         analysis = Transient(equations.free, step, stop, tuple((start or {}).items()))
         netlist = replace(netlist, options=TRANSIENT_OPTIONS, analyses=(analysis,))
         plots, _ = self._run(netlist, "time")
-        end = float(plots[0].values["time"][-1])
-        if end < stop * (1 - 1e-9):
+        times = np.real(plots[0].values["time"])
+        if times[-1] < stop * (1 - 1e-9):
             raise SimulationError(
-                f"{self.version()} must simulate {netlist.title!r} to {stop} s, but ended at {end} s"
+                f"{self.version()} must simulate {netlist.title!r} to {stop} s, "
+                f"but ended at {float(times[-1])} s"
             )
-        return voltages(
-            equations.free,
-            _table(plots[0], equations.free, ()),
-            plots[0].values["time"],
-            self._attributes(netlist),
-        )
+        table = _table(plots[0], equations.free, ())
+        return voltages(equations.free, table, times, self._attributes(netlist))
 
     def noise(self, netlist, nodes, *, lowest, highest):
         netlist.check()
@@ -135,22 +128,25 @@ class DeckSimulator(Simulator):
         source = next((e for e in netlist.elements if isinstance(e, IndependentSource)), None)
         if source is None:
             raise NetlistError(
-                f"{netlist.title!r} must have a source for its noise to be referred to, but has none"
+                f"{netlist.title!r} must have a source for its noise to be referred to, "
+                "but has none"
             )
+        analyses = [Noise((node,), source.key, lowest, highest) for node in nodes]
+        require_ok(self.operating_points(netlist), netlist.title)
+
         netlist = netlist.with_elements(replace(source, ac=1.0))
         totals, curves, frequencies = [], [], np.zeros(0)
-        for node in nodes:
-            plots, _ = self._run(
-                replace(netlist, analyses=(Noise((node,), source.key, lowest, highest),))
-            )
-            found = {name: values for plot in plots for name, values in plot.values.items()}
-            if missing := {"frequency", "onoise_spectrum", "v(onoise_total)"} - found.keys():
+        for analysis in analyses:
+            plots, _ = self._run(replace(netlist, analyses=(analysis,)))
+            variables = {name: values for plot in plots for name, values in plot.values.items()}
+            if missing := {"frequency", "onoise_spectrum", "v(onoise_total)"} - variables.keys():
                 raise SimulationError(
-                    f"{self.version()} must give the noise at {node}, but not {sorted(missing)}"
+                    f"{self.version()} must give the noise at {analysis.nodes[0]}, "
+                    f"but not {sorted(missing)}"
                 )
-            totals.append(float(found["v(onoise_total)"][0]))
-            curves.append(found["onoise_spectrum"] ** 2)
-            frequencies = found["frequency"]
+            totals.append(float(variables["v(onoise_total)"][0]))
+            curves.append(variables["onoise_spectrum"] ** 2)
+            frequencies = variables["frequency"]
         if not np.all(np.isfinite(totals)):
             raise SimulationError(
                 f"{self.version()} must give the noise at each of {list(nodes)}, but gave {totals}"
@@ -161,13 +157,14 @@ class DeckSimulator(Simulator):
     def small_signal(self, netlist, *, lowest, highest, points=10):
         netlist.check()
         nodes = Equations(netlist).free
-        plots, _ = self._run(
-            replace(netlist, analyses=(SmallSignal(nodes, lowest, highest, points),)), "frequency"
-        )
+        analysis = SmallSignal(nodes, lowest, highest, points)
+        require_ok(self.operating_points(netlist), netlist.title)
+        plots, _ = self._run(replace(netlist, analyses=(analysis,)), "frequency")
         frequencies = np.real(plots[0].values["frequency"])
         return responses(nodes, _table(plots[0], nodes, ()), frequencies, self._attributes(netlist))
 
     def _attributes(self, netlist: Netlist, **more: float) -> dict[str, str | float]:
+        """Return the attributes of a result: the simulator, the netlist and its options."""
         return {
             "simulator": self.version(),
             "netlist": netlist.title,
@@ -178,54 +175,79 @@ class DeckSimulator(Simulator):
     def _run(
         self, deck: Netlist, variable: str = "", *, partial: bool = False
     ) -> tuple[list[Plot], str]:
-        """The plots that hold `variable`, and what ngspice said. With `partial`, a point that it gave up is no error."""
-        plots, log = self._answer(
-            replace(deck, title="Deck", header=()).spice(), deck.title
-        )  # comments are for people
+        """Return the plots that hold `variable`, and ngspice's log.
+
+        With `partial`, a point that ngspice gives up is no error.
+        """
+        # The title and the header are for people: ngspice never sees them.
+        plots, log = self._answer(replace(deck, title="Deck", header=()).spice(), deck.title)
         plots = [plot for plot in plots if not variable or variable in plot.values]
         unsolved = partial and _UNSOLVED.search(log)
-        failed = _ERROR.search(log)
-        if failed and not unsolved:
+        error = _error_line(log)
+        if error and not unsolved:
             raise SimulationError(
-                f"{self.version()} reported an error on {deck.title!r}: {failed.group().strip()}{said(log)}"
+                f"{self.version()} reported an error on {deck.title!r}: {error}{quoted_log(log)}"
             )
-        if (
-            not (plots and all(len(values) for plot in plots for values in plot.values.values()))
-            and not unsolved
-        ):
-            raise SimulationError(f"{self.version()} gave no result for {deck.title!r}{said(log)}")
+        answered = plots and all(len(values) for plot in plots for values in plot.values.values())
+        if not answered and not unsolved:
+            raise SimulationError(
+                f"{self.version()} gave no result for {deck.title!r}{quoted_log(log)}"
+            )
         return plots, log
 
 
-def said(log: str) -> str:
-    """The end of a message about a run: what ngspice said."""
+def quoted_log(log: str) -> str:
+    """Return the end of a message about a run: what ngspice printed, its last 2,000 characters."""
     return f"; it said: {log.strip()[-2000:] or 'nothing'}"
 
 
-def _still_to_do(first: int, last: int, done: int, log: str) -> list[tuple[int, int]]:
-    """The parts of samples `first` to `last` to simulate after a run that answered the first `done` of them.
+def _error_line(log: str) -> str:
+    """Return the first line of a log that reports an error, empty where there is none."""
+    for line in log.splitlines():
+        if _ERROR.search(line):
+            return line.strip()[:2000]
+    return ""
 
-    ngspice names the counter's value at the point that it gave up, which is then left out; it may lose the answers before that point.
+
+def _remaining(first: int, last: int, done: int, log: str) -> list[tuple[int, int]]:
+    """Return the ranges of samples still to simulate after a run of `first` to `last`.
+
+    The run answered the first `done` of them. ngspice names the counter's value at the point that
+    it gave up, which is then left out; it may lose the answers before that point.
     """
     if done == last - first or last - first == 1:
         return []
     named = _UNSOLVED_AT.search(log)
     if named is None or not done <= int(named.group(1)) < last - first:
-        middle = (first + last) // 2  # it did not say where: halve, until the point stands alone
+        # It does not say where it stopped: halve the range until the point stands alone.
+        middle = (first + last) // 2
         return [(first, middle), (middle, last)]
     given_up = first + int(named.group(1))
     return [(a, b) for a, b in ((first + done, given_up), (given_up + 1, last)) if a < b]
 
 
+def _sweep_deck(equations: Equations, drives: Drives, samples: int) -> Netlist:
+    """Return the deck of all samples: a `.dc` analysis counts them, and driven sources follow."""
+    elements: list[Element] = [VoltageSource(COUNTER, COUNTER, GROUND, 0.0)]
+    for element in equations.netlist.elements:
+        if isinstance(element, IndependentSource) and element.key in drives:
+            sensed = element.key in equations.branches
+            elements += _driven(element, drives[element.key], sensed)
+        else:
+            elements.append(element)
+    sweep = DcSweep(equations.free, f"V{COUNTER}", 0.0, float(samples - 1), 1.0, equations.branches)
+    return replace(equations.netlist, elements=tuple(elements), analyses=(sweep,))
+
+
 def _driven(source: IndependentSource, values: np.ndarray, sensed: bool) -> list[Element]:
-    """A source whose value is `values[k]` when the sweep's counter is at k volts.
+    """Return a source whose value is `values[k]` when the sweep's counter is at k volts.
 
     A voltage source of which the current is asked for stays, at 0 V, in series with it.
     """
     points = [
         Constant(number)
-        for point in enumerate(values.tolist())
-        for number in (float(point[0]), point[1])
+        for place, value in enumerate(values.tolist())
+        for number in (float(place), value)
     ]
     expression = Operation("pwl", (Voltage(COUNTER), *points))
     name, plus = source.key, source.plus
@@ -241,21 +263,23 @@ def _driven(source: IndependentSource, values: np.ndarray, sensed: bool) -> list
 
 
 def _at_sample(netlist: Netlist, drives: Drives) -> Netlist:
-    """The netlist with its driven sources at the one value that each has."""
+    """Return the netlist with its driven sources at the one value that each has."""
     driven = [e for e in netlist.elements if isinstance(e, IndependentSource) and e.key in drives]
     return netlist.with_elements(*(replace(e, **{e.unit: float(drives[e.key][0])}) for e in driven))
 
 
 def _table(plot: Plot, nodes: tuple[str, ...], branches: tuple[str, ...]) -> np.ndarray:
-    """The voltages and currents (points, nodes and branches) of just those that were asked for."""
+    """Return the voltages and currents (points, nodes and branches) of just those asked for."""
     asked = [*(f"v({node})" for node in nodes), *(f"i({branch.lower()})" for branch in branches)]
-    found = {
+    columns = {
         name: values
         for name, values in plot.values.items()
         if name[:2] in ("v(", "i(") and name != "v(v-sweep)"
     }
-    if set(found) != set(asked):
+    if set(columns) != set(asked):
+        others = sorted(set(columns) ^ set(asked))[:10]
         raise SimulationError(
-            f"ngspice must return the voltages of the netlist's nodes, but returned others: {sorted(set(found) ^ set(asked))[:10]}"
+            "ngspice must return the voltages of the netlist's nodes, "
+            f"but returned others: {others}"
         )
-    return np.stack([found[name] for name in asked], axis=1)
+    return np.stack([columns[name] for name in asked], axis=1)

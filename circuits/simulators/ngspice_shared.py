@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .base import SimulationError
+from .base import SimulationError, check_positive
 from .ngspice_decks import DeckSimulator
 from .raw import Plot
 
@@ -21,22 +21,24 @@ _ALONE = threading.RLock()
 
 @dataclass(frozen=True)
 class NgspiceShared(DeckSimulator):
-    """libngspice through PySpice 1.5 (GPL-3): the decks and the numbers of `Ngspice`, without a process.
+    """libngspice through PySpice 1.5 (GPL-3): decks and numbers of `Ngspice`, without a process.
 
-    `Ngspice` is the one to prefer. A process has one libngspice, which this simulator shares with PySpice's own: a run has no time
-    limit and no private folder, threads run one after another, and a crash of ngspice is one of Python. Each run's circuit and plots
-    are removed after it. ngspice reads no start-up file of the home or the current folder, unless PySpice has loaded it before.
+    `Ngspice` is the one to prefer. A process has one libngspice, which this simulator shares with
+    PySpice's own: a run has no time limit and no private folder, threads run one after another, and
+    a crash of ngspice is one of Python. Each run's circuit and plots are removed after it. ngspice
+    reads no start-up file of the home or the current folder, unless PySpice has loaded it before.
 
-    Without the variable `NGSPICE_LIBRARY_PATH` the library is the one that the system's linker knows.
+    Without the variable `NGSPICE_LIBRARY_PATH` the library is the one that the system's linker
+    knows.
 
-    **Arguments:** `tolerance`: the largest Newton correction, in V, of a point that is `ok`.
+    **Arguments:** `tolerance`: the largest Newton correction, in V, of a point that is
+    `ok`; above 0.
     """
 
     tolerance: float = 1e-9
 
     def __post_init__(self):
-        if not self.tolerance > 0:
-            raise ValueError(f"`tolerance` must be above 0, but is {self.tolerance}")
+        check_positive("tolerance", self.tolerance)
 
     def version(self):
         return f"ngspice-{_library().ngspice_version} (shared)"
@@ -48,11 +50,11 @@ class NgspiceShared(DeckSimulator):
             try:
                 library.load_circuit(text)
             except NameError:  # as PySpice calls all that is not well
-                return [], _said(library)
-            log = _said(library)
+                return [], _log_of(library)
+            log = _log_of(library)
             with contextlib.suppress(NameError):
                 library.run()
-            log += _said(library)
+            log += _log_of(library)
             names = [name for name in library.plot_names if name not in others]
             plots = [_plot(library, name) for name in names]
             for name in names:
@@ -61,12 +63,13 @@ class NgspiceShared(DeckSimulator):
             return plots, log
 
 
-def _said(library: Any) -> str:
+def _log_of(library: Any) -> str:
+    """Return what the library has printed since its last command."""
     return f"{library.stdout}\n{library.stderr}\n"
 
 
 def _plot(library: Any, name: str) -> Plot:
-    """A plot of the library's, its variables named as in a raw file."""
+    """Return a plot of the library, its variables named as in a raw file."""
     values = {}
     for vector in library.plot(None, name).values():
         form = "v({})" if vector.is_voltage_node else "i({})" if vector.is_branch_current else "{}"
@@ -76,7 +79,7 @@ def _plot(library: Any, name: str) -> Plot:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without PySpice's log, in which each of ngspice's notes is an error."""
+    """Silence PySpice's log, in which each of ngspice's notes is an error."""
     log = logging.getLogger("PySpice")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -88,7 +91,10 @@ def _quiet() -> Iterator[None]:
 
 @cache
 def _library() -> Any:
-    """PySpice's one instance of the library. Raises `SimulationError` where PySpice or the library is missing."""
+    """Return PySpice's one instance of the library.
+
+    **Raises** `SimulationError` where PySpice or the library is missing.
+    """
     try:
         from cffi import CDefError
         from PySpice.Spice.NgSpice.Shared import NgSpiceShared
@@ -102,18 +108,18 @@ def _library() -> Any:
         or NgSpiceShared.LIBRARY_PATH
     )
     with _ALONE, _quiet(), tempfile.TemporaryDirectory(prefix="circuits-") as folder:
-        Path(
-            folder, ".spiceinit"
-        ).touch()  # ngspice reads the first that it finds, in the current folder before the home folder
+        # ngspice reads the first start-up file that it finds, in the current folder before the home
+        # folder: an empty one.
+        Path(folder, ".spiceinit").touch()
         try:
-            ctypes.CDLL(
-                str(path).format("")
-            )  # by itself, as PySpice cannot try again where this fails
+            # Loaded by itself first, as PySpice cannot try again where this fails.
+            ctypes.CDLL(str(path).format(""))
             with contextlib.chdir(folder):
                 NgSpiceShared.LIBRARY_PATH = path
                 return NgSpiceShared.new_instance()
         except (OSError, NameError, CDefError) as error:
             raise SimulationError(
-                f"libngspice cannot be loaded from {path!r}: {error}; install it (apt install libngspice0, brew install libngspice) or "
-                "name it by NGSPICE_LIBRARY_PATH, and start Python again"
+                f"libngspice cannot be loaded from {path!r}: {error}; install it "
+                "(apt install libngspice0, brew install libngspice) or name it by "
+                "NGSPICE_LIBRARY_PATH, and start Python again"
             ) from error
