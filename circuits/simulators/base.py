@@ -134,5 +134,5 @@ def check_positive(argument: str, value: object) -> None:
     """Raise `ValueError` naming `argument` where its `value` is no number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"`{argument}` must be a number above 0, but is {value!r}")
-    if not value > 0:
+    if not float(value) > 0:
         raise ValueError(f"`{argument}` must be above 0, but is {value}")
