@@ -1,6 +1,7 @@
 """Constants and numbers. Everything is in SI units: volts, amperes, siemens, farads, kelvin, seconds."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 Array = Any
@@ -26,6 +27,27 @@ def check_temperature(kelvin: float) -> None:
     """Raises `ValueError` for a temperature that is not finite and above 0 K."""
     if isinstance(kelvin, float | int) and not 0 < kelvin < math.inf:
         raise ValueError(f"`temperature` must be finite and above 0 K, but is {kelvin}")
+
+
+def check_number(
+    value: Any, field: str, requirement: str, holds: Callable[[float], bool] = lambda _: True
+) -> None:
+    """Raise `ValueError` unless `value` is a finite number for which `holds` is true.
+
+    **Arguments:**
+
+    - `value`: what was given, of any type; text and truth values are no numbers.
+    - `field`: its name, for the message.
+    - `requirement`: what it must be, for the message, as "finite and above 0".
+    - `holds`: the condition besides being finite.
+    """
+    try:
+        number = math.nan if isinstance(value, str | bytes | bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and holds(number)):
+        shown = repr(value) if isinstance(value, str) else value
+        raise ValueError(f"`{field}` must be {requirement}, but is {shown}")
 
 
 def celsius(kelvin: float) -> str:

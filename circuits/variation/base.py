@@ -1,4 +1,4 @@
-"""What a chip is: a netlist after variations, each drawn from the chip's seed, its number, and the element's name."""
+"""Chips: netlists after variations, drawn from a chip's seed and number and an element's name."""
 
 import abc
 import fnmatch
@@ -12,63 +12,79 @@ import numpy as np
 
 from ..elements.base import Element
 from ..netlist.netlist import Netlist
+from ..units import check_number
 
 Draw = Callable[[Element], np.random.Generator]
-"""The random numbers of an element of a chip."""
+"""Returns the random generator of one element of one chip."""
 
 
 class Variation(abc.ABC):
-    """Ways in which a made circuit differs from its netlist. `a + b` does first a, then b."""
+    """A way in which a fabricated circuit differs from its netlist; `a + b` applies a, then b."""
 
     @abc.abstractmethod
     def parts(self) -> tuple["Part", ...]:
-        """The single variations it is composed of, in order."""
+        """Return the single variations of which this one is composed, in order."""
 
     def chip(self, netlist: Netlist, *, seed: int, number: int, cycle: int = 0) -> Netlist:
-        """Chip `number` of those with `seed`: the same chip whenever, wherever and in whatever order it is made.
+        """Return one chip: the same one whenever, wherever and in whatever order chips are made.
 
-        Each element draws from a counter-based generator of its own, keyed by seed, chip, the kind of variation and the element's name.
-        `cycle`: how often the chip has been programmed and read before: what changes from cycle to cycle is drawn anew for each.
+        Each element draws from a counter-based generator (Philox) of its own, keyed by the seed,
+        the chip, the kind of variation and the element's name.
 
-        **Raises** `ValueError` for a pattern that was chosen and by which nothing varies, besides what the variations raise.
+        **Arguments:**
+
+        - `netlist`: the nominal circuit.
+        - `seed`: of the family of chips.
+        - `number`: of the chip within the family.
+        - `cycle`: how often the chip has been programmed and read before; what changes from cycle
+          to cycle is drawn anew for each.
+
+        **Returns** the netlist of the chip, with a header line that says how it was made.
+
+        **Raises** `ValueError` for a pattern `of` that was chosen and matches nothing that varies,
+        and whatever the variations raise.
         """
-        made = netlist
+        chip = netlist
         for part in self.parts():
-            before, made = (
-                made,
-                part.apply(
-                    made, lambda element, part=part: part.random(element, seed, number, cycle)
-                ),
+            before = chip
+            chip = part.apply(
+                before, lambda element, part=part: part.random(element, seed, number, cycle)
             )
-            same = len(made.elements) == len(before.elements) and all(
-                map(operator.is_, made.elements, before.elements)
+            unchanged = len(chip.elements) == len(before.elements) and all(
+                map(operator.is_, chip.elements, before.elements)
             )
-            check_pattern(
-                part,
-                not same,
-                [*(element.letter + element.name for element in before.elements), *before.nodes],
-            )
-        said = " + ".join(map(str, self.parts()))
-        again = f", cycle {cycle}" if cycle else ""
-        return replace(
-            made, header=(*netlist.header, f"Chip {number} of seed {seed}{again}: {said}.")
-        )
+            names = [element.letter + element.name for element in before.elements]
+            check_pattern(part, not unchanged, [*names, *before.nodes])
+
+        description = " + ".join(map(str, self.parts()))
+        repetition = f", cycle {cycle}" if cycle else ""
+        line = f"Chip {number} of seed {seed}{repetition}: {description}."
+        return replace(chip, header=(*netlist.header, line))
 
     def drives(self, drives: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What reaches the sources of `drives` that are asked for."""
+        """Return the values that reach the sources, by name, where `drives` are asked for.
+
+        **Arguments:**
+
+        - `drives`: values of sources by SPICE name, V or A, an array (samples,) each.
+        """
         for part in self.parts():
             drives = part.convert(drives)
         return dict(drives)
 
     def read(self, voltages: np.ndarray) -> np.ndarray:
-        """What is read of `voltages` in V."""
+        """Return the readings, in V, of `voltages` of any shape, in V."""
         for part in self.parts():
             voltages = part.measure(voltages)
         return voltages
 
     @abc.abstractmethod
     def times(self, factor: float) -> "Variation":
-        """The same with all that is drawn spread `factor` times as wide: 0 for none; what is not random stays as it is."""
+        """Return the same variation with every random spread `factor` times as wide.
+
+        A factor of 0 leaves no spread; what is not random stays as it is. **Raises** `ValueError`
+        for a factor that is negative or not finite.
+        """
 
     def __add__(self, other: "Variation") -> "Variation":
         return Composed((*self.parts(), *other.parts()))
@@ -76,7 +92,14 @@ class Variation(abc.ABC):
 
 @dataclass(frozen=True)
 class Composed(Variation):
-    """Several variations, one after the other; made by `+`. No two may be of one kind, as they would draw the same numbers."""
+    """Several variations, one after the other, as `+` makes them.
+
+    **Arguments:**
+
+    - `members`: the single variations, in order.
+
+    **Raises** `ValueError` for two members of one kind, as they would draw the same numbers.
+    """
 
     members: tuple["Part", ...]
 
@@ -93,14 +116,14 @@ class Composed(Variation):
 
 
 class Part(Variation):
-    """A single variation."""
+    """A single variation, not a sum."""
 
     cause: ClassVar[str]
-    """What it is called among the causes of a chip's distance from its model; the name of its class where it does not say."""
+    """The name among the causes of a chip's error; by default that of the class."""
     anew = False
     """Whether every cycle draws anew; otherwise a chip keeps what it has."""
     spreads: tuple[str, ...] = ()
-    """The fields that say how wide what is drawn is spread, in proportion."""
+    """The fields to which the widths of the random draws are proportional."""
 
     def __init_subclass__(cls, **arguments: Any):
         super().__init_subclass__(**arguments)
@@ -109,23 +132,28 @@ class Part(Variation):
 
     @abc.abstractmethod
     def apply(self, netlist: Netlist, draw: Draw) -> Netlist:
-        """The netlist of a chip."""
+        """Return the netlist of a chip.
+
+        **Arguments:**
+
+        - `netlist`: the circuit before this variation.
+        - `draw`: returns the random generator of an element.
+        """
 
     def random(self, element: Element, seed: int, number: int, cycle: int) -> np.random.Generator:
-        """The generator of one element of one chip."""
-        keys = (
-            zlib.crc32(text.encode())
-            for text in (type(self).__name__, type(element).__name__, element.name)
-        )
-        own = (seed, number, *keys, *((cycle,) if self.anew and cycle else ()))
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence(own)))
+        """Return the generator of one element of one chip; arguments as those of `chip`."""
+        names = (type(self).__name__, type(element).__name__, element.name)
+        keys = (seed, number, *(zlib.crc32(name.encode()) for name in names))
+        if self.anew and cycle:
+            keys = (*keys, cycle)
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(keys)))
 
     def convert(self, drives: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """What a digital-to-analog converter makes of `drives`; itself for all other variations."""
+        """Return what a digital-to-analog converter makes of `drives`; by default the same."""
         return drives
 
     def measure(self, voltages: np.ndarray) -> np.ndarray:
-        """What an analog-to-digital converter makes of `voltages`; itself for all other variations."""
+        """Return what an analog-to-digital converter makes of `voltages`; by default the same."""
         return voltages
 
     def parts(self):
@@ -133,10 +161,9 @@ class Part(Variation):
 
     def times(self, factor: float) -> "Part":
         check_spread(factor, "factor")
-        own: Any = self
-        return replace(
-            own, **{field: _times(getattr(self, field), factor) for field in self.spreads}
-        )
+        variation: Any = self
+        wider = {field: _times(getattr(self, field), factor) for field in self.spreads}
+        return replace(variation, **wider)
 
 
 class OfElements(Part):
@@ -146,44 +173,82 @@ class OfElements(Part):
 
     @abc.abstractmethod
     def vary(self, element: Element, random: np.random.Generator) -> Element:
-        """One element of one chip; `random` is that element's own."""
+        """Return the element of a chip that stands in the place of `element`.
+
+        **Arguments:**
+
+        - `element`: the nominal element.
+        - `random`: the generator of this element of this chip.
+        """
 
     def concerns(self, element: Element) -> bool:
-        """Whether it is one of those that are meant."""
+        """Return whether the name of `element` matches the pattern."""
         return fnmatch.fnmatchcase(element.letter + element.name, self.of)
 
     def apply(self, netlist, draw):
-        vary = (
+        elements = (
             self.vary(element, draw(element)) if self.concerns(element) else element
             for element in netlist.elements
         )
-        return replace(netlist, elements=tuple(vary))
+        return replace(netlist, elements=tuple(elements))
 
 
 def _times(value: Any, factor: float) -> Any:
+    """Return `factor` times a number, a tuple of numbers or a `Logarithmic`."""
     if isinstance(value, tuple):
-        return tuple(_times(one, factor) for one in value)
-    return value if value == np.inf else value * factor  # a limit that is none stays so
+        return tuple(_times(entry, factor) for entry in value)
+    return value if value == np.inf else value * factor  # 0 · inf: no limit stays no limit
 
 
 def check_pattern(part: Any, varied: bool, names: Sequence[str]) -> None:
-    """Raises `ValueError` where nothing of a circuit, with elements and nodes of these names, was varied by an `of` that was chosen."""
+    """Raise `ValueError` where a pattern `of` that was chosen matches nothing that varies.
+
+    **Arguments:**
+
+    - `part`: the variation.
+    - `varied`: whether anything of the circuit was varied.
+    - `names`: of the circuit's elements and nodes, for the message.
+    """
     if not varied and getattr(part, "of", None) != getattr(type(part), "of", None):
-        some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        listed = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
         raise ValueError(
-            f"`of` of {type(part).__name__} must match what it varies among {some}, but is {part.of!r}"
+            f"`of` of {type(part).__name__} must match what it varies among {listed}, "
+            f"but is {part.of!r}"
         )
 
 
 def check_spread(value: float, field: str = "spread") -> None:
-    """Raises `ValueError` for a number that is negative or not finite."""
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"`{field}` must be finite and at least 0, but is {value}")
+    """Raise `ValueError` for a number that is negative or not finite."""
+    check_number(value, field, "finite and at least 0", lambda number: number >= 0)
+
+
+def check_positive(value: float, field: str) -> None:
+    """Raise `ValueError` for a number that is not finite or not above 0."""
+    check_number(value, field, "finite and above 0", lambda number: number > 0)
+
+
+def check_range(lowest: float, highest: float) -> None:
+    """Raise `ValueError` unless 0 ≤ lowest < highest < ∞."""
+    check_spread(lowest, "lowest")
+    check_positive(highest, "highest")
+    if lowest >= highest:
+        raise ValueError(
+            f"`lowest` and `highest` must be 0 <= lowest < highest, but are {lowest} and {highest}"
+        )
 
 
 def log_normal(
     spread: float, random: np.random.Generator, shape: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Factors exp(σ z − σ²/2), z ~ N(0, 1), σ² = ln(1 + spread²): of mean 1 and standard deviation `spread`."""
+    """Return random factors of mean 1 and standard deviation `spread`.
+
+    exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
+
+    **Arguments:**
+
+    - `spread`: a pure number, at least 0.
+    - `random`: the generator.
+    - `shape`: of the array.
+    """
     sigma = np.sqrt(np.log1p(spread**2))
     return np.exp(sigma * random.standard_normal(shape) - sigma**2 / 2)

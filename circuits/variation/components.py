@@ -1,4 +1,4 @@
-"""Variations of what is not a conductance: diodes, transistors, amplifiers, nudges, and the temperature of all."""
+"""Variations of diodes, transistors, amplifiers, nudges and converters, and the temperature."""
 
 import fnmatch
 from dataclasses import dataclass, replace
@@ -9,12 +9,22 @@ from ..elements.diodes import Diode
 from ..elements.sources import CurrentGain, Transconductance, VoltageGain, VoltageSource
 from ..elements.transistors import Mosfet
 from ..units import check_temperature
-from .base import OfElements, Part, check_spread, log_normal
+from .base import OfElements, Part, check_positive, check_spread, log_normal
 
 
 @dataclass(frozen=True)
 class Saturation(OfElements):
-    """Log-normal spread of every diode's saturation current, through its `area`; `spread` as for `Programming`."""
+    """Log-normal spread of the diodes' saturation currents, through their areas.
+
+    Is → Is exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
+
+    **Arguments:**
+
+    - `spread`: standard deviation over mean.
+    - `of`: pattern of the diodes' names.
+
+    **Raises** `ValueError` for a spread that is negative or not finite.
+    """
 
     cause = "diode mismatch (Is)"
     spreads = ("spread",)
@@ -32,7 +42,19 @@ class Saturation(OfElements):
 
 @dataclass(frozen=True)
 class Ideality(OfElements):
-    """Log-normal spread of every diode's emission coefficient N, at the same Is; each diode then has a model of its own."""
+    """Log-normal spread of the diodes' emission coefficients N, at the same Is.
+
+    N → N exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
+
+    Each diode then has a model of its own.
+
+    **Arguments:**
+
+    - `spread`: standard deviation over mean.
+    - `of`: pattern of the diodes' names.
+
+    **Raises** `ValueError` for a spread that is negative or not finite.
+    """
 
     cause = "diode mismatch (N)"
     spreads = ("spread",)
@@ -45,21 +67,27 @@ class Ideality(OfElements):
     def vary(self, element, random):
         if not isinstance(element, Diode) or not self.spread:
             return element
-        emission = element.model.emission * float(log_normal(self.spread, random))
-        return replace(
-            element,
-            model=replace(
-                element.model, emission=emission, name=f"{element.model.name}_{element.name}"
-            ),
-        )
+        model = element.model
+        emission = model.emission * float(log_normal(self.spread, random))
+        name = f"{model.name}_{element.name}"
+        return replace(element, model=replace(model, emission=emission, name=name))
 
 
 @dataclass(frozen=True)
 class ThresholdMismatch(OfElements):
-    """Pelgrom's law for the thresholds of transistors: each is off by N(0, σ²/2), so that two of one size differ by σ = A_VT/√(W L).
+    """Mismatch of transistors' threshold voltages by Pelgrom's law.
 
-    `volt_metres`: A_VT in V·m, as 3.36e-9 of SKY130's nfet, or 3.9e-9 and 2.2e-9 of IHP's SG13G2 (Pelgrom et al., IEEE J. Solid-State
-    Circuits 24, 1433, 1989). Each transistor then has a model of its own.
+    V_T → V_T + N(0, σ²/2),    σ = A_VT/√(W L)
+
+    so that two transistors of one size differ by σ. Each transistor then has a model of its own.
+    Pelgrom et al., IEEE J. Solid-State Circuits 24, 1433 (1989).
+
+    **Arguments:**
+
+    - `volt_metres`: A_VT in V·m, as 3.36e-9 of SKY130's nfet, or 3.9e-9 and 2.2e-9 of IHP's SG13G2.
+    - `of`: pattern of the transistors' names.
+
+    **Raises** `ValueError` for an A_VT that is negative or not finite.
     """
 
     cause = "threshold mismatch"
@@ -73,24 +101,29 @@ class ThresholdMismatch(OfElements):
     def vary(self, element, random):
         if not isinstance(element, Mosfet) or not self.volt_metres:
             return element
-        off = (
-            self.volt_metres
-            / np.sqrt(2 * element.width * element.length)
-            * random.standard_normal()
-        )
-        name = f"{element.model.name}_{element.name}"
-        return replace(
-            element,
-            model=replace(element.model, threshold=element.model.threshold + float(off), name=name),
-        )
+        deviation = self.volt_metres / np.sqrt(2 * element.width * element.length)
+        model = element.model
+        threshold = model.threshold + float(deviation * random.standard_normal())
+        name = f"{model.name}_{element.name}"
+        return replace(element, model=replace(model, threshold=threshold, name=name))
 
 
 @dataclass(frozen=True)
 class Amplifiers(OfElements):
-    """Amplifiers whose gains and offsets are off: both halves' gains log-normally by `gain`, the input by N(0, `offset`²) in V.
+    """Errors of amplifiers' gains and offsets.
 
-    The two halves of a bidirectional amplifier (`circuits.topologies.amplifier`) draw their gains apart, so that it has no energy; its
-    offset stands in the source of 0 V behind it, times the gain.
+    A → A exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + gain²),    input offset ~ N(0, offset²)
+
+    The two halves of a bidirectional amplifier (`circuits.topologies.amplifier`) draw their gains
+    apart, so that it has no energy; its offset stands in the source of 0 V behind it, times the
+    gain.
+
+    **Arguments:**
+
+    - `gain`: standard deviation over mean of the gains.
+    - `offset`: standard deviation of the offsets at the input, in V.
+
+    **Raises** `ValueError` for numbers that are negative or not finite.
     """
 
     cause = "amplifier mismatch"
@@ -104,16 +137,14 @@ class Amplifiers(OfElements):
 
     def apply(self, netlist, draw):
         gains = {f"sense_{element.name}": element.gain for element in netlist.of(VoltageGain)}
-        made = super().apply(netlist, draw)
-        senses = [source for source in made.of(VoltageSource) if source.name in gains]
-        return made.with_elements(
-            *(
-                replace(
-                    s,
-                    volts=s.volts - gains[s.name] * self.offset * float(draw(s).standard_normal()),
-                )
-                for s in senses
-            )
+        varied = super().apply(netlist, draw)
+        sensing = [source for source in varied.of(VoltageSource) if source.name in gains]
+        offsets = (
+            gains[source.name] * self.offset * float(draw(source).standard_normal())
+            for source in sensing
+        )
+        return varied.with_elements(
+            *(replace(s, volts=s.volts - v) for s, v in zip(sensing, offsets, strict=True))
         )
 
     def vary(self, element, random):
@@ -124,7 +155,19 @@ class Amplifiers(OfElements):
 
 @dataclass(frozen=True)
 class NudgeMismatch(OfElements):
-    """Log-normal spread of the nudge sources' transconductance (`Gnudge_*`): outputs that are nudged more, or less, than asked for."""
+    """Mismatch of nudges: outputs are nudged more, or less, than asked for.
+
+    β → β exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
+
+    where β is the transconductance of a nudge source.
+
+    **Arguments:**
+
+    - `spread`: standard deviation over mean.
+    - `of`: pattern of the sources' names.
+
+    **Raises** `ValueError` for a spread that is negative or not finite.
+    """
 
     cause = "nudge mismatch"
     spreads = ("spread",)
@@ -142,7 +185,14 @@ class NudgeMismatch(OfElements):
 
 @dataclass(frozen=True)
 class Temperature(Part):
-    """A circuit at `kelvin`. Raises `ValueError` for a temperature not above 0 K."""
+    """A temperature of the whole circuit.
+
+    **Arguments:**
+
+    - `kelvin`: in K.
+
+    **Raises** `ValueError` for a temperature that is not finite and above 0 K.
+    """
 
     cause = "temperature"
     kelvin: float
@@ -157,10 +207,18 @@ class Temperature(Part):
 
 @dataclass(frozen=True)
 class Converter(Part):
-    """Digital inputs and outputs: sources of `2**dac_bits` values, readings of `2**adc_bits`, evenly spaced from −`volts` to `volts`.
+    """Digital inputs and outputs, with values evenly spaced from −`volts` to `volts`.
 
-    Sources whose SPICE names match `of` take the nearest of their values, held within the range; readings likewise. Bits of 0 convert
-    nothing. Raises `ValueError` for bits below 0 or beyond 32 and a range that is not above 0.
+    Sources take the nearest of their 2^dac_bits values, within the range; readings likewise.
+
+    **Arguments:**
+
+    - `dac_bits`, `adc_bits`: of the sources and of the readings, from 0 to 32; 0 converts nothing.
+    - `volts`: the end of the range, in V.
+    - `of`: pattern of the sources' names.
+
+    **Raises** `ValueError` for bits that are not whole numbers from 0 to 32, and for a
+    range that is not finite and above 0.
     """
 
     cause = "converters"
@@ -175,8 +233,7 @@ class Converter(Part):
                 raise ValueError(
                     f"`{field}` must be a whole number from 0 to 32, but is {getattr(self, field)}"
                 )
-        if not 0 < self.volts < np.inf:
-            raise ValueError(f"`volts` must be finite and above 0, but is {self.volts}")
+        check_positive(self.volts, "volts")
 
     def apply(self, netlist, draw):
         del draw
@@ -185,12 +242,11 @@ class Converter(Part):
             for source in netlist.of(VoltageSource)
             if fnmatch.fnmatchcase(source.key, self.of)
         ]
-        return netlist.with_elements(
-            *(
-                replace(s, volts=float(self._nearest(np.array(s.volts), self.dac_bits)))
-                for s in sources
-            )
+        converted = (
+            replace(source, volts=float(self._nearest(np.array(source.volts), self.dac_bits)))
+            for source in sources
         )
+        return netlist.with_elements(*converted)
 
     def convert(self, drives):
         return {
@@ -204,6 +260,7 @@ class Converter(Part):
         return self._nearest(voltages, self.adc_bits)
 
     def _nearest(self, values: np.ndarray, bits: int) -> np.ndarray:
+        """Return the nearest of the converter's 2^bits values to each of `values`, in V."""
         if not bits:
             return values
         step = 2 * self.volts / (2**bits - 1)

@@ -1,46 +1,50 @@
-"""Variations that add to a circuit what a netlist leaves out: the resistance of lines, drivers and instruments."""
+"""Variations that add resistances of lines, drivers and instruments."""
 
 import abc
 import fnmatch
 import itertools
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ..elements.base import GROUND, Element
 from ..elements.passive import ConductanceMatrix, Resistor
 from ..elements.sources import VoltageSource
 from ..topologies.crossbars import wired
-from .base import Part
+from .base import Part, check_positive
 
 
 class Rewiring(Part):
-    """A variation that puts several elements in the place of one, of those whose SPICE names match the pattern `of`."""
+    """A variation that puts several elements in the place of one whose SPICE name matches `of`."""
 
     of: str
 
     @abc.abstractmethod
     def become(self, element: Element) -> list[Element]:
-        """What stands in the place of an element that is meant."""
+        """Return what stands in the place of `element`, whose name matches."""
 
     def apply(self, netlist, draw):
         del draw
-        meant = (
-            fnmatch.fnmatchcase(element.letter + element.name, self.of)
-            for element in netlist.elements
-        )
         rewired = (
-            self.become(e) if yes else [e] for e, yes in zip(netlist.elements, meant, strict=True)
+            self.become(element)
+            if fnmatch.fnmatchcase(element.letter + element.name, self.of)
+            else [element]
+            for element in netlist.elements
         )
         return replace(netlist, elements=tuple(itertools.chain.from_iterable(rewired)))
 
 
 @dataclass(frozen=True)
 class WireResistance(Rewiring):
-    """Lines of `ohms` from device to device: every conductance matrix whose name matches `of` becomes a crossbar with wires.
+    """Lines with resistance: conductance matrices become crossbars with wires.
 
-    A row's line begins at its node and passes the columns in their order; a column's ends at its node, after the last row. The
-    crossings of matrix g1 are the nodes `g1_w3_5` and `g1_b3_5`. Raises `ValueError` where `ohms` is not above 0.
+    A row's line begins at its node and passes the columns in their order; a column's line ends at
+    its node, after the last row. The crossings of matrix g1 are the nodes `g1_w3_5` and `g1_b3_5`.
+
+    **Arguments:**
+
+    - `ohms`: of a piece of wire from device to device, in Ω.
+    - `of`: pattern of the matrices' names.
+
+    **Raises** `ValueError` where `ohms` is not above 0.
     """
 
     cause = "wire resistance"
@@ -48,7 +52,7 @@ class WireResistance(Rewiring):
     of: str = "R*"
 
     def __post_init__(self):
-        _check_ohms(self.ohms)
+        check_positive(self.ohms, "ohms")
 
     def become(self, element):
         if not isinstance(element, ConductanceMatrix):
@@ -58,9 +62,16 @@ class WireResistance(Rewiring):
 
 @dataclass(frozen=True)
 class SourceResistance(Rewiring):
-    """Drivers of `ohms`: it stands between every voltage source whose name matches `of` and the node that it drives.
+    """Drivers with an output resistance, between a voltage source and the node that it drives.
 
-    The source then drives the node `in3.s` of its own, where it drove `in3`. Raises `ValueError` where `ohms` is not above 0.
+    The source then drives a node `in3.s` of its own, where it drove `in3`.
+
+    **Arguments:**
+
+    - `ohms`: of each driver, in Ω.
+    - `of`: pattern of the sources' names.
+
+    **Raises** `ValueError` where `ohms` is not above 0.
     """
 
     cause = "source resistance"
@@ -68,7 +79,7 @@ class SourceResistance(Rewiring):
     of: str = "Vin*"
 
     def __post_init__(self):
-        _check_ohms(self.ohms)
+        check_positive(self.ohms, "ohms")
 
     def become(self, element):
         if not isinstance(element, VoltageSource):
@@ -83,9 +94,14 @@ class SourceResistance(Rewiring):
 
 @dataclass(frozen=True)
 class SenseResistance(Part):
-    """Instruments of a finite `ohms` that read the nodes whose names match `of`: a resistance from each to ground.
+    """Instruments of a finite input resistance, from each node that is read to ground.
 
-    Raises `ValueError` where `ohms` is not above 0.
+    **Arguments:**
+
+    - `ohms`: of each instrument, in Ω.
+    - `of`: pattern of the nodes' names.
+
+    **Raises** `ValueError` where `ohms` is not above 0.
     """
 
     cause = "sense resistance"
@@ -93,17 +109,12 @@ class SenseResistance(Part):
     of: str = "out*"
 
     def __post_init__(self):
-        _check_ohms(self.ohms)
+        check_positive(self.ohms, "ohms")
 
     def apply(self, netlist, draw):
         del draw
-        read = [
+        instruments = [
             Resistor(f"sense_{node}", node, GROUND, siemens=1 / self.ohms)
             for node in fnmatch.filter(netlist.nodes, self.of)
         ]
-        return replace(netlist, elements=(*netlist.elements, *read))
-
-
-def _check_ohms(ohms: float) -> None:
-    if not (np.isfinite(ohms) and ohms > 0):
-        raise ValueError(f"`ohms` must be finite and above 0, but is {ohms}")
+        return replace(netlist, elements=(*netlist.elements, *instruments))

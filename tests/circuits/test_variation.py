@@ -122,7 +122,7 @@ def drawn(variation, g, *, number=0, cycle=0, shape=(300, 100)):
 
 
 def has_deviation(values, expected):
-    """Within 5 standard errors of a normal sample's deviation; a tenth more would not be (the control)."""
+    """Within 5 standard errors of a normal sample's deviation; a tenth more is not (the control)."""
     error = 5 / np.sqrt(2 * values.size)
     assert values.std() == pytest.approx(expected, rel=error)
     assert values.std() != pytest.approx(1.1 * expected, rel=error)
@@ -225,7 +225,8 @@ def test_a_pattern_that_matches_nothing_is_said():
     ):
         with pytest.raises(
             ValueError,
-            match=rf"`of` of {type(variation).__name__} must match what it varies among V1, R1, R2, in, a, but is ",
+            match=rf"`of` of {type(variation).__name__} must match what it varies among "
+            "V1, R1, R2, in, a, but is ",
         ):
             variation.chip(netlist, seed=0, number=0)
     for none in (0.0, 0.1):  # what varies by nothing is still what was meant
@@ -307,7 +308,7 @@ def voltages(netlist, simulator=None, drives=None):
 
 
 def test_lines_with_resistance(simulator):
-    """A matrix on ideal sources with grounded columns is the crossbar that is solved elsewhere; thin wires are none."""
+    """A matrix on ideal sources with grounded columns is the crossbar that is solved elsewhere."""
     random = np.random.default_rng(1)
     siemens, volts = random.uniform(1e-6, 4e-5, (4, 3)), random.uniform(-0.3, 0.3, 4)
     rows, columns = tuple(f"in{i}" for i in range(4)), tuple(f"sense{j}" for j in range(3))
@@ -452,13 +453,23 @@ def test_the_temperature_of_a_chip():
     [
         (
             lambda: circuits.ProgrammingNoise(0.0, (0.1,)),
-            "`full` must be finite and above 0, but is 0.0",
+            "`highest` must be finite and above 0, but is 0.0",
         ),
         (
             lambda: circuits.ProgrammingNoise(1e-5, ()),
             "`coefficients` must be finite numbers, one or more",
         ),
-        (lambda: circuits.Levels(1, 1e-5), "`count` must be at least 2, but is 1"),
+        (
+            lambda: circuits.Programming("0.1"),
+            "`spread` must be finite and at least 0, but is '0.1'",
+        ),
+        (lambda: circuits.Levels(2.5, 1e-5), "`count` must be a whole number of at least 2"),
+        (lambda: circuits.StuckAt(None, 0.1, 1e-5), "`on` must be finite and at least 0"),
+        (lambda: circuits.WireResistance(10**400), "`ohms` must be finite and above 0"),
+        (
+            lambda: circuits.Levels(1, 1e-5),
+            "`count` must be a whole number of at least 2, but is 1",
+        ),
         (
             lambda: circuits.Levels(8, 1e-6, 1e-5),
             "`lowest` and `highest` must be 0 <= lowest < highest",
@@ -469,7 +480,7 @@ def test_the_temperature_of_a_chip():
         ),
         (
             lambda: circuits.Drift(0.5, 0.05),
-            "`seconds` must be finite and at least `reference`, 1.0, but are 0.5",
+            "`seconds` must be finite and at least `reference`, 1.0, but is 0.5",
         ),
         (lambda: circuits.Drift(5.0, -0.05), "`exponent` must be finite and at least 0"),
         (lambda: circuits.ReadNoise(-0.1), "`relative` must be finite and at least 0"),
@@ -491,7 +502,7 @@ def test_variations_that_cannot_be(make, message):
 
 
 def test_times_widens_what_is_drawn_and_nothing_else():
-    """Twice a small spread is twice the distance from the nominal, draw by draw; what is not random stays."""
+    """Twice a small spread is twice the distance from nominal; what is not random stays."""
     g = np.linspace(1e-6, 3e-6, 50)
 
     def off(variation):
