@@ -41,12 +41,12 @@ def pulses(
     pulse acts for exp(σz − σ²/2) of its time, z ~ N(0, 1), σ² = ln(1 + `spread`²), as in `memristors.program`.
 
         rule = circuits.pulses(VTEAM(), up=(-0.5, 1e-11), down=(0.1, 1e-6), rate=0.2, unit=net.unit)
-        fit = ep.fit(net, cost, data, estimator, rates={"conductances*": 1.0}, transform=rule, …)
+        fit = ep.fit(net, cost, data, estimator, rates={"conductances*": 1.0}, optimizer=rule, …)
 
     **Arguments:** `up`, `down`: volts and seconds of the pulses that raise and that lower a conductance. `rate`: of the conductances,
     as of `fit`, whose own rate must be 1, without decay: pulses cannot be scaled. `unit`: of the network, in S. A conductance is the
     device's at `read` volts; one beyond the device's range counts as at its end. `of`: the pattern of the parameters that are
-    memristors; the gradient of all others is left as it is. `seed`: of all that is drawn.
+    memristors; all others follow the plain gradient. `seed`: of all that is drawn.
 
     **Raises** `ValueError` for pulses that do not move every state their way, and numbers that cannot be.
     """
@@ -96,7 +96,7 @@ def pulses(
         ):
             learns = fnmatch.fnmatchcase(jax.tree_util.keystr(path, simple=True, separator="."), of)
             found.append(
-                g - moved(g, gradient, jax.random.fold_in(key, index)) if learns else gradient
+                moved(g, gradient, jax.random.fold_in(key, index)) - g if learns else -gradient
             )
         return jax.tree.unflatten(form, found), _Cycles(state.count + 1)
 

@@ -1,4 +1,4 @@
-"""What a network gets right."""
+"""Evaluation: what a network gets right on a set of examples."""
 
 import math
 from dataclasses import dataclass
@@ -9,18 +9,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..costs import Cost
+from ..costs import Cost, require_labels
 from ..data import Split
 from ..energies import Energy
+from ..estimators import Estimator
 from ..settling.equilibrium import Method, NotSettledError
 from ..settling.relaxation import settle
 
-BLOCK = 256  # examples that settle at once: more takes more memory and no less time
+BLOCK = 256
+"""Examples that settle at once: more takes more memory and no less time."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cost and share of right decisions over a data split, and each decision; no share (NaN) where targets are no labels."""
+    """What a network gets right on a data split.
+
+    - `loss`: the mean cost.
+    - `accuracy`: the share of right decisions; NaN where targets are no labels.
+    - `decisions`: what `cost.decide` reads from the outputs, (examples, …).
+    """
 
     loss: float
     accuracy: float
@@ -28,45 +35,84 @@ class Evaluation:
 
 
 def has_labels(split: Split) -> bool:
-    """Whether the targets are class labels: integers, one for each example."""
+    """Return whether the targets are class labels: integers, one for each example."""
     return np.issubdtype(split.y.dtype, np.integer) and split.y.ndim == 1
 
 
+def require_targets(net: Energy, split: Split, name: str) -> None:
+    """Raise `ValueError` for targets that are not finite, or labels beyond the outputs of `net`.
+
+    **Arguments:**
+
+    - `net`: the network whose outputs the targets are for.
+    - `split`: the examples.
+    - `name`: what errors call the split.
+    """
+    targets = np.asarray(split.y)
+    if np.issubdtype(targets.dtype, np.inexact) and not np.isfinite(targets).all():
+        rows = np.flatnonzero(~np.isfinite(targets).reshape(len(targets), -1).all(1))
+        raise ValueError(
+            f"`{name}.y` must hold finite targets, but {len(rows)} of {len(targets)} examples have "
+            f"others, the first of them example {rows[0]}: {targets[rows[0]]}"
+        )
+    x = jnp.asarray(split.x[0])
+    outputs = jax.eval_shape(lambda x: net.outputs(net.init_state(x)), x).shape[0]
+    try:
+        require_labels(targets, outputs)
+    except ValueError as error:
+        raise ValueError(f"`{name}.y`: {error}") from None
+
+
 def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = None) -> Evaluation:
-    """Settles the free phase of every example. Raises `NotSettledError` where one does not settle."""
+    """Settle the free phase of every example, and compare what it says with the targets.
+
+    **Arguments:**
+
+    - `net`: the network.
+    - `cost`: the cost C(outputs, y), and the decision read from the outputs.
+    - `split`: the examples.
+    - `method`: how phases settle; `default_method` if not given.
+
+    **Returns** the mean cost, the share of right decisions, and each decision.
+
+    **Raises** `NotSettledError` where an example does not settle, and `ValueError` for targets that
+    are not finite and labels beyond the outputs.
+    """
+    require_targets(net, split, "split")
     loss, decisions, settled, worst = map(
         np.asarray, _evaluate(*_arguments(net, cost, split, method))
     )
     if not settled.all():
         raise NotSettledError(
-            f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples: error up to {worst:.3g}"
+            f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples: "
+            f"error up to {worst:.3g}"
         )
-    return Evaluation(
-        float(loss),
-        float(np.mean(decisions == np.asarray(split.y))) if has_labels(split) else math.nan,
-        decisions,
-    )
+    right = np.mean(decisions == np.asarray(split.y)) if has_labels(split) else math.nan
+    return Evaluation(float(loss), float(right), decisions)
+
+
+def evaluation_method(estimator: Estimator) -> Method | None:
+    """Return how phases that are evaluated settle: as the estimator's, where it has a tolerance."""
+    method = estimator.method
+    return None if method is None or method.tolerance is None else method
 
 
 def lower_evaluation(net: Energy, cost: Cost, split: Split, method: Method | None) -> Any:
-    """The program of `evaluate`, neither compiled nor run."""
+    """Return the program of `evaluate`, neither compiled nor run. Arguments as of `evaluate`."""
     return _evaluate.lower(*_arguments(net, cost, split, method))
 
 
 def _arguments(net: Energy, cost: Cost, split: Split, method: Method | None) -> tuple:
+    """Return the arguments of `_evaluate`, in blocks of equal size as far as they can be."""
     blocks = math.ceil(len(split) / BLOCK)
-    return (
-        net,
-        cost,
-        jnp.asarray(split.x),
-        jnp.asarray(split.y),
-        method,
-        math.ceil(len(split) / blocks),
-    )
+    size = math.ceil(len(split) / blocks)
+    return net, cost, jnp.asarray(split.x), jnp.asarray(split.y), method, size
 
 
 @eqx.filter_jit
 def _evaluate(net, cost, xs, ys, method, block):
+    """Return the mean cost, the decisions, which phases settled, and their largest error."""
+
     def one(example):
         free = settle(net, example[0], method)
         outputs = net.outputs(free.state)

@@ -8,7 +8,14 @@ import jax
 
 
 def paths(params: Any) -> list[str]:
-    """The paths by which parameters are named in `rates`, e.g. `conductances.0`, in the order of the leaves."""
+    """Return the paths by which `rates` names parameters, e.g. `conductances.0`.
+
+    **Arguments:**
+
+    - `params`: a pytree of arrays, such as a network.
+
+    **Returns** one path a leaf, in the order of the leaves.
+    """
     return [
         jax.tree_util.keystr(path, simple=True, separator=".")
         for path, _ in jax.tree_util.tree_leaves_with_path(params)
@@ -16,9 +23,17 @@ def paths(params: Any) -> list[str]:
 
 
 def by_pattern(params: Any, values: Mapping[str, Any], default: Any, argument: str) -> Any:
-    """A pytree like `params` with, at each leaf, the value of the pattern that its path matches, else `default`.
+    """Return a pytree like `params` that holds at each leaf the value of the pattern it matches.
 
-    Raises `ValueError`, naming `argument`, for a pattern that matches nothing and for a parameter that two patterns match.
+    **Arguments:**
+
+    - `params`: a pytree of arrays.
+    - `values`: a value for each glob pattern of `paths(params)`.
+    - `default`: the value of a leaf that no pattern matches.
+    - `argument`: the name of `values` in errors.
+
+    **Raises** `ValueError` for a pattern that matches nothing, and for a parameter that two
+    patterns match.
     """
     names = paths(params)
     for pattern in values:
@@ -26,12 +41,13 @@ def by_pattern(params: Any, values: Mapping[str, Any], default: Any, argument: s
             raise ValueError(
                 f"`{argument}` must name parameters, but {pattern!r} matches none of {names}"
             )
-    found = []
+
+    leaves = []
     for name in names:
         matching = [pattern for pattern in values if fnmatch.fnmatchcase(name, pattern)]
         if len(matching) > 1:
             raise ValueError(
                 f"`{argument}` must match each parameter once, but {matching} all match {name!r}"
             )
-        found.append(values[matching[0]] if matching else default)
-    return jax.tree.unflatten(jax.tree.structure(params), found)
+        leaves.append(values[matching[0]] if matching else default)
+    return jax.tree.unflatten(jax.tree.structure(params), leaves)

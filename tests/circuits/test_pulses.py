@@ -25,9 +25,7 @@ def stepped(rule, g, gradient, state=None):
         {"conductances": jnp.broadcast_to(jnp.asarray(gradient), jnp.shape(g))},
     )
     updates, _ = rule.update(grads, rule.init(params) if state is None else state, params)
-    return np.asarray(
-        optax.apply_updates(params, jax.tree.map(jnp.negative, updates))["conductances"]
-    )
+    return np.asarray(optax.apply_updates(params, updates)["conductances"])
 
 
 @pytest.mark.parametrize("name", DEVICES)
@@ -95,7 +93,7 @@ def test_a_network_learns_by_pulses():
             data,
             estimator,
             rates={"conductances*": rate},
-            transform=rule,
+            optimizer=rule,
             epochs=3,
             batch=8,
             key=jax.random.key(1),

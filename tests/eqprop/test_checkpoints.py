@@ -21,6 +21,7 @@ from helpers.training import CHUNK, DATA, SETTINGS, fit, toy
 
 import eqprop as ep
 import eqprop.training.loop
+import eqprop.training.steps
 from eqprop.data import Data
 from eqprop.training import checkpoints
 from eqprop.training.fingerprints import differences, fingerprint
@@ -137,7 +138,7 @@ def test_a_killed_process_loses_nothing(tmp_path):
 def test_a_finished_run_returns_at_once(tmp_path, monkeypatch):
     file = tmp_path / "new" / "folder" / "run.npz"
     first = fit(checkpoint=str(file))
-    monkeypatch.setattr(eqprop.training.loop, "_train", None)
+    monkeypatch.setattr(eqprop.training.steps, "train_steps", None)
     monkeypatch.setattr(eqprop.training.loop, "evaluate", None)
     again = fit(checkpoint=file)
     assert equal(again, first)
@@ -158,7 +159,7 @@ def test_it_is_written_as_often_as_asked(every, writes, tmp_path, monkeypatch):
     """Before the first step, after each of 9 chunks, and after each of 3 epochs; or at the start and at the end only."""
     written, write = [], checkpoints.write
     monkeypatch.setattr(
-        "eqprop.training.runs.write", lambda *args: (written.append(args), write(*args))
+        "eqprop.training.state.write", lambda *args: (written.append(args), write(*args))
     )
     fit(checkpoint=tmp_path / "run.npz", every=every)
     assert len(written) == writes
@@ -296,14 +297,14 @@ def test_the_file_is_a_plain_npz(whole):
         ({"data": Data(toy(3), toy(1), toy(2))}, "`data.train.x` is .*`data.train.y` is "),
         ({"data": Data(toy(0), toy(3), toy(2))}, "`data.test.x` is "),
         ({"data": Data(toy(0), toy(1))}, "`data.validation` is None, and was "),
-        ({"transform": optax.scale_by_adam(b1=0.8)}, "`transform"),
+        ({"optimizer": optax.adam(1.0, b1=0.8)}, "`optimizer"),
         (
             {
-                "transform": optax.chain(
-                    optax.add_noise(1e-6, 0.5, jax.random.key(0)), optax.scale_by_adam()
+                "optimizer": optax.chain(
+                    optax.add_noise(1e-6, 0.5, jax.random.key(0)), optax.adam(1.0)
                 )
             },
-            "`transform.* is 0.5, and was 0.55",
+            "`optimizer.* is 0.5, and was 0.55",
         ),
     ],
 )
@@ -339,7 +340,7 @@ def test_a_failed_write_leaves_the_last_one(whole, tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_written_is_known_at_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(eqprop.training.loop, "_train", None)  # no step is taken
+    monkeypatch.setattr(eqprop.training.steps, "train_steps", None)  # no step is taken
     (tmp_path / "run.npz.partial").mkdir()
     with pytest.raises(IsADirectoryError):
         fit(checkpoint=tmp_path / "run.npz")
@@ -424,7 +425,7 @@ def test_a_function_that_names_itself_has_a_fingerprint():
 def test_each_seed_has_its_file(tmp_path):
     settings = {
         name: SETTINGS[name]
-        for name in ("cost", "data", "estimator", "rates", "epochs", "transform")
+        for name in ("cost", "data", "estimator", "rates", "epochs", "optimizer")
     }
     many = functools.partial(
         ep.fit_seeds,

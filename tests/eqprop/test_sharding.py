@@ -11,17 +11,18 @@ import pytest
 FOUR = """
 import json, sys
 import jax, numpy as np
+jax.config.update("jax_enable_x64", True)
 from jax.sharding import NamedSharding, PartitionSpec
 from helpers.networks import network
 import eqprop as ep
 from eqprop.data import Data, Split
-from eqprop.training import loop
+from eqprop.training import loop, steps
 from eqprop.training.runs import Run
 
 x = np.random.default_rng(0).uniform(-1, 1, (40, 3))
 split = Split(x, (x[:, 0] > x[:, 1]).astype(np.int32))
 data, cost, net = Data(split, split, split), ep.SquaredError(on=0.2), network(device=None, biases=0.0)
-estimator, calls, train = ep.EqProp.one_sided(0.1, ep.BlockNewton()), [], loop._train
+estimator, calls, train = ep.EqProp.one_sided(0.1, ep.BlockNewton()), [], steps.train_steps
 
 def spy(*args, **kwargs):
     following, seen = train(*args, **kwargs)
@@ -39,7 +40,7 @@ def apart(a, b):
 def program(*args):
     return train.lower(*args).compile().compiled.as_text()
 
-loop._train = spy
+steps.train_steps = spy
 one = fit()
 (alone, _), *_ = calls
 calls.clear()
@@ -64,8 +65,8 @@ def stop(epochs, seen):
         raise StopError
 
 settings = {"rates": {"conductances*": 0.5}, "batch": 8}
-whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "transform": loop.PLAIN, "chunk": loop.CHUNK}
-run = Run(net, cost, loop.on_device(data), estimator, **settings, **whole)
+whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "optimizer": None, "chunk": loop.CHUNK}
+run = Run(net=net, cost=cost, data=loop.on_device(data), estimator=estimator, **settings, **whole)
 calls.clear()
 try:
     loop.train(run, stop, checkpoint=sys.argv[1], every=0, devices=jax.devices())

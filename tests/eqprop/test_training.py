@@ -18,7 +18,9 @@ import eqprop.training.evaluation
 import eqprop.training.loop
 import eqprop.training.seeds
 from eqprop.data import Data, Split
-from eqprop.training.runs import Run, State
+from eqprop.training.runs import Run
+from eqprop.training.state import TrainingState
+from eqprop.training.steps import Steps, train_steps
 
 COST = ep.SquaredError(on=0.2)
 BETA = 0.1
@@ -31,7 +33,13 @@ def toy(seed=0, n=40):
 
 
 DATA = Data(toy(0), toy(1))
-MOMENTUM = optax.trace(0.9)
+MOMENTUM = optax.sgd(0.5, momentum=0.9)
+CONDUCTANCES = optax.multi_transform(
+    {"learn": optax.sgd(0.5), "rest": optax.set_to_zero()},
+    lambda net: jax.tree_util.tree_map_with_path(
+        lambda path, _: "learn" if "conductances" in str(path) else "rest", net
+    ),
+)
 ESTIMATOR = ep.EqProp.centred(BETA, ep.FixedSweeps(n=6))
 ONE_SIDED = ep.EqProp.one_sided(BETA, ep.FixedSweeps(n=2))
 
@@ -119,9 +127,66 @@ def test_chunks_do_not_show(monkeypatch):
     np.testing.assert_allclose(whole.history["loss"], pieces.history["loss"], rtol=1e-12)
 
 
-def test_a_transform_of_optax():
-    plain, momentum = fit(epochs=3), fit(epochs=3, transform=MOMENTUM)
-    assert momentum.history["loss"][-1] != plain.history["loss"][-1]
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.sgd(0.5),
+        optax.adam(0.1),
+        optax.adamw(0.1, weight_decay=1e-3),
+        optax.adam(optax.linear_schedule(0.2, 0.0, 50)),
+    ],
+    ids=["sgd", "adam", "adamw", "schedule"],
+)
+def test_it_learns_by_an_optimizer_of_optax(optimizer):
+    """The loss falls, and rises by the same updates the other way: the control."""
+    settings = {"optimizer": optimizer, "epochs": 4, "batch": 4}
+    forth, back = fit(rates=None, **settings), fit(rates={"*": -0.02}, **settings)
+    assert forth.history["loss"][-1] < 0.8 * forth.history["loss"][0]
+    assert forth.history["loss"][-1] < 0.8 * back.history["loss"][-1]
+    assert back.history["loss"][-1] > back.history["loss"][0]
+
+
+def test_plain_descent_by_rates_is_that_of_optax():
+    assert same(fit(epochs=2).net, fit(epochs=2, rates=None, optimizer=CONDUCTANCES).net)
+    half = fit(epochs=2, rates={"conductances*": 0.5}, optimizer=optax.sgd(1.0)).net
+    assert same(fit(epochs=2).net, half)  # a rate is a factor of the update
+
+
+def test_what_no_pattern_names_does_not_learn_by_an_optimizer_either():
+    """Not even by what needs no gradient, and nothing of it is in what the optimiser sees."""
+    net, seen = linear(biases=0.1), []
+
+    def update(updates, state, params=None):
+        seen.append(len(jax.tree.leaves(updates)))
+        return jax.tree.map(lambda p: -0.1 * p, params), state
+
+    decay = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    trained = fit(net, rates={"conductances.0": 1.0}, optimizer=decay, epochs=1).net
+    np.testing.assert_array_equal(trained.conductances[1], net.conductances[1])
+    np.testing.assert_array_equal(trained.biases[0], net.biases[0])
+    np.testing.assert_allclose(trained.conductances[0], net.conductances[0] * 0.9**10, rtol=1e-12)
+    assert set(seen) == {1}
+
+
+def test_a_schedule_counts_steps():
+    """From its 5th step on the rate is 0, in the first of two epochs of 10 steps."""
+    switched = optax.sgd(lambda count: jnp.where(count < 5, 0.5, 0.0))
+    first, second = (fit(rates=None, optimizer=switched, epochs=n).net for n in (1, 2))
+    assert same(first, second)
+    assert not same(first, linear())
+
+
+def test_bounds_hold_after_an_optimizer():
+    trained = fit(rates={"conductances*": -1.0}, optimizer=optax.adam(0.5), epochs=1).net
+    assert float(jnp.min(trained.conductances[0])) == 0.0
+
+
+def test_an_optimizer_that_climbs_is_refused():
+    for climbs in (optax.scale_by_adam(), optax.trace(0.9), optax.sgd(-0.1)):
+        with pytest.raises(ValueError, match="`optimizer` must return updates that descend"):
+            fit(optimizer=climbs)
+    with pytest.raises(ValueError, match="`optimizer` must be an optimiser of optax"):
+        fit(optimizer=optax.adam)
 
 
 def test_the_rate_decays():
@@ -134,7 +199,7 @@ def test_float32_stays_float32():
         epochs=1,
         rates={"a": 0.01},
         estimator=ONE_SIDED,
-        transform=MOMENTUM,
+        optimizer=MOMENTUM,
     )
     assert result.net.a.dtype == jnp.float32
     assert result.net.a != 1
@@ -189,6 +254,11 @@ def test_targets_that_are_no_labels_have_no_accuracy_and_the_lowest_loss_is_best
             {"rates": {"*": 0.1, "biases*": 0.1}},
             ValueError,
             r"`rates` must match each parameter once, but \['\*', 'biases\*'\]",
+        ),
+        (
+            {"rates": None},
+            ValueError,
+            "`rates` or `optimizer` must be given, but both are None",
         ),
         ({"epochs": 0}, ValueError, "`epochs` must be at least 1, but is 0"),
         ({"batch": 41}, ValueError, "`batch` must be at most the 40 training examples, but is 41"),
@@ -360,7 +430,7 @@ def test_nothing_but_a_new_shape_compiles_again(caplog):
         compilations(caplog, lambda: fit(linear(3), estimator=estimator, epochs=3, **changed)) == []
     )
     assert (
-        compilations(caplog, lambda: fit(epochs=1, batch=8)).count("jit(_train)") == 1
+        compilations(caplog, lambda: fit(epochs=1, batch=8)).count("jit(train_steps)") == 1
     )  # the control
 
 
@@ -453,7 +523,8 @@ def test_a_label_needs_an_output():
         Data(DATA.train, DATA.test, Split(DATA.train.x, DATA.train.y + 1)),
     ):
         with pytest.raises(
-            ValueError, match="labels must be from 0 to 1, one for each output, but go from 1 to 2"
+            ValueError,
+            match=r"`data\.\w*\.y`: labels must be from 0 to 1, one for each output, but go from 1 to 2",
         ):
             fit(data=wrong, rates={"*": 0.05}, epochs=1)
 
@@ -509,11 +580,11 @@ def test_training_takes_no_more_memory_for_more_examples_or_weights_times_exampl
             data,
             estimator,
             rates={"*": 0.1},
-            transform=eqprop.training.loop.PLAIN,
+            optimizer=None,
             **order,
         )
-        arguments = next(eqprop.training.loop._Steps(run, None).chunks(State.begin(run)))
-        return size(eqprop.training.loop._train.lower(*arguments))
+        arguments = next(Steps(run, None).chunks(TrainingState.begin(run)))
+        return size(train_steps.lower(*arguments))
 
     def size(lowered):
         return lowered.compile().compiled.memory_analysis().temp_size_in_bytes
@@ -542,7 +613,7 @@ def test_a_seed_among_others_is_that_seed_alone(caplog):
             ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(3, 1), **settings)
         ),
     )
-    assert compiled.count("jit(_train)") == 1  # two seeds share what is compiled
+    assert compiled.count("jit(train_steps)") == 1  # two seeds share what is compiled
     many = found[0]
     assert many.seeds == (3, 1)
     for seed, result in zip(many.seeds, many.fits, strict=True):

@@ -16,6 +16,7 @@ CHUNK = 4
 
 
 def toy(seed, n=40):
+    """Return two classes that a line parts."""
     x = np.random.default_rng(seed).uniform(-1, 1, (n, 3))
     return Split(x, (x[:, 0] > x[:, 1]).astype(np.int32))
 
@@ -24,7 +25,7 @@ DATA = Data(toy(0), toy(1), toy(2))
 
 
 ADAM = optax.chain(
-    optax.add_noise(1e-6, 0.55, jax.random.key(0)), optax.scale_by_adam()
+    optax.add_noise(1e-6, 0.55, jax.random.key(0)), optax.adam(1.0)
 )  # its moments hold counts and a key
 
 
@@ -38,9 +39,10 @@ SETTINGS = {
     "key": jax.random.key(0),
     "batch": 4,
     "decay": 0.9,
-    "transform": ADAM,
+    "optimizer": ADAM,
 }
 
 
 def fit(**change):
+    """Train as `SETTINGS` say, but for `change`."""
     return ep.fit(**{**SETTINGS, **change})
