@@ -33,7 +33,7 @@ from .elements.waveforms import Pulse as Pulse
 from .elements.waveforms import Pwl as Pwl
 from .elements.waveforms import Sin as Sin
 from .learning.attribution import Attribution as Attribution
-from .learning.attribution import attribute as attribute
+from .learning.causes import attribute as attribute
 from .learning.chips import Chips as Chips
 from .learning.chips import Learned as Learned
 from .learning.chips import accuracy_against_spread as accuracy_against_spread

@@ -26,7 +26,8 @@ from .. import plotting
 from ..elements.diodes import Diode
 from ..files import output_folder, write, write_text
 from ..learning.comparison import compare
-from ..learning.emission import drives, emit, node_names, voltages
+from ..learning.emission import drives, emit
+from ..learning.ports import Ports
 from ..learning.trained import IDEAL, SHOCKLEY, SIZES, train_one
 from ..learning.transients import compare_transient
 from ..mna.noise import corners, covariance
@@ -194,7 +195,7 @@ def settle_three_ways(demo: Demo, net: ep.Resistive) -> None:
             lambda x, y, s: ep.settle(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, method, s)
         )(xs, ys, starts)
 
-    gap, residual = 0.0, 0.0
+    gap, residual, ports = 0.0, 0.0, Ports.of(net)
     rest = jax.vmap(net.init_state)(xs)
     free = [settle(method, jnp.asarray(0.0), rest) for method in methods]
     phases = [free] + [
@@ -204,10 +205,11 @@ def settle_three_ways(demo: Demo, net: ep.Resistive) -> None:
     for phase in phases:
         if not all(bool(jnp.all(one.settled)) for one in phase):
             raise ep.NotSettledError("a phase of the demo's trained network did not settle")
-        ends = [voltages(one.state) for one in phase]
+        ends = [ports.voltages(one.state) for one in phase]
         gap = max(gap, *(float(np.max(np.abs(a - b))) for a in ends for b in ends))
         residual = max(
-            residual, *(net.unit * float(np.max(np.abs(voltages(one.residual)))) for one in phase)
+            residual,
+            *(net.unit * float(np.max(np.abs(ports.voltages(one.residual)))) for one in phase),
         )
     demo.report(
         f"2. RC flow, blocks and Newton: one fixed point ({FEW} images, free and nudged)",
@@ -343,7 +345,7 @@ def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
     """Chips with spread conductances and saturation currents, in ngspice; accuracy and distance to the nominal circuit."""
     test = demo.data.test
     whole, over = emit(net, test.x[0]), drives(net, test.x)
-    outputs = list(node_names(net)[-1])
+    outputs = [plus for plus, _ in Ports.of(net).outputs]
     nominal = demo.simulator.operating_points(*reduce(whole, over))
 
     def simulate(spread: float, chip: int) -> xr.Dataset:
@@ -424,7 +426,7 @@ def vary(demo: Demo, net: ep.Resistive) -> xr.Dataset:
 def noise(demo: Demo, net: ep.Resistive) -> None:
     """The outputs' noise at the fixed point: ngspice, Lyapunov's equation, and kT/C without diodes."""
     whole = emit(net, demo.data.test.x[0])
-    outputs = list(node_names(net)[-1])
+    outputs = [plus for plus, _ in Ports.of(net).outputs]
     seen, said = {}, {}
     for name, deck in (("diodes", whole), ("linear", whole.without(Diode))):
         small, _ = reduce(deck)

@@ -1,10 +1,11 @@
-"""Equilibrium propagation with a circuit simulator in the loop: the phases are operating points, not the model's own minima."""
+"""Equilibrium propagation on a circuit: the phases are a simulator's operating points."""
+
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 import eqprop as ep
 from eqprop.estimators.contrast import ContrastEstimator, Stencil
@@ -12,21 +13,24 @@ from eqprop.settling.equilibrium import force
 
 from ..mna.reduction import reduce
 from ..simulators import Ngspice, Simulator
-from .ports import NUDGE, Wiring
+from .ports import Ports
 
 UNSOLVED = np.inf
-"""The error of a point that the simulator has not solved."""
+"""The error in V of a point that the simulator has not solved."""
 
 
 class SpiceEqProp(ContrastEstimator):
-    """Equilibrium propagation on a circuit that a simulator settles, from scratch if need be; an estimator like any other.
+    """Equilibrium propagation with a circuit simulator in the loop; an estimator like any other.
 
-    Every phase of every example is an operating point of the circuit of the model (`Resistive`, or made by `circuits.energy`) as it
-    stands, all of them in one deck; the gradient is the contrast of ½ v² across each conductance between nudged phases, made from the
-    simulator's node voltages alone. The targets are those of a `SquaredError`. β is in the units of the model's energy.
+    Every phase of every example is an operating point of the network's circuit with its parameters
+    as they are, all of them in one deck; the gradient is the contrast of ½ v² across each
+    conductance between nudged phases, made from the simulator's node voltages alone (Kendall et al.
+    2020, arXiv:2006.01981). The network is `Resistive` or made by `circuits.energy`, the targets
+    are those of a `SquaredError`, and β is in the units of the network's energy.
 
-    The simulator's certificate stands in the equilibria: `error` is its Newton correction in V, `settled` whether the point is `ok`;
-    `residual` is what the model's own energy says of the simulator's voltages. Runs under `jit` through a callback, so `fit` takes it.
+    The simulator's certificate stands in the equilibria: `error` is its Newton correction in V,
+    `settled` whether the point is `ok`; `residual` is what the network's own energy says of the
+    simulator's voltages. It runs under `jit` through a callback, so that `fit` takes it.
 
     Made by `one_sided`, whose error is O(β), or `centred`, O(β²).
     """
@@ -37,101 +41,118 @@ class SpiceEqProp(ContrastEstimator):
 
     @classmethod
     def one_sided(cls, beta: float, simulator: Simulator | None = None) -> "SpiceEqProp":
-        """[∂E/∂θ(s_β) − ∂E/∂θ(s_0)] / β; `Ngspice()` if no simulator is given. Raises `ValueError` for a β of 0 or not finite."""
+        """Return the estimator [∂E/∂θ(s_β) − ∂E/∂θ(s_0)] / β.
+
+        **Arguments:** `beta`: the nudge, in units of the network's. `simulator`: `Ngspice()` if it
+        is not given.
+
+        **Raises** `ValueError` for a β of 0 or not finite.
+        """
         return cls(stencil=Stencil.one_sided("beta", beta), simulator=simulator or Ngspice())
 
     @classmethod
     def centred(cls, beta: float, simulator: Simulator | None = None) -> "SpiceEqProp":
-        """[∂E/∂θ(s_β) − ∂E/∂θ(s_−β)] / 2β; `Ngspice()` if no simulator is given. Raises `ValueError` for a β of 0 or not finite."""
+        """Return the estimator [∂E/∂θ(s_β) − ∂E/∂θ(s_−β)] / 2β.
+
+        **Arguments:** `beta`: the nudge, in units of the network's. `simulator`: `Ngspice()` if it
+        is not given.
+
+        **Raises** `ValueError` for a β of 0 or not finite.
+        """
         return cls(stencil=Stencil.centred("beta", beta), simulator=simulator or Ngspice())
 
     def strongest_negative_nudge(self):
         return float(np.max(-np.asarray(self.stencil.nudges), initial=0.0))
 
-    def estimate(self, energy, cost, xs, ys, key=None):
+    def estimate(self, net, cost, xs, ys, key=None):
         if not isinstance(cost, ep.SquaredError):
             raise ValueError(
-                f"`cost` must be a SquaredError, which sources can nudge towards, but is {type(cost).__name__}"
+                "`cost` must be a SquaredError, which sources can nudge towards, "
+                f"but is {type(cost).__name__}"
             )
-        wiring = Wiring.of(energy)
-        drives = jax.vmap(wiring.drives)(xs)
-        targets = jax.vmap(lambda y: cost.targets(y, len(wiring.outputs)))(ys)
-        template = energy.init_state(xs[0])
-        flat, restore = ravel_pytree(template)
-        phases = len(self.stencil.nudges) + 1
-        shapes = [
-            jax.ShapeDtypeStruct((phases, len(xs), *rest), flat.dtype)
-            for rest in ((flat.size,), ())
-        ]
-        arrays, rest = eqx.partition(energy, eqx.is_array)
-
-        def settle(arrays, drives, targets, nudges):
-            model = eqx.combine(jax.tree.map(np.asarray, arrays), rest)
-            found = self._settle(
-                wiring, model, np.asarray(drives), np.asarray(targets), np.asarray(nudges)
-            )
-            return tuple(one.astype(flat.dtype) for one in found)
-
-        voltages, errors = jax.pure_callback(
-            settle, shapes, arrays, drives, targets, self.stencil.nudges
-        )
-        states = jax.vmap(jax.vmap(restore))(voltages)
+        states, errors = self._states(net, cost, xs, ys)
         free = jax.tree.map(lambda s: s[0], states)
         displacements = jax.tree.map(lambda s: s[1:] - s[0], states)
-        equilibria = [
-            self._equilibrium(
-                energy, cost, beta, xs, ys, jax.tree.map(lambda s, k=k: s[k], states), errors[k]
-            )
-            for k, beta in enumerate([None, *self.stencil.nudges])
-        ]
-        nudged = jax.tree.map(lambda *parts: jnp.stack(parts), *equilibria[1:])
-        loss = jnp.mean(jax.vmap(lambda s, y: cost(energy.outputs(s), y))(free, ys))
+
+        def equilibrium(phase: int, beta: Any) -> ep.Equilibrium:
+            phase_states = jax.tree.map(lambda s: s[phase], states)
+            return _equilibrium(net, cost, beta, xs, ys, phase_states, errors[phase])
+
+        nudged = [equilibrium(k, beta) for k, beta in enumerate(self.stencil.nudges, 1)]
         return ep.Estimate(
-            loss,
-            self.contrast(energy, xs, free, displacements),
-            equilibria[0],
-            nudged,
+            jnp.mean(jax.vmap(lambda s, y: cost(net.outputs(s), y))(free, ys)),
+            self.contrast(net, xs, free, displacements),
+            equilibrium(0, None),
+            jax.tree.map(lambda *parts: jnp.stack(parts), *nudged),
             displacements,
         )
 
-    def _equilibrium(self, energy, cost, beta, xs, ys, states, errors) -> ep.Equilibrium:
-        def residual(state, x, y):
-            return force(energy if beta is None else ep.Nudged(energy, cost, y, beta), x, state)
+    def _states(
+        self, net: ep.Energy, cost: ep.SquaredError, xs: jax.Array, ys: jax.Array
+    ) -> tuple[Any, jax.Array]:
+        """Return the states (phases, examples, …) that the simulator settles to, and their errors.
 
-        return ep.Equilibrium(
-            states,
-            jax.vmap(residual)(states, xs, ys),
-            errors,
-            jnp.isfinite(errors),
-            jnp.ones(errors.shape, int),
+        The errors (phases, examples) are in V, `UNSOLVED` where a point is not `ok`.
+        """
+        ports = Ports.of(net)
+        inputs = jax.vmap(ports.encode)(xs)
+        targets = jax.vmap(lambda y: cost.targets(y, len(ports.outputs)))(ys)
+        arrays, rest = eqx.partition(net, eqx.is_array)
+        dtype = jax.tree.leaves(net.init_state(xs[0]))[0].dtype
+        phases = (len(self.stencil.nudges) + 1, len(xs))
+        shapes = [
+            jax.ShapeDtypeStruct((*phases, len(ports.nodes)), dtype),
+            jax.ShapeDtypeStruct(phases, dtype),
+        ]
+
+        def settle(arrays, *values):
+            # The callback runs without JAX: its arrays are NumPy's.
+            numbers = eqx.combine(jax.tree.map(np.asarray, arrays), rest)
+            answer = self._settle(ports, numbers, *map(np.asarray, values))
+            return tuple(part.astype(dtype) for part in answer)
+
+        voltages, errors = jax.pure_callback(
+            settle, shapes, arrays, inputs, targets, self.stencil.nudges
         )
+        return ports.states(voltages), errors
 
     def _settle(
         self,
-        wiring: Wiring,
-        model: ep.Energy,
-        drives: np.ndarray,
+        ports: Ports,
+        net: ep.Energy,
+        inputs: np.ndarray,
         targets: np.ndarray,
         nudges: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Node voltages (phases, examples, nodes), and their errors in V, `UNSOLVED` where a point is not `ok`."""
-        strengths = wiring.nudges[0] * np.concatenate([[0.0], nudges])
-        columns = {
-            name: np.repeat(values, len(strengths))
-            for name, values in zip(wiring.inputs, drives.T, strict=True)
-        }
-        columns |= {
-            name: np.repeat(values, len(strengths))
-            for name, values in zip(wiring.targets(), targets.T, strict=True)
-        }
-        columns[f"V{NUDGE}"] = np.tile(
-            strengths, len(drives)
-        )  # an example's phases one after the other, each a warm start
-        netlist, values = reduce(wiring.nudged(wiring.netlist(model)), columns)
-        answer = self.simulator.operating_points(netlist, values)
-        shape = (len(drives), len(strengths))
-        voltages = answer.voltage.sel(node=list(wiring.nodes)).values.reshape(*shape, -1)
-        errors = np.where(answer.status.values == "ok", answer.correction.values, UNSOLVED).reshape(
-            shape
+        """Return node voltages (phases, examples, nodes) in V, and their errors as `_states` does.
+
+        **Arguments:** `inputs`, `targets`: values of their sources (examples, sources).
+        """
+        betas = np.concatenate([[0.0], nudges])
+        drives = dict(zip(ports.inputs, inputs.T, strict=True))
+        netlist, drives = reduce(
+            ports.swept(ports.netlist(net)), ports.swept_drives(drives, targets, betas)
         )
-        return voltages.swapaxes(0, 1), errors.T
+        points = self.simulator.operating_points(netlist, drives)
+        shape = (len(inputs), len(betas))
+        voltages = points.voltage.sel(node=list(ports.nodes)).values.reshape(*shape, -1)
+        errors = np.where(points.status.values == "ok", points.correction.values, UNSOLVED)
+        return voltages.swapaxes(0, 1), errors.reshape(shape).T
+
+
+def _equilibrium(net, cost, beta, xs, ys, states, errors) -> ep.Equilibrium:
+    """Return the equilibria of a phase: its states, what the network's energy says of them, and its errors.
+
+    **Arguments:** `beta`: the nudge; None for the free phase. `states`, `errors`: (examples, …).
+    """
+
+    def residual(state, x, y):
+        return force(net if beta is None else ep.Nudged(net, cost, y, beta), x, state)
+
+    return ep.Equilibrium(
+        states,
+        jax.vmap(residual)(states, xs, ys),
+        errors,
+        jnp.isfinite(errors),
+        jnp.ones(errors.shape, int),
+    )

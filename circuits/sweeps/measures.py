@@ -9,6 +9,7 @@ import numpy as np
 
 from ..mna.noise import covariance
 from ..netlist.netlist import Netlist
+from ..topologies.layered import decisions
 from .subjects import Samples, Subject
 
 STATUSES = ("ok", "uncertified", "saddle", "failed", "absent")
@@ -55,9 +56,7 @@ class Trial:
     @cached_property
     def decisions(self) -> np.ndarray:
         """The class of the largest output (samples,); −1 where there is no certified answer."""
-        outputs = self.subject.outputs_of(self.voltage[0])
-        known = np.all(np.isfinite(outputs), axis=1)
-        return np.where(known, np.argmax(np.where(known[:, None], outputs, 0.0), axis=1), -1)
+        return decisions(self.subject.outputs_of(self.voltage[0]))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ import numpy as np
 import eqprop as ep
 from eqprop.training.fingerprints import fingerprint
 
-from ..elements.base import GROUND
-from ..learning.comparison import METHOD, contrast, fixed_points
-from ..learning.emission import drives, emit, node_names, require_linear_minimum, targets, voltages
-from ..learning.ports import NUDGE, Wiring
+from ..learning.emission import require_linear_minimum
+from ..learning.phases import exact_gradient, fixed_points, gradient_of_phases
+from ..learning.ports import Ports
 from ..netlist.netlist import Netlist
 from .declaration import require_known
 from .subjects import Samples, Subject
@@ -66,9 +65,13 @@ class Model(Subject):
         return cls(net, cost if isinstance(cost, ep.SquaredError) else ep.SquaredError(**cost))
 
     def __post_init__(self):
-        wiring = Wiring.of(self.net)
-        object.__setattr__(self, "nodes", wiring.nodes)
-        object.__setattr__(self, "outputs", tuple(plus for plus, _ in wiring.outputs))
+        object.__setattr__(self, "nodes", self.ports.nodes)
+        object.__setattr__(self, "outputs", tuple(plus for plus, _ in self.ports.outputs))
+
+    @cached_property
+    def ports(self) -> Ports:
+        """Where the network meets its circuit."""
+        return Ports.of(self.net)
 
     def __reduce__(self):
         """A copy elsewhere is made by its constructors, which tell JAX of the device there."""
@@ -80,7 +83,7 @@ class Model(Subject):
 
     @cached_property
     def _circuit(self) -> Netlist:
-        return emit(self.net)
+        return self.ports.netlist(self.net)
 
     def digest(self):
         return self._digest
@@ -98,50 +101,33 @@ class Model(Subject):
     def phased(
         self, netlist: Netlist, samples: Samples, betas: Sequence[float]
     ) -> tuple[Netlist, dict[str, np.ndarray]]:
-        columns = {
-            name: np.repeat(column, len(betas))
-            for name, column in drives(self.net, samples.values["x"]).items()
-        }
-        if len(betas) > 1:
-            wiring = Wiring.of(self.net)
-            with jax.enable_x64(True):
-                wanted = targets(self.cost, np.asarray(samples.labels), len(wiring.outputs))
-            columns |= {
-                name: np.repeat(column, len(betas))
-                for name, column in zip(wiring.targets(), wanted.T, strict=True)
-            }
-            columns[f"V{NUDGE}"] = np.tile(wiring.nudges[0] * np.asarray(betas), len(samples))
-            netlist = wiring.nudged(netlist)
-        return netlist, columns
+        drives = self.ports.drives(samples.values["x"])
+        if len(betas) == 1:
+            return netlist, drives
+        with jax.enable_x64(True):
+            targets = self.ports.target_volts(self.cost, np.asarray(samples.labels))
+        return self.ports.swept(netlist), self.ports.swept_drives(drives, targets, betas)
 
     def outputs_of(self, voltage):
-        place = {node: k for k, node in enumerate(self.nodes)}
-        pairs = Wiring.of(self.net).outputs
-        plus = voltage[:, [place[node] for node, _ in pairs]]
-        return (
-            plus if pairs[0][1] == GROUND else plus - voltage[:, [place[node] for _, node in pairs]]
-        )
+        return self.ports.read(voltage)
 
     def reference(self, samples, simulator, temperature):
         del simulator, temperature
         with jax.enable_x64(True):
-            return voltages(fixed_points(self._traced(), samples.values["x"], None, None, 0.0))
+            return fixed_points(self._traced(), samples.values["x"])
 
     def gradient_cosine(self, samples, betas, voltage):
-        sizes = [len(layer) for layer in node_names(self.net)]
-        phases = tuple(np.split(voltage, np.cumsum(sizes)[:-1], axis=-1))
         with jax.enable_x64(True):
-            net, xs = self._traced(), jnp.asarray(samples.values["x"])
-            seen = contrast(ep.EqProp.centred(betas[1]), net, xs, phases)
-            return float(ep.cosine(seen, self._exact(net, xs, samples)))
+            net, xs = self._traced(), samples.values["x"]
+            estimator = ep.EqProp.centred(betas[1])
+            gradient = gradient_of_phases(estimator, self.ports, net, xs, voltage)
+            return float(ep.cosine(gradient, self._exact(net, xs, samples)))
 
-    def _exact(self, net: ep.Resistive, xs: jax.Array, samples: Samples) -> Any:
+    def _exact(self, net: ep.Resistive, xs: np.ndarray, samples: Samples) -> Any:
         """The exact gradient on samples; the last few are kept, as all chips at a point ask for the same."""
         key = f"{self.digest()} {samples.digest}"
         if key not in _GRADIENTS:
-            _GRADIENTS[key] = ep.Implicit(METHOD)(
-                net, self.cost, xs, jnp.asarray(samples.labels)
-            ).grad
+            _GRADIENTS[key] = exact_gradient(net, self.cost, xs, np.asarray(samples.labels))
             while len(_GRADIENTS) > KEPT:
                 _GRADIENTS.popitem(last=False)
         return _GRADIENTS[key]
@@ -156,7 +142,7 @@ class Model(Subject):
             raise ValueError(
                 f"`data` of a network must hold `x`, and `y` where there are targets, but holds {sorted(samples.values)}"
             )
-        drives(self.net, samples.values["x"])
+        self.ports.drives(samples.values["x"])
         if len(betas) > 1:
             if samples.labels is None:
                 raise ValueError(

@@ -6,9 +6,7 @@ from .graphs import graph as graph
 from .graphs import lattice as lattice
 from .graphs import random_graph as random_graph
 from .graphs import twins as twins
+from .layered import LayeredNames as LayeredNames
 from .layered import Nudge as Nudge
 from .layered import amplifier as amplifier
-from .layered import input_names as input_names
-from .layered import layer_names as layer_names
 from .layered import layered as layered
-from .layered import target_names as target_names

@@ -10,8 +10,7 @@ from helpers.networks import PAIR, network
 import circuits
 import eqprop as ep
 from circuits.learning.chips import Chips, _look_up
-from circuits.learning.comparison import METHOD, fixed_points
-from circuits.learning.emission import voltages
+from circuits.learning.phases import METHOD, phases
 from circuits.variation import PRESETS
 
 XS = np.random.default_rng(0).uniform(-1, 1, (4, 3))
@@ -160,12 +159,8 @@ def test_what_a_finite_nudge_costs_is_what_halving_it_says():
     ).dataset
 
     def displaced(strength):
-        free = fixed_points(network(), XS, None, None, 0.0)
-        phases = [
-            voltages(fixed_points(network(), XS, LABELS, COST, b, free))
-            for b in (strength, -strength)
-        ]
-        return (phases[0] - phases[1]) / 2
+        _, plus, minus = phases(network(), COST, XS, LABELS, (strength, -strength))
+        return (plus - minus) / 2
 
     cost = 4 / 3 * (displaced(beta) - 2 * displaced(beta / 2))
     part = found.displacement.sel(cause="finite beta").values

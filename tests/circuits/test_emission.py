@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import circuits
-import circuits.learning.emission
 import eqprop as ep
 from circuits.mna.certificates import certify
 from eqprop.training import paths

@@ -10,8 +10,8 @@ from helpers.networks import PAIR, network
 
 import circuits
 import eqprop as ep
-from circuits.learning.comparison import fixed_points
-from circuits.learning.emission import node_names, voltages
+from circuits.learning.phases import fixed_points
+from circuits.learning.ports import Ports
 from circuits.units import BOLTZMANN
 
 XS, YS, COST = (
@@ -23,8 +23,8 @@ XS, YS, COST = (
 
 def by_small_errors(net, beta):
     """The noise from first principles: a conductance's estimate is the batch mean of (Δ₊² − Δ₋²)/4β, Δ the voltage across it."""
-    free = fixed_points(net, XS, None, None, 0.0)
-    names = [node for layer in node_names(net) for node in layer]
+    ports, free = Ports.of(net), fixed_points(net, XS)
+    names = list(ports.nodes)
     netlist, sources = circuits.emit(net), circuits.drives(net, XS)
     total = 0.0
     for k in range(len(XS)):
@@ -33,11 +33,9 @@ def by_small_errors(net, beta):
         )
         order = [names.index(node) for node in smaller.nodes if node in names]
         spread = np.zeros((len(names), len(names)))
-        spread[np.ix_(order, order)] = circuits.covariance(
-            smaller, voltages(free)[k, order], values
-        )
+        spread[np.ix_(order, order)] = circuits.covariance(smaller, free[k, order], values)
         rails = net.input_gain * np.concatenate([XS[k], -XS[k]])
-        hidden, out = free[0][k], free[1][k]
+        hidden, out = ports.states(free[k])
         n = len(hidden)
         first = (rails[:, None] - hidden) ** 2 * np.diag(spread)[:n]
         across = np.diag(spread)[:n, None] + np.diag(spread)[None, n:] - 2 * spread[:n, n:]

@@ -117,7 +117,7 @@ def test_energy_nodal_and_ngspice_agree(device, simulator):
             ),
             axis=1,
         )
-        nodes = [node for layer in circuits.learning.emission.node_names(net) for node in layer]
+        nodes = list(circuits.learning.ports.Ports.of(net).nodes)
         np.testing.assert_allclose(
             ours.voltage.sel(node=nodes),
             model,

@@ -78,7 +78,7 @@ def test_a_circuit_learns_two_moons_from_scratch(simulator):
     layered = circuits.emit(
         ep.Resistive.init(jax.random.key(0), (3, 16, 2), device=PAIR, unit=1e-5)
     )
-    inputs = tuple(f"V{node}" for node in circuits.topologies.input_names(3))
+    inputs = tuple(f"V{node}" for node in circuits.topologies.LayeredNames(3, (16, 2)).rails)
 
     def encode(x):
         rails = 3.0 * jnp.append(x, 1)
@@ -146,7 +146,7 @@ def test_bad_arguments_are_named(simulator):
     )
     with pytest.raises(
         ValueError,
-        match=r"`energy` must be of a circuit: Resistive or made by circuits\.energy, but is FunctionEnergy",
+        match=r"`net` must be of a circuit: Resistive or made by circuits\.energy, but is FunctionEnergy",
     ):
         relaxer(quartic, COST, xs, ys)
     with pytest.raises(ValueError, match="`beta` must be finite and not 0, but is 0"):
