@@ -1,9 +1,10 @@
-# Set-up is a file that stands for it, .venv/.ready: made once, and again when pyproject.toml changes. .venv/.docs and .venv/.lab stand
-# for what only the site and the notebooks need.
+# What a command needs is installed when it is first asked for, and again when pyproject.toml or setup.sh changes. Files stand for what is
+# there: .venv/.ready for the packages and ngspice, which are all that the demo needs, and .venv/.test, .venv/.docs and .venv/.lab for what the
+# tests, the site and the notebooks need besides.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo lab notebooks docs test test-full lint types clean
+.PHONY: demo lab notebooks docs check test test-full lint types clean
 
 demo: .venv/.ready
 	$(BIN)/circuits demo
@@ -11,31 +12,34 @@ demo: .venv/.ready
 lab: .venv/.lab
 	$(BIN)/jupyter-lab notebooks
 
-notebooks: .venv/.ready
+notebooks: .venv/.test
 	$(BIN)/python notebooks/run.py
 
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
-test: .venv/.ready lint types
+check: .venv/.test lint types
+	$(BIN)/pytest @tests/check.txt
+
+test: .venv/.test lint types
 	$(BIN)/pytest
 
-test-full: .venv/.ready lint types
+test-full: .venv/.test lint types
 	EQPROP_TEST_FULL=1 $(BIN)/pytest
 
-lint: .venv/.ready
+lint: .venv/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: .venv/.ready
+types: .venv/.test
 	$(BIN)/pyright
 
 .venv/.ready: pyproject.toml setup.sh
-	PYTHON="$(PYTHON)" sh setup.sh
+	PYTHON="$(PYTHON)" sh setup.sh ready
 	touch $@
 
-.venv/.docs .venv/.lab: .venv/.%: .venv/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+.venv/.test .venv/.docs .venv/.lab: .venv/.%: .venv/.ready
+	PYTHON="$(PYTHON)" sh setup.sh $*
 	touch $@
 
 clean:
