@@ -20,6 +20,7 @@ _LINEAR = _words(
 )
 _LINEAR_IN_FIRST = _words("dynamic_slice gather")
 _BILINEAR = _words("mul dot_general conv_general_dilated")
+_LOOPS = _words("while scan cond")
 _STEPS = _words("sign floor ceil round eq ne lt le gt ge and or not is_finite argmax argmin")
 
 
@@ -70,7 +71,7 @@ class _Walk:
         return [_Moved(v.val) if isinstance(v, Literal) else seen[v] for v in jaxpr.outvars]
 
     def step(self, equation: Any, operands: list[_Moved]) -> list[_Moved]:
-        inner = _inner(equation)
+        inner = inner_program(equation)
         if inner is not None and not all(o.still for o in operands):
             return self.run(inner.jaxpr, inner.consts, operands)
 
@@ -136,15 +137,14 @@ class _Walk:
         return change
 
 
-def _inner(equation: Any) -> ClosedJaxpr | None:
-    """The program that a call (of a jitted function, or one with rules of its own for derivatives) runs."""
+def inner_program(equation: Any) -> ClosedJaxpr | None:
+    """Return the program that a call runs, of a jitted function or one with its own derivatives.
+
+    `None` for all other operations, loops and conditions included.
+    """
     for key in ("call_jaxpr", "jaxpr", "fun_jaxpr"):
         inner = equation.params.get(key)
-        if isinstance(inner, ClosedJaxpr) and equation.primitive.name not in (
-            "while",
-            "scan",
-            "cond",
-        ):
+        if isinstance(inner, ClosedJaxpr) and equation.primitive.name not in _LOOPS:
             return inner
     return None
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..costs import Cost, require_labels
 from ..energies import Energy, State
+from ..settling.compilation import jit_by_size
 from ..settling.equilibrium import Equilibrium, Method, check, has_values
 from ..settling.phases import Displaced, Phase, displaced
 from ..settling.relaxation import settle_batch
@@ -104,7 +105,7 @@ class Estimator(eqx.Module):
                 "`xs` and `ys` must hold the same number of examples, but have shapes "
                 f"{xs.shape} and {ys.shape}"
             )
-        outputs = jax.eval_shape(lambda x: net.outputs(net.init_state(x)), xs[0])
+        outputs = jax.eval_shape(lambda xs: net.outputs(net.init_state(xs[0])), xs)
         require_labels(np.asarray(ys), outputs.shape[0])
 
         estimate = _estimate(self, net, cost, xs, ys, key)
@@ -116,13 +117,14 @@ class Estimator(eqx.Module):
         if estimate.nudged is not None:
             check(estimate.nudged, "the nudged phase", self.method)
             if strength > 0:
-                for index in range(jax.tree.leaves(estimate.nudged.state)[0].shape[0]):
-                    state = jax.tree.map(lambda s, i=index: s[i], estimate.nudged.state)
-                    require_convex(strength, net, cost, xs, ys, state, "nudged")
+                nudged = jax.tree.map(np.asarray, estimate.nudged.state)
+                for index in range(jax.tree.leaves(nudged)[0].shape[0]):
+                    states = jax.tree.map(lambda s, i=index: jnp.asarray(s[i]), nudged)
+                    require_convex(strength, net, cost, xs, ys, states, "nudged")
         return estimate
 
 
-_estimate = eqx.filter_jit(lambda estimator, *args: estimator.estimate(*args))
+_estimate = jit_by_size(lambda estimator, *args: estimator.estimate(*args))
 
 
 def free_phase(

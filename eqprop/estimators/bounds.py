@@ -1,6 +1,5 @@
 """How strong a nudge of negative sign may be before the nudged energy loses its minimum."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +8,7 @@ from jaxtyping import Array, Float
 
 from ..costs import Cost
 from ..energies import Energy, State
+from ..settling.compilation import jit_by_size
 from ..settling.equilibrium import free_hessian
 
 
@@ -43,7 +43,7 @@ def nudge_bounds(
     return np.array([_bound(hessian, pull) for hessian, pull in zip(hessians, pulls, strict=True)])
 
 
-@eqx.filter_jit
+@jit_by_size
 def _curvatures(
     net: Energy, cost: Cost, xs: Array, ys: Array, states: State
 ) -> tuple[Float[Array, "batch n n"], Float[Array, "batch n n"]]:
@@ -95,9 +95,9 @@ def require_convex(
     **Arguments:** `strength`: |β|, in units of E over C; `net`, `cost`, `xs`, `ys`, `states`: as
     for `nudge_bounds`; `phase`: what an error calls the phase of `states`.
     """
-    box = net.bounds(xs[0])
-    if box is not None and all(
-        np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(box)
+    first = jnp.asarray(np.asarray(xs)[0])
+    if jax.eval_shape(net.bounds, first) is not None and all(
+        np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(net.bounds(first))
     ):
         return
     bound = float(np.min(nudge_bounds(net, cost, xs, ys, states)))

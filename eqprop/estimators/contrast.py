@@ -49,7 +49,7 @@ class Stencil(eqx.Module):
         **Raises** `ValueError` for an h that is 0 or not finite.
         """
         h = _strength(name, strength)
-        return cls(jnp.stack([h]), jnp.stack([1 / h]), ((1, 0),), 1)
+        return cls(jnp.asarray([h]), jnp.asarray([1 / h]), ((1, 0),), 1)
 
     @classmethod
     def centred(cls, name: str, strength: float) -> "Stencil":
@@ -60,7 +60,7 @@ class Stencil(eqx.Module):
         **Raises** `ValueError` for an h that is 0 or not finite.
         """
         h = _strength(name, strength)
-        return cls(jnp.stack([h, -h]), jnp.stack([1 / (2 * h)]), ((1, 2),), 2)
+        return cls(jnp.asarray([h, -h]), jnp.asarray([1 / (2 * h)]), ((1, 2),), 2)
 
     @classmethod
     def points(cls, name: str, strength: float, n: int) -> "Stencil":
@@ -75,7 +75,10 @@ class Stencil(eqx.Module):
         require_even(n)
         nodes = np.concatenate([np.arange(-n // 2, 0), np.arange(1, n // 2 + 1)]) / (n // 2)
         weights = np.linalg.solve(np.vander(nodes, n + 1, increasing=True).T[1:], np.eye(n)[0])
-        return cls(h * nodes, jnp.asarray(weights) / h, tuple((k, 0) for k in range(1, n + 1)), n)
+        nudges, shares = (
+            jnp.asarray(part) for part in (h * _like(h, nodes), _like(h, weights) / h)
+        )
+        return cls(nudges, shares, tuple((k, 0) for k in range(1, n + 1)), n)
 
     def scaled(self, factor: Float[Array, ""] | float) -> "Stencil":
         """Return the same with nudges `factor` times as strong, of the other sign if negative."""
@@ -106,10 +109,15 @@ class Stencil(eqx.Module):
         return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)
 
 
-def _strength(name: str, strength: float) -> Float[Array, ""]:
+def _strength(name: str, strength: float) -> np.floating:
+    """Return `strength` in JAX's precision, by NumPy: each operation of JAX's would be compiled."""
     if not np.isfinite(strength) or strength == 0:
         raise ValueError(f"`{name}` must be finite and not 0, but is {strength}")
-    return jnp.asarray(strength, float)
+    return jnp.result_type(float).type(strength)
+
+
+def _like(number: np.floating, values: np.ndarray) -> np.ndarray:
+    return values.astype(number.dtype)
 
 
 def require_even(n: int) -> None:

@@ -58,11 +58,11 @@ class Holomorphic(ContrastEstimator):
         **Raises** `ValueError` for a β that is 0 or not finite, and an n that is not even.
         """
         require_even(n)
-        radius = Stencil.one_sided("beta", beta).nudges[0]
+        radius = np.asarray(Stencil.one_sided("beta", beta).nudges)[0]
         half = np.exp(2j * np.pi * np.arange(n // 2 + 1) / n)
         # All points but the two on the real axis stand for their conjugates too.
         twice = np.where((np.arange(n // 2 + 1) % (n // 2)) == 0, 1.0, 2.0)
-        nudges, weights = radius * half, jnp.asarray(twice / half) / (n * radius)
+        nudges, weights = jnp.asarray(radius * half), jnp.asarray(twice / half / (n * radius))
         stencil = Stencil(nudges, weights, tuple((k + 1, 0) for k in range(n // 2 + 1)), n)
         return cls(stencil=stencil, method=method)
 

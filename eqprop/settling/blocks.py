@@ -16,7 +16,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from ..energies import Energy, State
-from .phases import Displaced
+from .compilation import jit_by_size
+from .phases import Displaced, Phase
+from .structure import Dependence, dependences
 
 
 @eqx.filter_jit
@@ -39,7 +41,8 @@ def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
     A property of the structure, so it is tried on random parameters, inputs and states of the shapes at hand, of either sign, also
     while tracing; integers and booleans keep their values where they have one, as they may be the structure.
     """
-    return _leaves_are_blocks(*_structure(energy, x, state))
+    structure = _structure(energy, x, state)
+    return _read_as_blocks(*structure) or _leaves_are_blocks(*structure)
 
 
 def are_blocks(energy: Energy, x: Array, state: State, blocks: tuple[int, ...]) -> bool:
@@ -127,8 +130,49 @@ def _draws(key: tuple, treedef: Any) -> Iterator[tuple[Energy, Array, State, np.
 
 
 @functools.lru_cache
+def _read_as_blocks(key: tuple, treedef: Any) -> bool:
+    """Return whether the leaves are blocks as far as the program of ∂E/∂s says, read and not run.
+
+    It is so where the slope of each node depends on no other node of its leaf, for all values. A
+    phase is read as its energy, whose program is known already, and its pull.
+    """
+    arrays = [
+        jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+        for leaf in key
+        if isinstance(leaf, _Drawn) and leaf.values is None
+    ]
+    count = treedef.children()[2].num_leaves
+
+    def slopes(index, *arrays):
+        values = iter(arrays)
+        known = [_value(leaf, values) if isinstance(leaf, _Drawn) else leaf for leaf in key]
+        energy, x, state = jax.tree.unflatten(treedef, known)
+        leaves, structure = jax.tree.flatten(state)
+
+        def pull(leaf):
+            return energy.pull(
+                jax.tree.unflatten(structure, [*leaves[:index], leaf, *leaves[index + 1 :]])
+            )
+
+        alone = energy.energy if isinstance(energy, Phase) else energy
+        slope = leaf_slope(alone, x, leaves, structure, index, jnp.ones_like(leaves[index]))[0]
+        return slope, jax.grad(pull)(leaves[index]) if isinstance(energy, Phase) else slope
+
+    return all(
+        max(dependences(functools.partial(slopes, i), arrays, len(arrays) - count + i))
+        <= Dependence.ENTRY_BY_ENTRY
+        for i in range(count)
+    )
+
+
+def _value(leaf: "_Drawn", values: Iterator[Array]) -> Any:
+    """Return the value of an array where it is known, and else the next of `values`."""
+    return next(values) if leaf.values is None else leaf.draw(np.random.default_rng(0), 0, 2)
+
+
+@functools.lru_cache
 def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
-    @eqx.filter_jit
+    @jit_by_size
     def defects(energy, x, state, signs):
         """For each leaf, how far H·z is from z ⊙ (H·1), and the size of H·1."""
         leaves, structure = jax.tree.flatten(state)
@@ -163,7 +207,7 @@ def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
 
 @functools.lru_cache
 def _interactions(key: tuple, treedef: Any) -> np.ndarray:
-    @eqx.filter_jit
+    @jit_by_size
     def hessian(energy, x, state):
         flat, restore = ravel_pytree(state)
         return jax.hessian(lambda s: energy(restore(s), x))(flat)

@@ -12,6 +12,7 @@ from ..energies import Energy, State
 from .block_newton import BlockNewton
 from .blocks import colour, leaves_are_blocks
 from .chain import Chain
+from .compilation import jit_by_size
 from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
 from .newton import Newton
 from .phases import Displaced
@@ -187,4 +188,4 @@ def relax(
     return equilibrium
 
 
-_settle = eqx.filter_jit(settle)
+_settle = jit_by_size(settle)

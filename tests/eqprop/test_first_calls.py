@@ -1,0 +1,94 @@
+"""What a first call compiles, and which programs are compiled quickly."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.networks import examples, network
+
+import eqprop as ep
+from eqprop.settling import compilation
+from eqprop.settling.structure import Dependence, dependences
+
+COST = ep.SquaredError()
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compiled():
+    """The names of the programs that are compiled from here on, nothing being compiled yet."""
+    jax.clear_caches()
+    names = []
+
+    def listen(event, duration, **details):
+        del duration
+        if event == COMPILED:
+            names.append(details.get("fun_name"))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_a_first_estimate_compiles_its_program_and_that_of_the_nudge_bound(compiled):
+    net, (xs, ys) = network(), examples()
+    compiled.clear()
+    ep.EqProp.centred(1e-3)(net, COST, xs, ys)
+    copies = [name for name in compiled if name in ("jit(stage)", "jit(convert_element_type)")]
+    assert len(compiled) - len(copies) == 2
+    assert len(copies) <= 8  # arrays of NumPy's that become JAX's, some ms each
+    compiled.clear()
+    ep.EqProp.centred(2e-3)(net, COST, xs + 0.01, ys)
+    assert compiled == []
+
+
+def test_a_first_relaxation_compiles_one_program(compiled):
+    net, (xs, _) = network(), examples()
+    compiled.clear()
+    ep.relax(net, xs[0])
+    assert len([name for name in compiled if name != "jit(stage)"]) == 1
+
+
+@pytest.mark.parametrize(("size", "level"), [(8, 0), (2000, None)])
+def test_small_programs_are_compiled_quickly_unless_they_are_part_of_another(
+    monkeypatch, size, level
+):
+    seen = []
+    monkeypatch.setattr(
+        compilation.eqx,
+        "filter_jit",
+        lambda function, compiler_options=None: lambda *args: seen.append(compiler_options),
+    )
+    function = compilation.jit_by_size(jnp.sum)
+    function(jnp.ones(size))
+    jax.vmap(lambda x: function(x) or x)(jnp.ones((2, size)))
+    first, within = (options and options["xla_backend_optimization_level"] for options in seen)
+    assert (first, within) == (level, None)
+
+
+def test_quick_compilation_gives_the_same_numbers():
+    net, (xs, ys) = network(), tuple(map(jnp.asarray, examples()))
+    estimator = ep.EqProp.centred(1e-3)
+    quick = estimator(net, COST, xs, ys).grad
+    fast = jax.jit(lambda: estimator.estimate(net, COST, xs, ys).grad)()
+    assert ep.relative_error(quick, fast) < 1e-10
+
+
+ONES = np.ones((3, 3))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda a, b: (jnp.tanh(a) * b + 1, b), [Dependence.ENTRY_BY_ENTRY, Dependence.NONE]),
+        (lambda a, b: jnp.where(a > 0, a, b), [Dependence.ENTRY_BY_ENTRY]),
+        (lambda a, b: jax.jit(jnp.maximum)(a, b).reshape(3), [Dependence.ENTRY_BY_ENTRY]),
+        (lambda a, b: ONES @ a + b, [Dependence.ANY]),
+        (lambda a, b: a[::-1] + b, [Dependence.ANY]),
+        (lambda a, b: jnp.sum(a) * b, [Dependence.ANY]),
+        (lambda a, b: jax.lax.cond(b[0] > 0, lambda: a, lambda: b), [Dependence.ANY]),
+        (lambda a, b: jax.nn.relu(a) - b, [Dependence.ENTRY_BY_ENTRY]),
+    ],
+)
+def test_a_program_tells_on_what_its_results_depend(function, expected):
+    assert dependences(function, [jnp.ones(3), jnp.ones(3)], 0) == expected
