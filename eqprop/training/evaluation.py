@@ -15,6 +15,7 @@ from ..energies import Energy
 from ..estimators import Estimator
 from ..settling.equilibrium import Method, NotSettledError
 from ..settling.relaxation import settle
+from .settled import decides, near
 
 BLOCK = 256
 """Examples that settle at once: more takes more memory and no less time."""
@@ -75,6 +76,10 @@ def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = N
 
     **Returns** the mean cost, the share of right decisions, and each decision.
 
+    A phase has settled where its method says so; without a `method`, also where its error is below
+    10⁻⁶ of `Energy.scale` or, where targets are labels, below a thousandth of the gap between the
+    largest output and the next.
+
     **Raises** `NotSettledError` where an example does not settle, and `ValueError` for targets that
     are not finite and labels beyond the outputs.
     """
@@ -83,9 +88,11 @@ def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = N
         np.asarray, _evaluate(*_arguments(net, cost, split, method))
     )
     if not settled.all():
+        tried = "the default method" if method is None else str(method)
         raise NotSettledError(
-            f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples: "
-            f"error up to {worst:.3g}"
+            f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples, the "
+            f"first of them example {np.argmin(settled)}, by {tried}: error up to {worst:.3g}; give "
+            "another `method`, more steps or a larger `tolerance`"
         )
     right = np.mean(decisions == np.asarray(split.y)) if has_labels(split) else math.nan
     return Evaluation(float(loss), float(right), decisions)
@@ -112,11 +119,16 @@ def _arguments(net: Energy, cost: Cost, split: Split, method: Method | None) -> 
 @eqx.filter_jit
 def _evaluate(net, cost, xs, ys, method, block):
     """Return the mean cost, the decisions, which phases settled, and their largest error."""
+    labels = ys.ndim == 1 and jnp.issubdtype(ys.dtype, jnp.integer)
 
     def one(example):
         free = settle(net, example[0], method)
         outputs = net.outputs(free.state)
-        return cost(outputs, example[1]), cost.decide(outputs), free.settled, free.error
+        settled = free.settled
+        if method is None:
+            settled |= near(net, free)
+            settled |= decides(outputs, free) if labels else False
+        return cost(outputs, example[1]), cost.decide(outputs), settled, free.error
 
     losses, decisions, settled, errors = jax.lax.map(one, (xs, ys), batch_size=block)
     return jnp.mean(losses), decisions, settled, jnp.max(errors)

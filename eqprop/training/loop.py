@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -35,8 +35,10 @@ class Fit:
     - `net`: the network.
     - `epoch`: the epoch after which it was taken, counted from 0.
     - `history`: one number an epoch, by name: `loss` and `train_accuracy`, seen in passing before
-      each update; `test_loss` and `test_accuracy` after the epoch; `validation_loss` and
-      `validation_accuracy` where there is a validation set; `seconds` since the start.
+      each update; `unsettled`, how many examples were left out; `phase_error`, the largest error
+      of a settled phase over what the nudge moves, NaN where phases take a fixed number of steps;
+      `test_loss` and `test_accuracy` after the epoch; `validation_loss` and `validation_accuracy`
+      where there is a validation set; `seconds` since the start.
     """
 
     net: Any
@@ -56,6 +58,7 @@ def fit(
     key: PRNGKeyArray,
     batch: int = 4,
     decay: float = 1.0,
+    unsettled: Literal["raise", "skip"] = "raise",
     console: Console | None = None,
     name: str = "training",
     checkpoint: Path | str | None = None,
@@ -90,6 +93,11 @@ def fit(
     - `key`: draws the order of the examples and what the estimator draws.
     - `batch`: the number of examples in a step.
     - `decay`: the factor by which an epoch's updates are smaller than those of the one before.
+    - `unsettled`: what becomes of an example of which a phase does not settle: it ends training
+      (`"raise"`), or is left out of the batch's mean and counted in the history (`"skip"`), which
+      ends training too where more than a tenth of an epoch's examples do so. A phase has settled
+      where its method says so; where the estimator names no method, also where its error is below
+      a thousandth of what the nudge moves, or a free phase's below 10⁻⁶ of `Energy.scale`.
     - `console`: where the progress bar goes; if not given, to the terminal, where there is one.
     - `name`: the label of the progress bar.
     - `checkpoint`: a file for the state of training, written at the start, at the end, and every
@@ -107,7 +115,7 @@ def fit(
       nothing, an optimiser that climbs, targets that are not finite, labels beyond the outputs,
       and a batch that the devices cannot share.
     - `TrainingError` with the step, and the phase or parameter, where a number is not finite.
-    - `NotSettledError` with the step and the phase that did not settle.
+    - `NotSettledError` with the step, the phase and the example that did not settle.
     - `NudgeError` where the negative nudge reaches `nudge_bound` at a free state of the first
       batch of an epoch, where it is looked at.
     - `CheckpointError` for a file that is damaged or of another run, saying what differs.
@@ -123,6 +131,7 @@ def fit(
         key=key,
         batch=batch,
         decay=decay,
+        unsettled=unsettled,
         chunk=CHUNK,
     )
     with Display(console, [name], epochs) as display:
@@ -203,7 +212,10 @@ def progress_line(history: Mapping[str, Sequence[float]]) -> str:
     last = {kind: values[-1] for kind, values in history.items() if values}
     if not last:
         return ""
-    return (
-        f"loss {last['loss']:.5f}  train {last['train_accuracy']:.2%}  "
-        f"test {last['test_accuracy']:.2%}"
-    )
+    line = f"loss {last['loss']:.5f}  train {last['train_accuracy']:.2%}"
+    line += f"  test {last['test_accuracy']:.2%}"
+    if np.isfinite(last["phase_error"]):
+        line += f"  phases settled to {last['phase_error']:.0e} of the nudge"
+    if last["unsettled"]:
+        line += f"  {last['unsettled']:.0f} examples left out"
+    return line

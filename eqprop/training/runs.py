@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -19,6 +19,7 @@ from .evaluation import has_labels, require_targets
 from .fingerprints import fingerprint
 from .optimizers import DESCENT, require_descent
 from .patterns import by_pattern
+from .settled import require_skipping
 
 _DRAWS = 2**31 - 1
 """Folded into an epoch's key for what the estimator draws; the epoch's key draws the order."""
@@ -42,6 +43,7 @@ class Run:
     key: PRNGKeyArray
     batch: int
     decay: float
+    unsettled: Literal["raise", "skip"]
     chunk: int
 
     def __post_init__(self):
@@ -57,6 +59,10 @@ class Run:
             )
         if self.rates is None and self.optimizer is None:
             raise ValueError("`rates` or `optimizer` must be given, but both are None")
+        if self.unsettled not in ("raise", "skip"):
+            raise ValueError(f"`unsettled` must be 'raise' or 'skip', but is {self.unsettled!r}")
+        if self.unsettled == "skip":
+            require_skipping(self.estimator)
         if self.optimizer is not None:
             require_descent(self.optimizer, self.learning(self.params))
         for name, split in ({"train": self.data.train} | self.held_out).items():

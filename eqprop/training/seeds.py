@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -80,6 +81,7 @@ def fit_seeds(
     epochs: int,
     batch: int = 4,
     decay: float = 1.0,
+    unsettled: Literal["raise", "skip"] = "raise",
     console: Console | None = None,
     name: str = "training",
     checkpoint: Path | str | None = None,
@@ -103,8 +105,8 @@ def fit_seeds(
     - `seeds`: one or more, all different.
     - `name`: the label of the progress bars, before the seed.
     - `checkpoint`: a folder, with a file `seed-s.npz` for each seed.
-    - `cost`, `data`, `estimator`, `rates`, `optimizer`, `epochs`, `batch`, `decay`, `console`,
-      `every`, `devices`: as for `fit`.
+    - `cost`, `data`, `estimator`, `rates`, `optimizer`, `epochs`, `batch`, `decay`, `unsettled`,
+      `console`, `every`, `devices`: as for `fit`.
 
     **Returns** the trained network of each seed, in their order.
 
@@ -122,6 +124,7 @@ def fit_seeds(
         "epochs": epochs,
         "batch": batch,
         "decay": decay,
+        "unsettled": unsettled,
         "chunk": loop.CHUNK,
     }
     runs = {}

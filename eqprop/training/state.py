@@ -16,6 +16,10 @@ from .checkpoints import CheckpointError, from_arrays, is_key, read, to_arrays, 
 from .fingerprints import differences
 from .runs import Run
 
+RECORDS = ("loss", "train_accuracy", "unsettled", "phase_error")
+"""What is seen at each step: the mean cost, the share of right decisions, how many examples were
+left out, and `Settling.error`."""
+
 _LISTED = 5
 """Differences between two runs that an error lists."""
 
@@ -27,7 +31,7 @@ class TrainingState:
     - `params`, `moments`: the parameters and the optimiser's state with which the next step begins.
     - `history`: one number for each finished epoch, by name.
     - `best`: the parameters of the epoch so far that is best on the validation set, or `None`.
-    - `losses`, `accuracies`: the loss and the share of right decisions at each step of `epoch`.
+    - `records`: what was seen at each finished step of `epoch`, by name, as of `RECORDS`.
     - `epoch`, `step`: what is finished: so many epochs, and so many steps of the one that runs.
     - `seconds`: the time spent.
     """
@@ -36,8 +40,9 @@ class TrainingState:
     moments: Any
     history: dict[str, list[float]]
     best: Any = None
-    losses: Float[np.ndarray, " steps"] = field(default_factory=lambda: np.zeros(0))
-    accuracies: Float[np.ndarray, " steps"] = field(default_factory=lambda: np.zeros(0))
+    records: dict[str, Float[np.ndarray, " steps"]] = field(
+        default_factory=lambda: {name: np.zeros(0) for name in RECORDS}
+    )
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
@@ -47,28 +52,25 @@ class TrainingState:
         """Return the state before the first step of `run`."""
         params = _strong(run.params)
         held_out = [f"{split}_{kind}" for split in run.held_out for kind in ("loss", "accuracy")]
-        names = ("loss", "train_accuracy", *held_out, "seconds")
+        names = (*RECORDS, *held_out, "seconds")
         moments = _strong(run.descent.init(run.learning(params)))
         return cls(params, moments, {name: [] for name in names})
 
     def advance(
-        self,
-        params: Any,
-        moments: Any,
-        losses: Float[np.ndarray, " steps"],
-        accuracies: Float[np.ndarray, " steps"],
+        self, params: Any, moments: Any, records: Mapping[str, Float[np.ndarray, " steps"]]
     ) -> None:
         """Record steps that were taken.
 
         **Arguments:**
 
         - `params`, `moments`: what the last of them ended with.
-        - `losses`, `accuracies`: the loss and the share of right decisions at each.
+        - `records`: what was seen at each, by name.
         """
         self.params, self.moments = params, moments
-        self.step += len(losses)
-        self.losses = np.concatenate([self.losses, losses])
-        self.accuracies = np.concatenate([self.accuracies, accuracies])
+        self.step += len(records["loss"])
+        self.records = {
+            name: np.concatenate([values, records[name]]) for name, values in self.records.items()
+        }
 
     def close_epoch(self, evaluations: Mapping[str, float], run: Run) -> None:
         """Record the end of an epoch.
@@ -78,18 +80,31 @@ class TrainingState:
         - `evaluations`: the numbers of the history that its steps do not give, by name.
         - `run`: the run of which this is the state.
         """
-        numbers = {
-            "loss": float(np.mean(self.losses)),
-            "train_accuracy": float(np.mean(self.accuracies)),
-            **evaluations,
-        }
+        numbers = self._means(run.batch) | dict(evaluations)
         for name, values in self.history.items():
             values.append(numbers[name])
         if run.data.validation is not None and run.best(self.history) == self.epoch:
             self.best = self.params
 
-        self.losses, self.accuracies = self.losses[:0], self.accuracies[:0]
+        self.records = {name: values[:0] for name, values in self.records.items()}
         self.step, self.epoch = 0, self.epoch + 1
+
+    def _means(self, batch: int) -> dict[str, float]:
+        """Return the numbers of the history that the steps of an epoch give, by name."""
+        unsettled = self.records["unsettled"]
+        numbers = {
+            "unsettled": float(np.sum(unsettled)),
+            "phase_error": float(np.max(self.records["phase_error"])),
+        }
+        for name in ("loss", "train_accuracy"):
+            values = self.records[name]
+            if unsettled.any():  # a mean over the examples that counted
+                kept = batch - unsettled
+                mean = np.average(np.where(kept > 0, values, 0.0), weights=kept)
+            else:
+                mean = np.mean(values)
+            numbers[name] = float(mean)
+        return numbers
 
 
 class CheckpointFile:
@@ -141,8 +156,7 @@ class CheckpointFile:
             moments=eqx.combine(from_arrays(arrays, "moments", moments), rest),
             history={name: arrays[f"history/{name}"].tolist() for name in start.history},
             best=from_arrays(arrays, "best", start.params) if facts["best"] else None,
-            losses=arrays["losses"],
-            accuracies=arrays["accuracies"],
+            records={name: arrays[f"records/{name}"] for name in RECORDS},
             epoch=facts["epoch"],
             step=facts["step"],
             seconds=facts["seconds"],
@@ -153,7 +167,7 @@ class CheckpointFile:
         if not now and time.perf_counter() - self._written < self._every:
             return
 
-        arrays = {"losses": state.losses, "accuracies": state.accuracies}
+        arrays = {f"records/{name}": values for name, values in state.records.items()}
         arrays |= to_arrays(state.params, "params")
         arrays |= to_arrays(eqx.filter(state.moments, eqx.is_array), "moments")
         arrays |= to_arrays(state.best, "best")

@@ -10,15 +10,16 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from ..costs import Cost
 from ..energies import Energy
-from ..estimators import Estimator, require_convex
+from ..estimators import require_convex
+from ..settling.equilibrium import NotSettledError
 from ..settling.relaxation import settle
 from .diagnosis import all_finite, failure, look
 from .evaluation import evaluation_method, lower_evaluation
 from .optimizers import updated
 from .patterns import paths
 from .runs import Run
+from .settled import LIMIT, gradient_of_kept, settling
 from .state import TrainingState
 
 Devices = Sequence[jax.Device]  # pyright: ignore[reportInvalidTypeForm]
@@ -51,19 +52,36 @@ class Steps:
         if state.step == 0:
             first = run.order(state.epoch)[0]
             net = eqx.combine(state.params, self.fixed)
-            _check_nudge(run.estimator, net, run.cost, self._xs[first], self._ys[first])
+            _check_nudge(run, net, self._xs[first], self._ys[first])
 
         for arguments in self.chunks(state):
-            (params, moments), record = train_steps(*arguments)
-            losses, accuracies, settled, finite = map(np.asarray, record)
-            if not (finite and settled.all() and np.isfinite(losses).all()):
-                # The same steps again, with all that can have gone wrong in each of them.
-                _, closer = train_steps(*arguments, closely=True)
-                raise failure(
-                    closer, run.estimator, paths(state.params), state.epoch * run.steps + state.step
-                )
-            state.advance(params, moments, losses, accuracies)
+            (params, moments), (records, finite) = train_steps(*arguments)
+            records = {name: np.asarray(values, float) for name, values in records.items()}
+            unsettled = self._too_many(state, records["unsettled"])
+            counted = records["unsettled"] < run.batch
+            if unsettled or not (finite and np.isfinite(records["loss"][counted]).all()):
+                raise self._failure(state, arguments, unsettled)
+            state.advance(params, moments, records)
             yield
+
+    def _too_many(self, state: TrainingState, unsettled: np.ndarray) -> bool:
+        """Return whether more examples have not settled than `unsettled` of the run allows."""
+        if self._run.unsettled == "raise":
+            return bool(unsettled.any())
+        count = np.sum(state.records["unsettled"]) + np.sum(unsettled)
+        return bool(count > LIMIT * self._run.steps * self._run.batch)
+
+    def _failure(self, state: TrainingState, arguments: tuple, unsettled: bool) -> Exception:
+        """Return what went wrong in a chunk of steps, by taking them again."""
+        run, begun = self._run, state.epoch * self._run.steps + state.step
+        _, looks = train_steps(*arguments, closely=True)
+        rows = run.order(state.epoch)[state.step : state.step + run.chunk]
+        error = failure(looks, run, paths(state.params), begun, rows, unsettled)
+        if unsettled and run.unsettled == "skip":
+            return NotSettledError(
+                f"more than {LIMIT:.0%} of the examples of epoch {state.epoch} did not settle: {error}"
+            )
+        return error
 
     def chunks(self, state: TrainingState) -> Iterator[tuple]:
         """Yield the arguments of `train_steps` for each chunk of steps, built when asked for."""
@@ -79,6 +97,7 @@ class Steps:
             run.estimator,
             run.cost,
             run.descent,
+            run.unsettled == "skip",
             self._xs,
             self._ys,
         )
@@ -124,6 +143,7 @@ def train_steps(
     estimator,
     cost,
     optimizer,
+    skip,
     xs,
     ys,
     order,
@@ -140,14 +160,15 @@ def train_steps(
     - `fixed`: what else the network holds.
     - `scales`, `bounds`: of each parameter that learns; `None` in `scales` for what does not.
     - `estimator`, `cost`, `optimizer`: as of `fit`.
+    - `skip`: whether examples whose phases have not settled are left out.
     - `xs`, `ys`: the training set.
     - `order`: the rows of each step, (steps, batch); `numbers`: of the steps, from the start of
       the epoch; `draws`: the key from which each step's is folded.
     - `shares`: how a batch lies on the devices.
-    - `closely`: whether to return a `Look` at each step.
+    - `closely`: whether to return a `StepLook` at each step.
 
-    **Returns** the last parameters and moments; and, of each step, the loss, the share of right
-    decisions and whether all phases settled, and whether the last parameters are finite.
+    **Returns** the last parameters and moments; and, of each step, what `RECORDS` names, and
+    whether the last parameters are finite.
     """
     labels = ys.ndim == 1 and jnp.issubdtype(ys.dtype, jnp.integer)
     learns = jax.tree.map(lambda scale: scale is not None, scales, is_leaf=lambda s: s is None)
@@ -161,26 +182,36 @@ def train_steps(
         net = eqx.combine(params, fixed)
         estimate = estimator.estimate(net, cost, x, y, key)
 
+        settled = settling(net, estimator, estimate)
+        kept = settled.examples
+        loss, gradient = estimate.loss, estimate.grad
+        if skip:
+            losses = jax.vmap(lambda s, y: cost(net.outputs(s), y))(estimate.free.state, y)
+            loss = jnp.mean(losses, where=kept)
+            gradient = gradient_of_kept(net, estimator, x, estimate, kept)
+
         learning, resting = eqx.partition(params, learns)
-        gradient = eqx.filter(estimate.grad, learns)
+        gradient = eqx.filter(gradient, learns)
         updates, moments = optimizer.update(gradient, moments, learning)
         learning = jax.tree.map(updated, learning, updates, scales, bounds)
         params = eqx.combine(learning, resting)
         if closely:
-            return (params, moments), look(estimate, params)
+            return (params, moments), look(estimate, settled, loss, gradient, params)
 
         decisions = jax.vmap(lambda s: cost.decide(net.outputs(s)))(estimate.free.state)
-        accuracy = jnp.mean(decisions == y) if labels else jnp.nan
-        settled = estimate.free.settled.all() & (
-            True if estimate.nudged is None else estimate.nudged.settled.all()
-        )
-        return (params, moments), (estimate.loss, accuracy, settled)
+        right = jnp.mean(decisions == y, where=kept if skip else None) if labels else jnp.nan
+        return (params, moments), {
+            "loss": loss,
+            "train_accuracy": right,
+            "unsettled": jnp.sum(~kept),
+            "phase_error": settled.error,
+        }
 
     keys = jax.vmap(lambda number: jax.random.fold_in(draws, number))(numbers)
     following, record = jax.lax.scan(step, (params, moments), (order, keys))
     if closely:
         return following, record
-    return following, (*record, jnp.stack(all_finite(following[0])).all())  # pyright: ignore[reportGeneralTypeIssues]
+    return following, (record, jnp.stack(all_finite(following[0])).all())
 
 
 def calls_lapack(run: Run) -> bool:
@@ -202,14 +233,19 @@ def calls_lapack(run: Run) -> bool:
     )
 
 
-def _check_nudge(estimator: Estimator, net: Energy, cost: Cost, xs: Array, ys: Array) -> None:
+def _check_nudge(run: Run, net: Energy, xs: Array, ys: Array) -> None:
     """Raise `NudgeError` where the negative nudge is too strong at a free state of a batch."""
-    strength = estimator.strongest_negative_nudge()
+    strength = run.estimator.strongest_negative_nudge()
     if strength > 0:
-        states = _free_states(net, xs)
+        free = _free_phases(net, xs)
+        if run.unsettled == "skip":
+            rows = np.flatnonzero(np.asarray(free.settled))
+            if not len(rows):
+                return
+            xs, ys, free = jax.tree.map(lambda leaf: leaf[rows], (xs, ys, free))
         # Where states are not finite, the step that follows says what is not.
-        if all(map(bool, all_finite(states))):
-            require_convex(strength, net, cost, xs, ys, states, "free")
+        if all(map(bool, all_finite(free.state))):
+            require_convex(strength, net, run.cost, xs, ys, free.state, "free")
 
 
-_free_states = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: settle(net, x).state)(xs))
+_free_phases = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: settle(net, x))(xs))

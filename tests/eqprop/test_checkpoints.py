@@ -31,6 +31,7 @@ STEPS = 10  # in an epoch: two chunks of 4 steps and one of 2
 KINDS = (
     "loss",
     "train_accuracy",
+    "unsettled",
     "test_loss",
     "test_accuracy",
     "validation_loss",
@@ -255,7 +256,7 @@ def test_objects_are_never_unpickled(tmp_path):
 def test_the_file_is_a_plain_npz(whole):
     with np.load(io.BytesIO(whole), allow_pickle=False) as file:
         facts = json.loads(file["facts"].tobytes())
-        assert file["losses"].shape == (4,)
+        assert file["records/loss"].shape == (4,)
         assert file["params/0"].shape == (6, 8)
     assert facts["jax"] == jax.__version__
     assert facts["run"]["net.unit"] == "1e-05"

@@ -65,7 +65,7 @@ def stop(epochs, seen):
         raise StopError
 
 settings = {"rates": {"conductances*": 0.5}, "batch": 8}
-whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "optimizer": None, "chunk": loop.CHUNK}
+whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "optimizer": None, "unsettled": "raise", "chunk": loop.CHUNK}
 run = Run(net=net, cost=cost, data=loop.on_device(data), estimator=estimator, **settings, **whole)
 calls.clear()
 try:

@@ -316,7 +316,8 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
         (
             {"data": Data(BROKEN, DATA.test)},
             ep.TrainingError,
-            f"the free phase is not finite at training step {HURT}$",
+            f"the free phase of example {ORDER[HURT, 2]} of `data.train` is not finite at "
+            f"training step {HURT}$",
         ),
         (
             {
@@ -336,7 +337,8 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
                 "estimator": ONE_SIDED,
             },
             ep.TrainingError,
-            r"nudged phase 1 \(nudge = 0.1\) is not finite at training step 0$",
+            rf"nudged phase 1 \(nudge = 0.1\) of example {ORDER[0, 0]} of `data.train` is not finite "
+            "at training step 0$",
         ),
         (
             {
@@ -366,7 +368,9 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
         (
             {"estimator": ep.EqProp.centred(0.1, ep.BlockNewton(sweeps=2))},
             ep.NotSettledError,
-            "the free phase did not settle at training step 0: one more step at a node would still move it by 0",
+            r"the free phase of example \d+ of `data.train`, and of 3 more of its batch, did not "
+            r"settle at training step 0: after 2 steps of BlockNewton\(.*\) its error is 0\.\d+. "
+            'Give the estimator another `method`, .*, leave such examples out by `unsettled="skip"`',
         ),
         (
             {
@@ -374,7 +378,7 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
                 "estimator": ep.EqProp.centred(0.1, ep.BlockNewton(sweeps=2)),
             },
             ep.NotSettledError,
-            r"nudged phase 1 \(nudge = 0.1\) did not settle at training step 0: one more",
+            r"nudged phase 1 \(nudge = 0.1\) of example \d+ .* did not settle at training step 0: ",
         ),
     ],
 )
@@ -494,7 +498,10 @@ def test_epochs_without_an_error_are_marked_below():
 
 def test_inputs_that_are_not_finite_are_said_and_not_taken_for_a_nudge_that_is_too_strong():
     wrong = Data(Split(np.full_like(toy(0).x, np.nan), toy(0).y), toy(1))
-    with pytest.raises(ep.TrainingError, match="the free phase is not finite at training step 0"):
+    with pytest.raises(
+        ep.TrainingError,
+        match=r"the free phase of example \d+ of `data.train` is not finite at training step 0",
+    ):
         fit(data=wrong)
 
 
@@ -581,6 +588,7 @@ def test_training_takes_no_more_memory_for_more_examples_or_weights_times_exampl
             estimator,
             rates={"*": 0.1},
             optimizer=None,
+            unsettled="raise",
             **order,
         )
         arguments = next(Steps(run, None).chunks(TrainingState.begin(run)))

@@ -40,6 +40,7 @@ SETTINGS = {
     "batch": 4,
     "decay": 0.9,
     "optimizer": ADAM,
+    "unsettled": "raise",
 }
 
 
