@@ -60,7 +60,7 @@ def look(
     - `parameters`: what the step ends with.
     """
     nudged = None
-    if estimate.nudged is not None:
+    if estimate.nudged is not None and settled.nudged is not None:
         nudged = jax.vmap(_phase)(estimate.nudged, settled.nudged)
     return StepLook(
         _phase(estimate.free, settled.free),
