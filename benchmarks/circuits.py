@@ -187,7 +187,7 @@ def by_pyspice(netlist: circuits.Netlist, drives: dict[str, np.ndarray]) -> np.n
     circuit = circuits.to_pyspice(netlist)
     simulator = circuit.simulator()
     simulator.options(*netlist.options.split())
-    nodes, found = circuits.Equations(netlist).free, []
+    nodes, found = circuits.Equations.of(netlist).free, []
     for k in range(len(next(iter(drives.values())))):
         for name, values in drives.items():
             circuit[name].dc_value = float(values[k])

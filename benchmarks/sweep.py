@@ -83,7 +83,7 @@ def one_by_one(declared: dict[str, Any], found: "xr.DataArray") -> tuple[float, 
     seconds, theirs = timed(
         lambda: by_pyspice(netlist, chosen(declared["data"]["drives"], ONE_BY_ONE))
     )
-    ours = found.sel(node=list(circuits.Equations(netlist).free))[:ONE_BY_ONE]
+    ours = found.sel(node=list(circuits.Equations.of(netlist).free))[:ONE_BY_ONE]
     return ONE_BY_ONE / seconds, float(np.max(np.abs(theirs - ours.values)))
 
 

@@ -1,13 +1,21 @@
-"""What an element is: something between nodes. A current is positive when it leaves an element's first node."""
+"""What an element is. A current is positive when it leaves an element's first node.
+
+An element states all of its own in one class: its nodes, its SPICE text, its linear part, its
+non-linear terms, its charge, its noise, where it conducts, and its symbol. Everything that handles
+circuits asks the element; nothing else has to be edited for a new one.
+"""
 
 import abc
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+
+from .laws import Term
 
 GROUND = "0"
 _REST = r"[A-Za-z0-9_.$!:%+\-\[\]]*"
@@ -15,10 +23,103 @@ _NODE = re.compile(r"[A-Za-z0-9_+\-]" + _REST)
 _NAME = re.compile(r"[A-Za-z0-9_]" + _REST)
 
 
+def current_of(branch: str) -> str:
+    """Return the name, among nodes and currents, of the current of the branch `branch`."""
+    return f"i({branch})"
+
+
+class Stamps(Protocol):
+    """Where elements write what they add to a matrix of the nodal equations.
+
+    Rows and columns are named: by a node, or by `current_of` a branch. The row of a node is
+    Kirchhoff's current law there, the sum of the currents out of the node; that of a branch its
+    voltage law.
+    """
+
+    def entry(self, row: str, column: str, value: float) -> None:
+        """Add `value` at one place."""
+        ...
+
+    def between(
+        self, plus: Sequence[str], minus: Sequence[str], value: "float | np.ndarray"
+    ) -> None:
+        """Add conductances in S, or capacitances in F, between nodes, one for each pair."""
+        ...
+
+    def transfer(
+        self, plus: str, minus: str, control_plus: str, control_minus: str, siemens: float
+    ) -> None:
+        """Add a current of `siemens` times the controlling voltage from `plus` to `minus`."""
+        ...
+
+    def branch(self, name: str, plus: str, minus: str) -> None:
+        """Add the current of a branch to its nodes, and v_plus − v_minus to its own row."""
+        ...
+
+
+class NoiseCurrents(NamedTuple):
+    """Independent noise currents from `plus` to `minus`, one for each pair of nodes.
+
+    `white`: their two-sided densities in A²/Hz; `flicker`: K in A² of those whose density is K/f.
+    """
+
+    plus: Sequence[str]
+    minus: Sequence[str]
+    white: np.ndarray
+    flicker: np.ndarray
+
+
+class Model(Protocol):
+    """What a `.model` card states, shared by elements."""
+
+    @property
+    def name(self) -> str:
+        """The name of the card."""
+        ...
+
+    @property
+    def gmin(self) -> float:
+        """The conductance in S across each of its junctions."""
+        ...
+
+    def card(self) -> str:
+        """Return its `.model` line."""
+        ...
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """How an element is drawn: a symbol of schemdraw, and whether from its second node to its first."""
+
+    name: str
+    turned: bool = False
+
+
+class Load(NamedTuple):
+    """Conductances in S (sources, nodes) by which `nodes` hang on nodes that ideal sources hold."""
+
+    nodes: tuple[str, ...]
+    siemens: np.ndarray
+    sources: tuple[str, ...]
+
+
 class Element(abc.ABC):
-    """Something between nodes. Its SPICE name is `letter`, which says what it is, and `name`."""
+    """Something between nodes. Its SPICE name is `letter`, which says what it is, and `name`.
+
+    A new element is a frozen dataclass that gives `letter`, `word`, `nodes` and `lines`, and of the
+    other methods those that do not hold as they stand here: without any of them it carries no
+    current.
+    """
 
     letter: ClassVar[str]
+    word: ClassVar[str]
+    """What one is called in a summary, in the singular."""
+    symbol: ClassVar[Symbol] = Symbol("RBox")
+    passive: ClassVar[bool] = False
+    """Whether it only ever takes energy, or is an independent source: a circuit of such elements
+    has one stable operating point."""
+    subcircuit: ClassVar[str] = ""
+    """The name by which an X line of a deck makes one, where it has no letter of SPICE."""
     name: str
 
     @property
@@ -28,7 +129,91 @@ class Element(abc.ABC):
 
     @abc.abstractmethod
     def lines(self) -> list[str]:
-        """Its SPICE lines."""
+        """Return its SPICE lines."""
+
+    @property
+    def key(self) -> str:
+        """Its SPICE name."""
+        return self.letter + self.name
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """What its `.model` cards state."""
+        return ()
+
+    @property
+    def sensed(self) -> tuple[str, ...]:
+        """The SPICE names of the voltage sources whose currents control it."""
+        return ()
+
+    # --- what it adds to the equations
+
+    def fixes_voltage(self, *, transient: bool = False) -> bool:
+        """Return whether it fixes the voltage between its first two nodes.
+
+        Its current is then an unknown of the equations. At an operating point, or in a `transient`
+        from given voltages.
+        """
+        del transient
+        return False
+
+    def stamp(self, stamps: Stamps) -> None:  # noqa: B027 - most have none
+        """Add its linear part to the equations: conductances in S, and what ties a branch."""
+
+    def charge(self, stamps: Stamps) -> None:  # noqa: B027 - most have none
+        """Add what multiplies dz/dt: capacitances in F, and −L in H at an inductor's current."""
+
+    def terms(self, kelvin: float) -> Sequence[Term]:
+        """Return its non-linear terms at a temperature in K."""
+        del kelvin
+        return ()
+
+    def noise(self, volts: Callable[[str], float], kelvin: float) -> Iterable[NoiseCurrents]:
+        """Return its noise around an operating point, whose node voltages in V `volts` gives."""
+        del volts, kelvin
+        return ()
+
+    # --- its place in the circuit
+
+    def conducts(self, *, transient: bool = False) -> Iterator[tuple[str, str]]:
+        """Yield pairs of nodes between which a direct current can flow through it.
+
+        In a `transient` from given voltages capacitors hold a voltage, so they count.
+        """
+        if self.fixes_voltage() or (transient and self.fixes_voltage(transient=True)):
+            yield self.nodes[0], self.nodes[1]
+
+    def touches(self) -> Mapping[str, int]:
+        """Return how often it touches each of its nodes, a node it merely joins to itself once."""
+        return dict.fromkeys(self.nodes, 1)
+
+    def without(self, pinned: Mapping[str, object]) -> tuple["Element | None", Sequence[Load]]:
+        """Return what stays of it when conductances on `pinned` nodes become loads, and these.
+
+        `pinned` are the nodes that ideal sources to ground hold.
+        """
+        del pinned
+        return self, ()
+
+    # --- how it is shown
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The two nodes between which it is drawn."""
+        return self.nodes[0], self.nodes[1]
+
+    def label(self) -> str:
+        """Return what its drawing says of it, besides its name."""
+        return ""
+
+    @property
+    def count(self) -> int:
+        """As how many elements it counts in a summary."""
+        return 1
+
+    def parts(self) -> "Sequence[Element]":
+        """Return the elements as which it is drawn."""
+        return (self,)
 
 
 class TwoTerminal(Element):
@@ -43,34 +228,40 @@ class TwoTerminal(Element):
 
 
 def check_name(name: str) -> None:
-    """Raises `ValueError` for a name that SPICE could read as something else."""
+    """Raise `ValueError` for a name that SPICE could read as something else."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"`name` must be letters, digits and _.$!:%+-[] after a letter, a digit or _, but is {name!r}"
+            "`name` must be letters, digits and _.$!:%+-[] after a letter, a digit or _, "
+            f"but is {name!r}"
         )
 
 
 def check_names(name: str, nodes: Iterable[str]) -> None:
-    """`check_name` for an element and its nodes, which must be lower case besides, as SPICE folds case."""
+    """Raise `ValueError` for an element's name, or nodes, that SPICE could read as something else.
+
+    Nodes must be lower case besides, as SPICE folds case.
+    """
     check_name(name)
     for node in nodes:
         if not _NODE.fullmatch(node) or node == "gnd" or node != node.lower():
             raise ValueError(
-                f"a node of {name} must be lower-case letters, digits and _.$!:%+-[], ground being '0', but is {node!r}"
+                f"a node of {name} must be lower-case letters, digits and _.$!:%+-[], "
+                f"ground being '0', but is {node!r}"
             )
 
 
 def check_value(element: Element, field: str, *, positive: bool = False) -> None:
-    """Raises `ValueError` where a number of an element is not finite, or not above 0."""
+    """Raise `ValueError` where a number of an element is not finite, or not above 0."""
     value = getattr(element, field)
     if not np.isfinite(value) or (positive and value <= 0):
         raise ValueError(
-            f"`{field}` of {element.name} must be finite{' and above 0' if positive else ''}, but is {value}"
+            f"`{field}` of {element.name} must be finite{' and above 0' if positive else ''}, "
+            f"but is {value}"
         )
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
-    """Return "; did you mean 'x'?" for the name in `known` nearest to `name`, empty if none is near."""
+    """Return "; did you mean 'x'?" for the nearest of `known` to `name`, empty if none is near."""
     near = difflib.get_close_matches(str(name), [str(one) for one in known], 1, 0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -1,29 +1,109 @@
-"""Diodes: the law of a junction, and the element."""
+"""Diodes: the law of a junction, the model that a `.model` card states, and the element."""
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..units import GMIN, ROOM, THERMAL_VOLTAGE, Array, number
-from .base import Element, check_name, check_names, check_value
+from ..units import CHARGE, GMIN, ROOM, THERMAL_VOLTAGE, Array, number
+from .base import Element, NoiseCurrents, Symbol, check_name, check_names, check_value
+from .laws import Term, TwoTerminalLaw, namespace
+
+
+@dataclass(frozen=True)
+class Junction(TwoTerminalLaw):
+    """The law of a junction at one temperature, as ngspice has it, without series resistance.
+
+    i(v) = area · Is (exp(v/(N Vt)) − 1) + gmin v                 for v ≥ −3 N Vt,
+    i(v) = −area · Is (1 + (3 N Vt/(e v))³) + gmin v              below (e = 2.718…),
+
+    with Vt = kT/q at 300.15 K; at another temperature Is and N are others (`DiodeModel.at`). The
+    second line is ngspice's own (dioload.c), for `reverse` = 1; it differs from Shockley's law by
+    at most 0.05 Is. The junctions of its transistors have 0 for the cube.
+
+    **Arguments:** numbers, or arrays of one for each junction.
+
+    - `saturation`: Is in A. `emission`: N. `gmin`: in S; not scaled by the area.
+    - `reverse`: the weight of the cube. `area`: what multiplies Is.
+    """
+
+    limited: ClassVar[bool] = True
+    rising: ClassVar[bool] = True
+    saturation: Array
+    emission: Array = 1.0
+    gmin: Array = GMIN
+    reverse: Array = 1.0
+    area: Array = 1.0
+
+    def current(self, v):
+        xp, below, forward, ratio = self._regions(v)
+        exponential = xp.exp(forward / self.scale) - 1
+        law = xp.where(below, -1 - self.reverse * ratio**3, exponential)
+        return self.area * self.saturation * law + self.gmin * v
+
+    def conductance(self, v):
+        xp, below, forward, ratio = self._regions(v)
+        reverse = self.reverse * math.e * ratio**4  # of Is / (N Vt)
+        slope = xp.where(below, reverse, xp.exp(forward / self.scale))
+        return self.area * self.saturation / self.scale * slope + self.gmin
+
+    def cocontent(self, v):
+        xp, below, forward, ratio = self._regions(v)
+        a = 3 * self.scale / math.e
+        at_knee = self.scale * (math.exp(-3) - 1) + 3 * self.scale  # of Is, as are the next two
+        cube = self.reverse * a * (ratio**2 - math.exp(-2)) / 2
+        reverse = at_knee - (v + 3 * self.scale) + cube
+        whole = xp.where(below, reverse, self.scale * (xp.exp(forward / self.scale) - 1) - v)
+        return self.area * self.saturation * whole + self.gmin * v**2 / 2
+
+    def limit(self, wanted, last):
+        """By Nagel's pnjlim: a step far into conduction becomes one of its current."""
+        xp, scale, critical = namespace(wanted), self.scale, self.critical()
+        ratio = 1 + (wanted - last) / scale
+        rising = last + scale * xp.log(xp.where(ratio > 0, ratio, 1.0))
+        rising = xp.where(ratio > 0, rising, critical)
+        fresh = scale * xp.log(xp.maximum(wanted, scale) / scale)
+        slowed = xp.where(last > 0, rising, fresh)
+        far = (wanted > critical) & (xp.abs(wanted - last) > 2 * scale)
+        return xp.where(far, slowed, wanted)
+
+    def critical(self):
+        """Where the curve is most bent: N Vt ln(N Vt / (√2 Is))."""
+        xp = namespace(self.scale, self.saturation)
+        return self.scale * xp.log(self.scale / (math.sqrt(2.0) * self.saturation * self.area))
+
+    @property
+    def scale(self) -> Array:
+        """N Vt in V."""
+        return self.emission * THERMAL_VOLTAGE
+
+    def _regions(self, v: Array) -> tuple[Any, Array, Array, Array]:
+        """Return what the formulas need: where v is below −3 N Vt, and v kept on either side.
+
+        The namespace of `v`; whether v is below; v held at or above −3 N Vt; and 3 N Vt/(e v) with
+        v held at or below it.
+        """
+        xp = namespace(v)
+        knee = -3 * self.scale
+        below = v < knee
+        ratio = (-knee / math.e) / xp.where(below, v, knee)
+        return xp, below, xp.where(below, knee, v), ratio
 
 
 @dataclass(frozen=True)
 class DiodeModel:
-    """ngspice's law of a diode without series resistance.
+    """A diode's `.model` card; its law at a temperature is a `Junction`.
 
-    i(v) = area · Is (exp(v/(N Vt)) − 1) + gmin v                 for v ≥ −3 N Vt,
-    i(v) = −area · Is (1 + (3 N Vt/(e v))³) + gmin v              below (e = 2.718…).
+    **Arguments:**
 
-    with Vt = kT/q at 300.15 K; `at` another temperature both Is and Vt change. The second line is ngspice's own (dioload.c), for
-    `reverse` = 1; it differs from Shockley's law by at most 0.05 Is. The junctions of its transistors have 0 for the cube.
+    - `saturation`: Is in A, at 300.15 K. `emission`: N. `gmin`: in S, across the junction.
+    - `name`: of the card.
+    - `bandgap`: EG in eV and `exponent`: XTI, which say what temperature does to Is.
+    - `reverse`: the weight of the cube in the `Junction`.
+    - `flicker`, `flicker_exponent`: KF and AF of its noise KF |i|^AF/f in A²/Hz, one-sided.
 
-    **Arguments:** `saturation`: Is in A. `emission`: N. `gmin`: in S; not scaled by the area. `name`: of its `.model` card. `bandgap`:
-    EG in eV and `exponent`: XTI, which say what temperature does to Is. `reverse`: the weight of the cube. `flicker`,
-    `flicker_exponent`: KF and AF of its noise KF |i|^AF/f in A²/Hz, one-sided. Raises `ValueError` where a number is not finite, or Is
-    or N not above 0, or gmin or KF below 0.
+    **Raises** `ValueError` where a number is not finite, Is or N not above 0, or gmin or KF below 0.
     """
 
     saturation: float
@@ -41,82 +121,28 @@ class DiodeModel:
         for field in ("bandgap", "exponent", "flicker", "flicker_exponent"):
             value = getattr(self, field)
             if not (math.isfinite(value) and (field != "flicker" or value >= 0)):
-                raise ValueError(
-                    f"`{field}` must be finite{' and at least 0' if field == 'flicker' else ''}, but is {value}"
-                )
+                least = " and at least 0" if field == "flicker" else ""
+                raise ValueError(f"`{field}` must be finite{least}, but is {value}")
         for field in ("saturation", "emission", "gmin"):
-            value = getattr(self, field)
-            try:
-                value = np.asarray(value, float)
-            except TypeError:  # a JAX tracer has no value
-                continue
-            if not (
-                np.all(np.isfinite(value)) and np.all(value >= 0 if field == "gmin" else value > 0)
-            ):
-                raise ValueError(
-                    f"`{field}` must be finite and {'at least' if field == 'gmin' else 'above'} 0, but is {value}"
-                )
+            check_parameter(field, getattr(self, field), strictly=field != "gmin")
 
-    def at(self, kelvin: float) -> "DiodeModel":
-        """The junction that at 300.15 K has the law that this one has at a temperature in K.
+    def at(self, kelvin: float, area: float = 1.0) -> Junction:
+        """Return the law of a junction of an area at a temperature in K.
 
-        Is is multiplied by exp((T/T0 − 1) EG/(N Vt) + (XTI/N) ln(T/T0)), Vt being that at T, and N by T/T0 (ngspice's diotemp.c).
+        Is is multiplied by exp((T/T0 − 1) EG/(N Vt) + (XTI/N) ln(T/T0)), Vt being that at T, and N
+        by T/T0, T0 = 300.15 K (ngspice's diotemp.c).
         """
-        if kelvin == ROOM:
-            return self
-        ratio = kelvin / ROOM
-        growth = (ratio - 1) * self.bandgap / (
-            self.scale * ratio
-        ) + self.exponent / self.emission * math.log(ratio)
-        return replace(
-            self, saturation=self.saturation * math.e**growth, emission=self.emission * ratio
-        )
-
-    def current(self, v: Array, area: Array = 1.0) -> Array:
-        """i(v) in A, elementwise."""
-        xp, below, forward, ratio = self._regions(v)
-        return (
-            area
-            * self.saturation
-            * xp.where(below, -1 - self.reverse * ratio**3, xp.exp(forward / self.scale) - 1)
-            + self.gmin * v
-        )
-
-    def conductance(self, v: Array, area: Array = 1.0) -> Array:
-        """di/dv in S, elementwise."""
-        xp, below, forward, ratio = self._regions(v)
-        reverse = self.reverse * math.e * ratio**4  # of Is / (N Vt)
-        return (
-            area
-            * self.saturation
-            / self.scale
-            * xp.where(below, reverse, xp.exp(forward / self.scale))
-            + self.gmin
-        )
-
-    def cocontent(self, v: Array, area: Array = 1.0) -> Array:
-        """∫₀ᵛ i(u) du in W, elementwise."""
-        xp, below, forward, ratio = self._regions(v)
-        a = 3 * self.scale / math.e
-        at_knee = self.scale * (math.exp(-3) - 1) + 3 * self.scale  # of Is, as are the next two
-        reverse = at_knee - (v + 3 * self.scale) + self.reverse * a * (ratio**2 - math.exp(-2)) / 2
-        whole = xp.where(below, reverse, self.scale * (xp.exp(forward / self.scale) - 1) - v)
-        return area * self.saturation * whole + self.gmin * v**2 / 2
-
-    @property
-    def scale(self) -> float:
-        """N Vt in V."""
-        return self.emission * THERMAL_VOLTAGE
-
-    def _regions(self, v: Array) -> tuple[Any, Array, Array, Array]:
-        """The namespace of `v`, whether it is below −3 N Vt, `v` held at or above that, and 3 N Vt/(e v) with v held at or below."""
-        xp: Any = np if isinstance(v, float | int) else v.__array_namespace__()
-        knee = -3 * self.scale
-        below = v < knee
-        return xp, below, xp.where(below, knee, v), (-knee / math.e) / xp.where(below, v, knee)
+        saturation, emission = self.saturation, self.emission
+        if kelvin != ROOM:
+            ratio = kelvin / ROOM
+            scale = emission * THERMAL_VOLTAGE
+            growth = (ratio - 1) * self.bandgap / (scale * ratio)
+            growth += self.exponent / emission * math.log(ratio)
+            saturation, emission = saturation * math.e**growth, emission * ratio
+        return Junction(saturation, emission, self.gmin, self.reverse, area)
 
     def card(self) -> str:
-        """Its `.model` line."""
+        """Return its `.model` line."""
         rest = (
             ("EG", "bandgap"),
             ("XTI", "exponent"),
@@ -125,11 +151,26 @@ class DiodeModel:
         )
         usual = {field.name: field.default for field in fields(self)}
         more = "".join(
-            f" {name}={number(getattr(self, own))}"
-            for name, own in rest
-            if getattr(self, own) != usual[own]
+            f" {name}={number(getattr(self, field))}"
+            for name, field in rest
+            if getattr(self, field) != usual[field]
         )
-        return f".model {self.name} D(IS={number(self.saturation)} N={number(self.emission)}{more})"
+        numbers = f"IS={number(self.saturation)} N={number(self.emission)}"
+        return f".model {self.name} D({numbers}{more})"
+
+
+def check_parameter(name: str, value: Any, *, strictly: bool) -> None:
+    """Raise `ValueError` where a number, or one of an array, is not finite and above 0.
+
+    Where not `strictly`, 0 passes. A tracer of JAX has no value and passes.
+    """
+    try:
+        values = np.asarray(value, float)
+    except TypeError:
+        return
+    if not (np.all(np.isfinite(values)) and np.all(values > 0 if strictly else values >= 0)):
+        least = "above" if strictly else "at least"
+        raise ValueError(f"`{name}` must be finite and {least} 0, but is {value}")
 
 
 @dataclass(frozen=True)
@@ -137,6 +178,9 @@ class Diode(Element):
     """A diode of `model` from `anode` to `cathode`; `area` multiplies its saturation current."""
 
     letter = "D"
+    word = "diode"
+    symbol = Symbol("Diode")
+    passive = True
     name: str
     anode: str
     cathode: str
@@ -151,6 +195,27 @@ class Diode(Element):
     def nodes(self):
         return (self.anode, self.cathode)
 
+    @property
+    def models(self):
+        return (self.model,)
+
     def lines(self):
         area = "" if self.area == 1 else f" area={number(self.area)}"
         return [f"D{self.name} {self.anode} {self.cathode} {self.model.name}{area}"]
+
+    def terms(self, kelvin):
+        return (Term.between(self.model.at(kelvin, self.area), self.anode, self.cathode),)
+
+    def noise(self, volts, kelvin):
+        """Shot noise q|i|, and flicker KF |i|^AF / 2f, two-sided."""
+        across = volts(self.anode) - volts(self.cathode)
+        current = np.array([abs(self.model.at(kelvin, self.area).current(across))])
+        flicker = self.model.flicker * current**self.model.flicker_exponent / 2
+        yield NoiseCurrents((self.anode,), (self.cathode,), CHARGE * current, flicker)
+
+    def conducts(self, *, transient=False):
+        del transient
+        yield self.nodes
+
+    def label(self):
+        return self.model.name

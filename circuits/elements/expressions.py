@@ -6,7 +6,7 @@ its first and last line beyond its points.
 
 import abc
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from ..units import Array, number
 from .base import GROUND
+from .functions import INFIX, apply
+from .laws import namespace
 
 Slopes = dict["Voltage | Current", Array]
 
@@ -150,133 +152,89 @@ def renamed(
     return name(expression)
 
 
+@dataclass(frozen=True)
+class Program:
+    """An expression as a list of instructions, each of results before it; the last is its value.
+
+    An operation that stands in several places, as one object, is an instruction once. Programs are
+    equal where expressions differ in their constants and in the names of their variables alone.
+    """
+
+    instructions: tuple[tuple[Any, ...], ...]
+    """("constant", k), ("variable", k), or a kind of operation and the places of its arguments; a
+    pwl has its points besides."""
+
+    @classmethod
+    def of(
+        cls, expression: Expression
+    ) -> tuple["Program", tuple[Array, ...], tuple["Voltage | Current", ...]]:
+        """Return the program of an expression, its constants, and its variables in their order."""
+        instructions: list[tuple[Any, ...]] = []
+        constants: list[Array] = []
+        variables: dict[Voltage | Current, int] = {}
+        places: dict[int, int] = {}
+
+        def place(one: Expression) -> int:
+            if id(one) not in places:
+                instructions.append(instruction(one))
+                places[id(one)] = len(instructions) - 1
+            return places[id(one)]
+
+        def instruction(one: Expression) -> tuple[Any, ...]:
+            if isinstance(one, Constant):
+                constants.append(one.value)
+                return "constant", len(constants) - 1
+            if isinstance(one, Voltage | Current):
+                return "variable", variables.setdefault(one, len(variables))
+            if one.kind == "pwl":
+                x, *numbers = one.arguments
+                return "pwl", (place(x),), tuple(n.value for n in numbers)  # pyright: ignore
+            return one.kind, tuple(place(argument) for argument in one.arguments)
+
+        place(expression)
+        return cls(tuple(instructions)), tuple(constants), tuple(variables)
+
+    def run(
+        self, constants: Sequence[Array], values: Sequence[Array]
+    ) -> tuple[Array, dict[int, Array]]:
+        """Return the value, and its slopes by those variables, by number, on which it depends.
+
+        **Arguments:** `constants`, and the `values` of the variables: numbers or arrays that
+        broadcast, NumPy's or JAX's.
+        """
+        results: list[tuple[Array, dict[int, Array]]] = []
+        for kind, arguments, *points in self.instructions:
+            if kind == "constant":
+                results.append((constants[arguments], {}))
+            elif kind == "variable":
+                results.append((values[arguments], {arguments: 1.0}))
+            else:
+                results.append(_combined(kind, [results[k] for k in arguments], *points))
+        return results[-1]
+
+
+def _combined(
+    kind: str, parts: Sequence[tuple[Array, dict[int, Array]]], points: tuple[float, ...] = ()
+) -> tuple[Array, dict[int, Array]]:
+    """Return an operation's value and slopes from those of its arguments: the chain rule."""
+    arguments = [value for value, _ in parts]
+    pairs = np.reshape(points, (-1, 2)).T
+    value, partials = apply(namespace(*arguments), kind, arguments, pairs)
+    slopes: dict[int, Array] = {}
+    for (_, inner), partial in zip(parts, partials, strict=True):
+        for variable, slope in inner.items():
+            slopes[variable] = slopes.get(variable, 0.0) + partial * slope
+    return value, slopes
+
+
 def evaluate(
     expression: Expression, values: Mapping[Voltage | Current, Array]
 ) -> tuple[Array, Slopes]:
-    """The value of an expression, and its partial derivative by each voltage and current it depends on.
+    """Return the value of an expression, and its slope by each variable on which it depends.
 
-    Elementwise over arrays of one shape, NumPy's or JAX's. At a kink the slope is that of one of its sides. An operation that stands in
-    several places, as one object, is worked out once.
+    Elementwise over arrays of one shape, NumPy's or JAX's. At a kink the slope is that of one of
+    its sides. An operation that stands in several places, as one object, is worked out once.
     """
-    known: dict[int, tuple[Array, Slopes]] = {}
-
-    def of(one: Expression) -> tuple[Array, Slopes]:
-        if isinstance(one, Constant):
-            return one.value, {}
-        if isinstance(one, Voltage | Current):
-            return values[one], {one: 1.0}
-        if id(one) not in known:
-            known[id(one)] = combined(one.kind, [of(argument) for argument in one.arguments])
-        return known[id(one)]
-
-    def combined(kind: str, parts: list[tuple[Array, Slopes]]) -> tuple[Array, Slopes]:
-        arguments = [value for value, _ in parts]
-        namespaces: list[Any] = [
-            value.__array_namespace__()
-            for value in arguments
-            if hasattr(value, "__array_namespace__")
-        ]
-        value, partials = _apply(namespaces[0] if namespaces else np, kind, arguments)
-        slopes: Slopes = {}
-        for (_, inner), partial in zip(parts, partials, strict=True):
-            for variable, slope in inner.items():
-                slopes[variable] = slopes.get(variable, 0.0) + partial * slope
-        return value, slopes
-
-    return of(expression)
-
-
-def _apply(xp: Any, kind: str, arguments: list[Array]) -> tuple[Array, list[Array]]:
-    if kind == "?:":
-        condition, then, otherwise = arguments
-        return xp.where(condition != 0, then, otherwise), [
-            0.0,
-            xp.where(condition != 0, 1.0, 0.0),
-            xp.where(condition != 0, 0.0, 1.0),
-        ]
-    if kind == "pwl":
-        x, *points = arguments
-        value, slope = _interpolate(
-            xp, x, np.array(points[0::2], float), np.array(points[1::2], float)
-        )
-        return value, [slope, *(0.0 for _ in points)]
-    if kind == "negative":
-        return -arguments[0], [-1.0]
-    value, *partials = (INFIX.get(kind) or FUNCTIONS[kind][1])(xp, *arguments)
-    return value, partials
-
-
-def _interpolate(xp: Any, x: Array, xs: np.ndarray, ys: np.ndarray) -> tuple[Array, Array]:
-    slopes, starts, heights = (
-        xp.asarray(column) for column in (np.diff(ys) / np.diff(xs), xs[:-1], ys[:-1])
-    )
-    at = xp.searchsorted(xp.asarray(xs[1:-1]), x, side="right")
-    return heights[at] + slopes[at] * (x - starts[at]), slopes[at]
-
-
-def _power(xp: Any, x: Array, y: Array) -> tuple[Array, ...]:
-    size = xp.abs(x)
-    value = size**y
-    safe = xp.where(size > 0, size, 1.0)
-    return (
-        value,
-        xp.where(size > 0, y * safe ** (y - 1) * xp.sign(x), xp.where(xp.equal(y, 1), 1.0, 0.0)),
-        value * xp.log(safe),
-    )
-
-
-def _signed_power(xp: Any, x: Array, y: Array) -> tuple[Array, ...]:
-    value, by_x, by_y = _power(xp, x, y)
-    return xp.sign(x) * value, xp.sign(x) * by_x, xp.sign(x) * by_y
-
-
-def _truth(xp: Any, holds: Array) -> tuple[Array, ...]:
-    return xp.where(holds, 1.0, 0.0), 0.0, 0.0
-
-
-INFIX: dict[str, Callable[..., tuple[Array, ...]]] = {
-    "+": lambda xp, a, b: (a + b, 1.0, 1.0),
-    "-": lambda xp, a, b: (a - b, 1.0, -1.0),
-    "*": lambda xp, a, b: (a * b, b, a),
-    "/": lambda xp, a, b: (a / b, 1 / b, -a / b**2),
-    "^": _power,
-    "<": lambda xp, a, b: _truth(xp, a < b),
-    "<=": lambda xp, a, b: _truth(xp, a <= b),
-    ">": lambda xp, a, b: _truth(xp, a > b),
-    ">=": lambda xp, a, b: _truth(xp, a >= b),
-    "==": lambda xp, a, b: _truth(xp, xp.equal(a, b)),
-    "!=": lambda xp, a, b: _truth(xp, xp.not_equal(a, b)),
-    "&&": lambda xp, a, b: _truth(xp, xp.logical_and(a != 0, b != 0)),
-    "||": lambda xp, a, b: _truth(xp, xp.logical_or(a != 0, b != 0)),
-}
-"""Operators between two operands: value, slope by the first, slope by the second."""
-
-FUNCTIONS: dict[str, tuple[int, Callable[..., tuple[Array, ...]]]] = {
-    "abs": (1, lambda xp, a: (xp.abs(a), xp.sign(a))),
-    "sqrt": (1, lambda xp, a: (xp.sqrt(a), 0.5 / xp.sqrt(a))),
-    "exp": (1, lambda xp, a: (xp.exp(a), xp.exp(a))),
-    "ln": (1, lambda xp, a: (xp.log(a), 1 / a)),
-    "log10": (1, lambda xp, a: (xp.log10(a), 1 / (a * math.log(10)))),
-    "sin": (1, lambda xp, a: (xp.sin(a), xp.cos(a))),
-    "cos": (1, lambda xp, a: (xp.cos(a), -xp.sin(a))),
-    "tan": (1, lambda xp, a: (xp.tan(a), 1 + xp.tan(a) ** 2)),
-    "asin": (1, lambda xp, a: (xp.asin(a), 1 / xp.sqrt(1 - a**2))),
-    "acos": (1, lambda xp, a: (xp.acos(a), -1 / xp.sqrt(1 - a**2))),
-    "atan": (1, lambda xp, a: (xp.atan(a), 1 / (1 + a**2))),
-    "sinh": (1, lambda xp, a: (xp.sinh(a), xp.cosh(a))),
-    "cosh": (1, lambda xp, a: (xp.cosh(a), xp.sinh(a))),
-    "tanh": (1, lambda xp, a: (xp.tanh(a), 1 - xp.tanh(a) ** 2)),
-    "u": (1, lambda xp, a: (xp.where(xp.equal(a, 0), 0.5, xp.where(a > 0, 1.0, 0.0)), 0.0)),
-    "uramp": (1, lambda xp, a: (xp.maximum(a, 0.0), xp.where(a > 0, 1.0, 0.0))),
-    "sgn": (1, lambda xp, a: (xp.sign(a), 0.0)),
-    "min": (
-        2,
-        lambda xp, a, b: (xp.minimum(a, b), xp.where(a < b, 1.0, 0.0), xp.where(a < b, 0.0, 1.0)),
-    ),
-    "max": (
-        2,
-        lambda xp, a, b: (xp.maximum(a, b), xp.where(a > b, 1.0, 0.0), xp.where(a > b, 0.0, 1.0)),
-    ),
-    "pwr": (2, _signed_power),
-}
-"""Functions by name: how many arguments they take; and their value and slope by each."""
+    program, constants, names = Program.of(expression)
+    value, slopes = program.run(constants, [values[name] for name in names])
+    return value, {names[k]: slope for k, slope in slopes.items()}

@@ -1,11 +1,22 @@
 """Passive elements: resistors, matrices of them, capacitors, inductors."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..units import number
-from .base import Element, TwoTerminal, check_names, check_value
+from ..units import BOLTZMANN, number, quantity
+from .base import (
+    GROUND,
+    Element,
+    Load,
+    NoiseCurrents,
+    Symbol,
+    TwoTerminal,
+    check_names,
+    check_value,
+    current_of,
+)
 
 
 @dataclass(frozen=True, init=False)
@@ -22,6 +33,9 @@ class Resistor(TwoTerminal):
     """
 
     letter = "R"
+    word = "resistor"
+    symbol = Symbol("Resistor")
+    passive = True
     name: str
     plus: str
     minus: str
@@ -56,15 +70,47 @@ class Resistor(TwoTerminal):
     def lines(self):
         return [f"R{self.name} {self.plus} {self.minus} {number(self.ohms)}"]
 
+    def stamp(self, stamps):
+        stamps.between((self.plus,), (self.minus,), self.siemens)
+
+    def noise(self, volts, kelvin):
+        """Thermal noise 2kTG, two-sided."""
+        del volts
+        white = np.array([2 * BOLTZMANN * kelvin * self.siemens])
+        yield NoiseCurrents((self.plus,), (self.minus,), white, np.zeros(1))
+
+    def conducts(self, *, transient=False):
+        del transient
+        yield self.nodes
+
+    def without(self, pinned):
+        held = [node for node in self.nodes if node in pinned]
+        if len(held) != 1:
+            return self, ()
+        (other,) = (node for node in self.nodes if node not in pinned)
+        if other == GROUND:
+            return None, ()
+        return None, (Load((other,), np.array([[self.siemens]]), (held[0],)),)
+
+    def label(self):
+        return quantity(self.ohms, "Ω")
+
 
 @dataclass(frozen=True, eq=False)
 class ConductanceMatrix(Element):
-    """Conductances `siemens[i, j]` ≥ 0 between `rows[i]` and `columns[j]`: a crossbar without wires, a resistor for each that is not 0.
+    """A crossbar without wires: conductances `siemens[i, j]` between `rows[i]` and `columns[j]`.
 
-    Raises `ValueError` for a negative or non-finite conductance, naming its nodes.
+    It stands for a resistor for each that is not 0.
+
+    **Arguments:** `name`: the SPICE name without its letter. `rows`, `columns`: nodes. `siemens`:
+    (rows, columns) in S, finite and at least 0.
+
+    **Raises** `ValueError` for a negative or non-finite conductance, naming its nodes.
     """
 
     letter = "R"
+    word = "resistor"
+    passive = True
     name: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -72,16 +118,17 @@ class ConductanceMatrix(Element):
 
     def __post_init__(self):
         check_names(self.name, (*self.rows, *self.columns))
-        if self.siemens.shape != (len(self.rows), len(self.columns)):
+        shape = (len(self.rows), len(self.columns))
+        if self.siemens.shape != shape:
             raise ValueError(
-                f"`siemens` of {self.name} must have shape {(len(self.rows), len(self.columns))}, but has {self.siemens.shape}"
+                f"`siemens` of {self.name} must have shape {shape}, but has {self.siemens.shape}"
             )
         wrong = ~(np.isfinite(self.siemens) & (self.siemens >= 0))
         if wrong.any():
             i, j = np.argwhere(wrong)[0]
-            between = f"between {self.rows[i]} and {self.columns[j]}"
             raise ValueError(
-                f"`siemens` of {self.name} must be finite and at least 0, but is {self.siemens[i, j]} {between}"
+                f"`siemens` of {self.name} must be finite and at least 0, but is "
+                f"{self.siemens[i, j]} between {self.rows[i]} and {self.columns[j]}"
             )
 
     def __eq__(self, other):
@@ -95,27 +142,87 @@ class ConductanceMatrix(Element):
 
     @property
     def nodes(self):
-        used = np.asarray(self.siemens > 0)
-        rows = (
-            node for node, any_used in zip(self.rows, np.any(used, axis=1), strict=True) if any_used
-        )
-        return (
-            *rows,
-            *(
-                node
-                for node, any_used in zip(self.columns, np.any(used, axis=0), strict=True)
-                if any_used
-            ),
-        )
+        return tuple(self.touches())
+
+    def touches(self):
+        present = self.siemens > 0
+        counts = zip(self.rows, present.sum(1).tolist(), strict=True)
+        touched = {node: count for node, count in counts if count}
+        for node, count in zip(self.columns, present.sum(0).tolist(), strict=True):
+            if count:
+                touched[node] = touched.get(node, 0) + count
+        return touched
 
     def lines(self):
-        there = np.asarray(self.siemens > 0)
-        ohms = 1 / np.where(there, self.siemens, 1.0)
+        present = self.siemens > 0
+        ohms = 1 / np.where(present, self.siemens, 1.0)
         return [
-            f"R{self.name}_{row}_{column} {row} {column} {value!r}"  # as `number` writes it: there are many
-            for row, values, present in zip(self.rows, ohms.tolist(), there.tolist(), strict=True)
-            for column, value, is_there in zip(self.columns, values, present, strict=True)
-            if is_there
+            f"R{self.name}_{row}_{column} {row} {column} {value!r}"  # as `number` does: there are many
+            for row, values, chosen in zip(self.rows, ohms.tolist(), present.tolist(), strict=True)
+            for column, value, is_chosen in zip(self.columns, values, chosen, strict=True)
+            if is_chosen
+        ]
+
+    def stamp(self, stamps):
+        stamps.between(self.rows, self.columns, self.siemens)
+
+    def noise(self, volts, kelvin):
+        """Thermal noise 2kTG of each, two-sided."""
+        del volts
+        white = 2 * BOLTZMANN * kelvin * self.siemens
+        yield NoiseCurrents(self.rows, self.columns, white, np.zeros(white.shape))
+
+    def conducts(self, *, transient=False):
+        """Yield pairs that join the nodes as all of the conductances do: a spanning forest."""
+        del transient
+        from scipy.sparse import block_array, csr_array
+        from scipy.sparse.csgraph import connected_components
+
+        joined = csr_array(self.siemens > 0)
+        both = block_array([[None, joined], [joined.T, None]])
+        _, labels = connected_components(both, directed=False)
+        used = np.concatenate([(self.siemens > 0).any(1), (self.siemens > 0).any(0)])
+        first: dict[int, str] = {}
+        for node, label, is_used in zip(
+            (*self.rows, *self.columns), labels.tolist(), used, strict=True
+        ):
+            if is_used:
+                yield first.setdefault(label, node), node
+
+    def without(self, pinned):
+        loads, rest = [], self
+        for _ in range(2):
+            rest, load = rest._without_rows(pinned)
+            loads += [load] if load is not None else []
+            rest = replace(rest, rows=rest.columns, columns=rest.rows, siemens=rest.siemens.T)
+        return (rest if rest.siemens.any() else None), loads
+
+    def _without_rows(
+        self, pinned: Mapping[str, object]
+    ) -> "tuple[ConductanceMatrix, Load | None]":
+        """Return the matrix without the rows that are pinned, and what loads the columns by them."""
+        held = np.array([node in pinned for node in self.rows])
+        if not held.any():
+            return self, None
+        free = np.array([node not in pinned and node != GROUND for node in self.columns])
+        load = Load(
+            tuple(np.array(self.columns)[free].tolist()),
+            self.siemens[held][:, free],
+            tuple(np.array(self.rows)[held].tolist()),
+        )
+        rows = tuple(np.array(self.rows)[~held].tolist())
+        return replace(self, rows=rows, siemens=self.siemens[~held]), load
+
+    @property
+    def count(self):
+        return int((self.siemens > 0).sum())
+
+    def parts(self):
+        return [
+            Resistor(f"{self.name}_{row}_{column}", row, column, siemens=float(self.siemens[i, j]))
+            for i, row in enumerate(self.rows)
+            for j, column in enumerate(self.columns)
+            if self.siemens[i, j] > 0
         ]
 
 
@@ -124,6 +231,9 @@ class Capacitor(TwoTerminal):
     """A capacitance of `farads` > 0 between two nodes."""
 
     letter = "C"
+    word = "capacitor"
+    symbol = Symbol("Capacitor")
+    passive = True
     name: str
     plus: str
     minus: str
@@ -136,12 +246,29 @@ class Capacitor(TwoTerminal):
     def lines(self):
         return [f"C{self.name} {self.plus} {self.minus} {number(self.farads)}"]
 
+    def charge(self, stamps):
+        stamps.between((self.plus,), (self.minus,), self.farads)
+
+    def conducts(self, *, transient=False):
+        if transient:
+            yield self.nodes
+
+    def without(self, pinned):
+        held = all(node in pinned or node == GROUND for node in self.nodes)
+        return None if held else self, ()
+
+    def label(self):
+        return quantity(self.farads, "F")
+
 
 @dataclass(frozen=True)
 class Inductor(TwoTerminal):
     """An inductance of `henries` > 0 between two nodes."""
 
     letter = "L"
+    word = "inductor"
+    symbol = Symbol("Inductor2")
+    passive = True
     name: str
     plus: str
     minus: str
@@ -153,3 +280,16 @@ class Inductor(TwoTerminal):
 
     def lines(self):
         return [f"L{self.name} {self.plus} {self.minus} {number(self.henries)}"]
+
+    def fixes_voltage(self, *, transient=False):
+        return not transient
+
+    def stamp(self, stamps):
+        stamps.branch(self.key, self.plus, self.minus)
+
+    def charge(self, stamps):
+        current = current_of(self.key)
+        stamps.entry(current, current, -self.henries)
+
+    def label(self):
+        return quantity(self.henries, "H")

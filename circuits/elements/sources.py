@@ -1,19 +1,31 @@
-"""Sources: independent, controlled, and told by an expression."""
+"""Sources: independent, controlled, and those that an expression tells."""
 
 import abc
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..units import number
-from .base import Element, TwoTerminal, check_name, check_names, check_value
+from ..units import number, quantity
+from .base import (
+    GROUND,
+    Element,
+    Symbol,
+    TwoTerminal,
+    check_name,
+    check_names,
+    check_value,
+    current_of,
+)
+from .expression_laws import ExpressionAcross, term_of
 from .expressions import Current, Expression, Voltage, variables
+from .laws import Term
 from .waveforms import Waveform
 
 
 class _Independent(TwoTerminal):
-    """A source of a `value` in V or A: constant in operating points, `waveform`, if it has one, in transients.
+    """A source of a `value` in V or A, by whose `key`, its SPICE name, it is driven.
 
-    `ac` is its small-signal amplitude, needed by the source of a noise analysis.
+    Constant at operating points; `waveform`, if it has one, in transients. `ac` is its small-signal
+    amplitude, needed by the source of a noise analysis.
     """
 
     unit: str
@@ -30,11 +42,6 @@ class _Independent(TwoTerminal):
     def value(self) -> float:
         """Its constant value in V or A."""
 
-    @property
-    def key(self) -> str:
-        """Its SPICE name, by which it is driven."""
-        return self.letter + self.name
-
     def lines(self):
         ac = f" ac {number(self.ac)}" if self.ac else ""
         waveform = f" {self.waveform}" if self.waveform is not None else ""
@@ -46,6 +53,9 @@ class VoltageSource(_Independent):
     """An ideal source: v_plus − v_minus = `volts`, or the `waveform` in a transient."""
 
     letter = "V"
+    word = "voltage source"
+    symbol = Symbol("SourceV", turned=True)
+    passive = True
     unit = "volts"
     name: str
     plus: str
@@ -58,12 +68,25 @@ class VoltageSource(_Independent):
     def value(self):
         return self.volts
 
+    def fixes_voltage(self, *, transient=False):
+        del transient
+        return True
+
+    def stamp(self, stamps):
+        stamps.branch(self.key, self.plus, self.minus)
+
+    def label(self):
+        return quantity(self.volts, "V")
+
 
 @dataclass(frozen=True)
 class CurrentSource(_Independent):
-    """An ideal source of `amperes`, or the `waveform` in a transient, that leave `plus` and enter `minus`."""
+    """An ideal source: `amperes`, or the `waveform` in a transient, leave `plus`, enter `minus`."""
 
     letter = "I"
+    word = "current source"
+    symbol = Symbol("SourceI")
+    passive = True
     unit = "amperes"
     name: str
     plus: str
@@ -76,11 +99,15 @@ class CurrentSource(_Independent):
     def value(self):
         return self.amperes
 
+    def label(self):
+        return quantity(self.amperes, "A")
+
 
 IndependentSource = VoltageSource | CurrentSource
 
 
 class _VoltageControlled(Element):
+    word = "controlled source"
     plus: str
     minus: str
     control_plus: str
@@ -90,24 +117,40 @@ class _VoltageControlled(Element):
     def nodes(self):
         return (self.plus, self.minus, self.control_plus, self.control_minus)
 
+    @property
+    def control(self) -> str:
+        """The controlling voltage, as a label says it."""
+        plus, minus = self.control_plus, self.control_minus
+        return f"v({plus})" if minus == GROUND else f"v({plus}, {minus})"
+
 
 class _CurrentControlled(TwoTerminal):
+    word = "controlled source"
     source: str
 
+    @property
+    def sensed(self):
+        return (self.source,)
+
     def check(self) -> None:
-        """Raises `ValueError` where `source` can be no voltage source's name."""
+        """Raise `ValueError` where `source` can be no voltage source's name."""
         if self.source[:1] != "V":
             raise ValueError(
-                f"`source` of {self.name} must be the SPICE name of a voltage source, as Vin, but is {self.source!r}"
+                f"`source` of {self.name} must be the SPICE name of a voltage source, as Vin, "
+                f"but is {self.source!r}"
             )
         check_name(self.source)
 
 
 @dataclass(frozen=True)
 class VoltageGain(_VoltageControlled):
-    """A voltage-controlled voltage source (E): v_plus − v_minus = `gain` · (v_control_plus − v_control_minus)."""
+    """A voltage-controlled voltage source (E).
+
+    v_plus − v_minus = `gain` · (v_control_plus − v_control_minus).
+    """
 
     letter = "E"
+    symbol = Symbol("SourceControlledV", turned=True)
     name: str
     plus: str
     minus: str
@@ -122,12 +165,28 @@ class VoltageGain(_VoltageControlled):
     def lines(self):
         return [f"E{self.name} {' '.join(self.nodes)} {number(self.gain)}"]
 
+    def fixes_voltage(self, *, transient=False):
+        del transient
+        return True
+
+    def stamp(self, stamps):
+        stamps.branch(self.key, self.plus, self.minus)
+        stamps.entry(current_of(self.key), self.control_plus, -self.gain)
+        stamps.entry(current_of(self.key), self.control_minus, self.gain)
+
+    def label(self):
+        return f"{self.gain:g}·{self.control}"
+
 
 @dataclass(frozen=True)
 class CurrentGain(_CurrentControlled):
-    """A current-controlled current source (F): `gain` times the current of the source `source` leaves `plus`, enters `minus`."""
+    """A current-controlled current source (F).
+
+    `gain` times the current of the voltage source `source` leaves `plus` and enters `minus`.
+    """
 
     letter = "F"
+    symbol = Symbol("SourceControlledI")
     name: str
     plus: str
     minus: str
@@ -142,12 +201,23 @@ class CurrentGain(_CurrentControlled):
     def lines(self):
         return [f"F{self.name} {self.plus} {self.minus} {self.source} {number(self.gain)}"]
 
+    def stamp(self, stamps):
+        stamps.entry(self.plus, current_of(self.source), self.gain)
+        stamps.entry(self.minus, current_of(self.source), -self.gain)
+
+    def label(self):
+        return f"{self.gain:g}·i({self.source})"
+
 
 @dataclass(frozen=True)
 class Transconductance(_VoltageControlled):
-    """A voltage-controlled current source (G): `siemens` · (v_control_plus − v_control_minus) leave `plus`, enter `minus`."""
+    """A voltage-controlled current source (G).
+
+    `siemens` · (v_control_plus − v_control_minus) leave `plus` and enter `minus`.
+    """
 
     letter = "G"
+    symbol = Symbol("SourceControlledI")
     name: str
     plus: str
     minus: str
@@ -162,12 +232,22 @@ class Transconductance(_VoltageControlled):
     def lines(self):
         return [f"G{self.name} {' '.join(self.nodes)} {number(self.siemens)}"]
 
+    def stamp(self, stamps):
+        stamps.transfer(*self.nodes, self.siemens)
+
+    def label(self):
+        return f"{quantity(self.siemens, 'S')}·{self.control}"
+
 
 @dataclass(frozen=True)
 class Transresistance(_CurrentControlled):
-    """A current-controlled voltage source (H): v_plus − v_minus = `ohms` times the current of the voltage source `source`."""
+    """A current-controlled voltage source (H).
+
+    v_plus − v_minus = `ohms` times the current of the voltage source `source`.
+    """
 
     letter = "H"
+    symbol = Symbol("SourceControlledV", turned=True)
     name: str
     plus: str
     minus: str
@@ -182,12 +262,28 @@ class Transresistance(_CurrentControlled):
     def lines(self):
         return [f"H{self.name} {self.plus} {self.minus} {self.source} {number(self.ohms)}"]
 
+    def fixes_voltage(self, *, transient=False):
+        del transient
+        return True
+
+    def stamp(self, stamps):
+        stamps.branch(self.key, self.plus, self.minus)
+        stamps.entry(current_of(self.key), current_of(self.source), -self.ohms)
+
+    def label(self):
+        return f"{quantity(self.ohms, 'Ω')}·i({self.source})"
+
 
 @dataclass(frozen=True)
 class Behavioural(TwoTerminal):
-    """A source that an `expression` of voltages and currents tells (B): a current out of `plus` (`output` "i") or a voltage ("v")."""
+    """A source that an `expression` of voltages and currents tells (B).
+
+    **Arguments:** `output`: "i", a current in A out of `plus` and into `minus`, or "v", a voltage
+    in V between them.
+    """
 
     letter = "B"
+    word = "behavioural source"
     name: str
     plus: str
     minus: str
@@ -195,13 +291,10 @@ class Behavioural(TwoTerminal):
     expression: Expression
 
     def __post_init__(self):
-        nodes = [
-            node for v in self.controls if isinstance(v, Voltage) for node in (v.plus, v.minus)
-        ]
-        check_names(self.name, (*super().nodes, *nodes))
-        for current in self.controls:
-            if isinstance(current, Current):
-                check_name(current.source)
+        nodes = [n for v in self.controls if isinstance(v, Voltage) for n in (v.plus, v.minus)]
+        check_names(self.name, (self.plus, self.minus, *nodes))
+        for source in self.sensed:
+            check_name(source)
         if self.output not in ("i", "v"):
             raise ValueError(f"`output` of {self.name} must be 'i' or 'v', but is {self.output!r}")
 
@@ -210,22 +303,50 @@ class Behavioural(TwoTerminal):
         """The voltages and currents that its expression holds, each once."""
         return tuple(dict.fromkeys(variables(self.expression)))
 
-    @property
-    def own_voltages(self) -> dict[Voltage, float]:
-        """Those of its controls that are the voltage across it: 1 for v(plus) − v(minus), −1 for the other way."""
-        ways = {(self.plus, self.minus): 1.0, (self.minus, self.plus): -1.0}
-        return {
-            c: ways[c.plus, c.minus]
-            for c in self.controls
-            if isinstance(c, Voltage) and (c.plus, c.minus) in ways
-        }
-
     @cached_property
     def nodes(self):
-        controls = (
-            node for v in self.controls if isinstance(v, Voltage) for node in (v.plus, v.minus)
-        )
+        controls = (n for v in self.controls if isinstance(v, Voltage) for n in (v.plus, v.minus))
         return tuple(dict.fromkeys((self.plus, self.minus, *controls)))
+
+    @property
+    def sensed(self):
+        return tuple(v.source for v in self.controls if isinstance(v, Current))
+
+    @property
+    def symbol(self):  # pyright: ignore[reportIncompatibleVariableOverride]  # by its output
+        volts = self.output == "v"
+        return Symbol("SourceControlledV" if volts else "SourceControlledI", turned=volts)
 
     def lines(self):
         return [f"B{self.name} {self.plus} {self.minus} {self.output}={self.expression}"]
+
+    def fixes_voltage(self, *, transient=False):
+        del transient
+        return self.output == "v"
+
+    def stamp(self, stamps):
+        if self.output == "v":
+            stamps.branch(self.key, self.plus, self.minus)
+
+    def terms(self, kelvin):
+        del kelvin
+        if self.output == "v":
+            return (term_of(self.expression, ((current_of(self.key), -1.0),)),)
+        if (law := ExpressionAcross.of(self.expression, self.plus, self.minus)) is not None:
+            return (Term.between(law, self.plus, self.minus),)
+        return (term_of(self.expression, ((self.plus, 1.0), (self.minus, -1.0))),)
+
+    def conducts(self, *, transient=False):
+        """Yield its ends where the voltage across it tells its current.
+
+        At an operating point alone, as nothing else need then be known.
+        """
+        ways = {Voltage(self.plus, self.minus), Voltage(self.minus, self.plus)}
+        across = sum(variable in ways for variable in self.controls)
+        alone = across == len(self.controls)
+        if self.output == "v" or (across and (transient or alone)):
+            yield self.plus, self.minus
+
+    def label(self):
+        text = str(self.expression)
+        return text if len(text) <= 20 else f"{text[:19]}…"

@@ -1,28 +1,34 @@
-"""Transistors: a channel between drain and source whose conductance a gate sets without drawing a current."""
+"""Transistors: a channel between drain and source whose conductance a gate sets, drawing nothing."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from ..units import BOLTZMANN, CHARGE, GMIN, ROOM, Array, number
-from .base import Element, check_name, check_names, check_value
-from .diodes import DiodeModel
+from .base import Element, NoiseCurrents, check_name, check_names, check_value
+from .diodes import Junction
+from .laws import Law, Term, namespace
 
 
-class Channel(NamedTuple):
-    """The law of channels at one temperature, fields being numbers or arrays: what a `MosfetModel` of some size comes to.
+@dataclass(frozen=True)
+class Channel(Law):
+    """The law of channels at one temperature: what a `MosfetModel` of some size comes to.
 
-    Drain and source change roles where the voltage between them changes sign. With all voltages against that of the lower end (of the
-    higher one for p), v_T = `threshold` + γ √(φ − v_b), made linear for v_b > 0, and u = max(v_g − v_T, 0),
+    Drain and source change roles where the voltage between them changes sign. With all voltages
+    against that of the lower end (of the higher one for p), v_T = `threshold` + γ √(φ − v_b), made
+    linear for v_b > 0, and u = max(v_g − v_T, 0),
 
         i = `gain` (1 + λ v_d) x (u − x/2),    x = min(v_d, u).
 
-    `sign`: 1 for n, −1 for p.
+    **Arguments:** numbers, or arrays of one for each channel.
+
+    - `sign`: 1 for n, −1 for p. `gain`: KP W/L in A/V². `threshold`: in V.
+    - `body_effect`: γ in √V. `potential`: φ in V. `modulation`: λ in 1/V.
     """
 
+    one_way: ClassVar[bool] = True
     sign: Array
     gain: Array
     threshold: Array
@@ -30,12 +36,13 @@ class Channel(NamedTuple):
     potential: Array
     modulation: Array
 
-    def current(
-        self, drain: Array, gate: Array, source: Array, bulk: Array
-    ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
-        """The current in A into the drain and out of the source, and its slopes in S by the four voltages, elementwise."""
-        xp: Any = drain.__array_namespace__()
-        d, g, s, b = (self.sign * v for v in (drain, gate, source, bulk))
+    def evaluate(self, *values):
+        """Return the current in A into the drain and out of the source, and its slopes in S.
+
+        By the voltages of drain, gate, source and bulk, elementwise.
+        """
+        xp = namespace(*values)
+        d, g, s, b = (self.sign * v for v in values)
         mode = xp.where(d >= s, 1.0, -1.0)
         low = xp.minimum(d, s)
         across, bulk_above = xp.abs(d - s), b - low
@@ -122,12 +129,14 @@ class MosfetModel:
         gain = self.transconductance / ratio**1.5 * width / length
         return Channel(self.sign, gain, flat, self.body_effect, potential, self.modulation)
 
-    def junction(self, kelvin: float = ROOM) -> DiodeModel:
-        """The law of its junctions at a temperature in K: Is grows as exp(E(T0)/Vt(T0) − E(T)/Vt(T))."""
+    def junction(self, kelvin: float = ROOM) -> Junction:
+        """Return the law of its junctions at a temperature in K.
+
+        Is grows as exp(E(T0)/Vt(T0) − E(T)/Vt(T)).
+        """
         growth = CHARGE / BOLTZMANN * (_gap(ROOM) / ROOM - _gap(kelvin) / kelvin)
-        return DiodeModel(
-            self.saturation * math.exp(growth), kelvin / ROOM, self.gmin, self.name, reverse=0.0
-        )
+        saturation = self.saturation * math.exp(growth)
+        return Junction(saturation, kelvin / ROOM, self.gmin, reverse=0.0)
 
     def card(self) -> str:
         """Its `.model` line."""
@@ -168,9 +177,13 @@ def _bending(kelvin: float) -> float:
 
 @dataclass(frozen=True)
 class Mosfet(Element):
-    """A transistor of `model`, `width` by `length` in m. Its gate draws no current; its bulk that of its junctions."""
+    """A transistor of `model`, `width` by `length` in m.
+
+    Its gate draws no current; its bulk draws that of its junctions.
+    """
 
     letter = "M"
+    word = "transistor"
     name: str
     drain: str
     gate: str
@@ -190,6 +203,10 @@ class Mosfet(Element):
         return (self.drain, self.gate, self.source, self.bulk)
 
     @property
+    def models(self):
+        return (self.model,)
+
+    @property
     def junctions(self) -> tuple[tuple[str, str], tuple[str, str]]:
         """Anode and cathode of its two junctions, the drain's first."""
         if self.model.kind == "n":
@@ -200,8 +217,31 @@ class Mosfet(Element):
         size = f"W={number(self.width)} L={number(self.length)}"
         return [f"M{self.name} {' '.join(self.nodes)} {self.model.name} {size}"]
 
+    def channel(self, kelvin: float) -> Channel:
+        """Return the law of its channel at a temperature in K."""
+        return self.model.channel(self.width, self.length, kelvin)
 
-def channels_of(transistors: Sequence[Mosfet], kelvin: float) -> Channel:
-    """The channels of transistors as one law of arrays (transistors,)."""
-    laws = [t.model.channel(t.width, t.length, kelvin) for t in transistors]
-    return Channel(*np.array(laws, float).reshape(-1, len(Channel._fields)).T)
+    def terms(self, kelvin):
+        junction = self.model.junction(kelvin)
+        return (
+            *(Term.between(junction, anode, cathode) for anode, cathode in self.junctions),
+            Term.between(self.channel(kelvin), self.drain, self.source, self.nodes),
+        )
+
+    def noise(self, volts, kelvin):
+        """Thermal noise of the channel, (4/3) kT gm, two-sided."""
+        _, slopes = self.channel(kelvin).evaluate(*(np.array([volts(n)]) for n in self.nodes))
+        white = 4 / 3 * BOLTZMANN * kelvin * np.abs(slopes[1])
+        yield NoiseCurrents((self.drain,), (self.source,), white, np.zeros(1))
+
+    def conducts(self, *, transient=False):
+        del transient
+        yield self.drain, self.source
+        yield self.bulk, self.source  # by its junction
+
+    @property
+    def ends(self):
+        return self.drain, self.source
+
+    def label(self):
+        return f"{self.model.name}\ngate {self.gate}"

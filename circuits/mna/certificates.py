@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..elements.passive import Inductor
 from .equations import Drives, Equations
-from .nonlinear import current_of
 
 DENSE = 400
 """Up to so many unknowns Jacobians are dense and all samples are solved at once."""
@@ -133,10 +131,9 @@ def _is_stable(equations: Equations, j: Any) -> bool:
     if not equations.branches and (_dominates(j) or _is_m_matrix(j) or _positive_definite(j)):
         return True
     j = j.toarray() if issparse(j) else j
-    masses = np.zeros(len(j))
+    # unit capacitances at all nodes; currents move as fast as inductances let them, or at once
+    masses = np.sign(equations.sparse_capacitances.diagonal()[: len(j)])
     masses[: len(equations.free)] = 1.0
-    for element in equations.netlist.of(Inductor):
-        masses[equations.place(current_of(f"L{element.name}"))] = -1.0
     rates = eigvals(j, np.diag(masses))
     finite = (
         np.abs(rates) < 1e6 * np.abs(j).max()

@@ -1,11 +1,14 @@
-"""The modified nodal equations of a netlist: what an answer of a simulator is checked against, and what `Nodal` solves.
+"""The modified nodal equations of a netlist.
 
-Voltage sources to ground pin their node. The unknowns z are the voltages of the other nodes and the currents of the branches whose
-current cannot be told from voltages: other voltage sources, controlled ones, inductors. With v all of them and the pinned voltages,
+They are what an answer of a simulator is checked against, and what `Nodal` solves. Voltage sources
+to ground pin their node. The unknowns z are the voltages of the other nodes and the currents of the
+branches whose current cannot be told from voltages: other voltage sources, controlled ones,
+inductors. With v all of them and the pinned voltages,
 
-    F(v) = A v + Σ non-linear currents − Σ independent sources = 0,        J = ∂F/∂z,
+    F(v) = A v + Σ non-linear terms − Σ independent sources = 0,        J = ∂F/∂z,
 
-a row for each unknown: Kirchhoff's current law at a node (A out of the node), the voltage law of a branch (V).
+a row for each unknown: Kirchhoff's current law at a node (A out of the node), the voltage law of a
+branch (V).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,34 +18,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..elements.base import GROUND
-from ..elements.diodes import Diode
-from ..elements.expressions import Current
-from ..elements.passive import Capacitor, ConductanceMatrix, Inductor, Resistor
-from ..elements.sources import (
-    Behavioural,
-    CurrentGain,
-    CurrentSource,
-    IndependentSource,
-    Transconductance,
-    Transresistance,
-    VoltageGain,
-    VoltageSource,
-)
-from ..netlist.lint import fixes_voltage
+from ..elements.base import GROUND, current_of
+from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
 from ..netlist.netlist import Netlist, NetlistError
 from ..units import Array
-from .nonlinear import Group, Told, channel_group, current_of, junction_group
+from .nonlinear import TermGroup, term_groups
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
 
 Drives = Mapping[str, np.ndarray]
-"""Values of sources over samples, by SPICE name (`Vin3p`, `Inorton_h17`): arrays (samples,) in volts or amperes."""
+"""Values of sources over samples, by SPICE name (`Vin3p`, `Inorton_h17`): arrays (samples,) in
+volts or amperes."""
 
 
 def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.ndarray], int]:
-    """`drives` as arrays of one length, and that length. Raises `ValueError` for names, lengths and values that do not fit."""
+    """Return `drives` as arrays of one length, and that length.
+
+    Raises `ValueError` for names, lengths and values that do not fit.
+    """
     sources = {e.key for e in (*netlist.of(VoltageSource), *netlist.of(CurrentSource))}
     arrays = {
         name: np.atleast_1d(np.asarray(values, float)) for name, values in (drives or {}).items()
@@ -71,91 +65,65 @@ def one_sample(drives: Drives, sample: int) -> dict[str, np.ndarray]:
     return {name: values[sample : sample + 1] for name, values in drives.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Equations:
-    """The modified nodal equations of a netlist.
+    """The modified nodal equations of a netlist, made by `of`.
 
-    `pinning`: whether sources to ground pin their node, or are branches as all others. `free`: its nodes without a pinning source.
-    `branches`: the elements whose current is an unknown. `pinned`: the other nodes. `groups`: what is not linear; `channels`: those of
-    them that are transistors'.
-
-    Raises `NetlistError` for two voltage sources from one node to ground, and for a current that is controlled by no source.
+    - `netlist`. `pinning`: whether sources to ground pin their node, or are branches as all others.
+    - `free`: its nodes without a pinning source. `branches`: the SPICE names of the elements whose
+      current is an unknown. `pinned`: the other nodes.
+    - `linear`: A, with a row and a column for each place; rows of pinned nodes and of ground mean
+      nothing. `groups`: the non-linear terms.
     """
 
     netlist: Netlist
-    pinning: bool = True
-    free: tuple[str, ...] = field(init=False)
-    branches: tuple[str, ...] = field(init=False)
-    pinned: tuple[str, ...] = field(init=False)
-    linear: "csr_array" = field(init=False, repr=False)
-    told: tuple[Told, ...] = field(init=False, repr=False)
-    groups: list[Group] = field(init=False, repr=False)
-    channels: list[Group] = field(init=False, repr=False)
-    _places: dict[str, int] = field(init=False, repr=False)
-    _pins: dict[str, VoltageSource] = field(init=False, repr=False)
+    pinning: bool
+    free: tuple[str, ...]
+    branches: tuple[str, ...]
+    pinned: tuple[str, ...]
+    linear: "csr_array" = field(repr=False)
+    groups: tuple[TermGroup, ...] = field(repr=False)
+    _places: dict[str, int] = field(repr=False)
+    _pins: dict[str, VoltageSource] = field(repr=False)
 
-    def __post_init__(self):
-        sensed = _sensed(self.netlist)
-        pins: dict[str, VoltageSource] = {}
-        branches: list[str] = []
-        for element in self.netlist.elements:
-            if (
-                self.pinning
-                and isinstance(element, VoltageSource)
-                and element.key not in sensed
-                and (element.plus == GROUND) != (element.minus == GROUND)
-            ):
-                node = element.plus if element.minus == GROUND else element.minus
-                if node in pins:
-                    raise NetlistError(
-                        f"node {node!r} must have one voltage source, but has {element.key} and {pins[node].key}"
-                    )
-                pins[node] = element
-            elif fixes_voltage(element):
-                branches.append(element.letter + element.name)
-        if unknown := sorted(sensed - {e.key for e in self.netlist.of(VoltageSource)}):
+    @classmethod
+    def of(cls, netlist: Netlist, *, pinning: bool = True) -> "Equations":
+        """Return the equations of a netlist.
+
+        **Arguments:** `pinning`: whether voltage sources to ground pin their node.
+
+        **Raises** `NetlistError` for two voltage sources from one node to ground, and for a current
+        that is controlled by no source.
+        """
+        sensed = {source for element in netlist.elements for source in element.sensed}
+        known = {source.key for source in netlist.of(VoltageSource)}
+        if unknown := sorted(sensed - known):
             raise NetlistError(
                 f"currents must be those of voltage sources of the netlist, but {unknown} are none"
             )
-        free = tuple(node for node in self.netlist.nodes if node not in pins)
-        places = {
-            place: i
-            for i, place in enumerate((*free, *(current_of(b) for b in branches), *pins, GROUND))
-        }
-        for name, value in (
-            ("free", free),
-            ("branches", tuple(branches)),
-            ("pinned", tuple(pins)),
-            ("_places", places),
-            ("_pins", pins),
-        ):
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "linear", _linear(self))
-        told = tuple(Told.of(element, self.place) for element in self.netlist.of(Behavioural))
-        object.__setattr__(self, "told", told)
-        by_expression = [
-            Group(tuple(np.array([row]) for row in one.rows), one.signs, one.law) for one in told
-        ]
-        object.__setattr__(self, "channels", channel_group(self.netlist, self.place))
-        object.__setattr__(
-            self,
-            "groups",
-            [*junction_group(self.netlist, self.place), *self.channels, *by_expression],
+
+        pins = _pins(netlist, sensed) if pinning else {}
+        pinning_keys = {source.key for source in pins.values()}
+        branches = tuple(
+            element.key
+            for element in netlist.elements
+            if element.fixes_voltage() and element.key not in pinning_keys
         )
+        free = tuple(node for node in netlist.nodes if node not in pins)
+        names = (*free, *map(current_of, branches), *pins, GROUND)
+        places = {name: place for place, name in enumerate(names)}
+
+        linear = _Entries(places)
+        for element in netlist.elements:
+            element.stamp(linear)
+        groups = term_groups(netlist, places.__getitem__)
+        matrix = linear.matrix()
+        return cls(netlist, pinning, free, branches, tuple(pins), matrix, groups, places, pins)
 
     @cached_property
     def passive(self) -> bool:
-        """Whether all its elements are conductances, capacitances, inductances, diodes and independent sources: one stable point."""
-        kinds = {
-            Resistor,
-            ConductanceMatrix,
-            Capacitor,
-            Inductor,
-            Diode,
-            VoltageSource,
-            CurrentSource,
-        }
-        return kinds.issuperset(map(type, self.netlist.elements))
+        """Whether all its elements only take energy, or are independent sources: one stable point."""
+        return all(element.passive for element in self.netlist.elements)
 
     @property
     def unknowns(self) -> int:
@@ -168,32 +136,36 @@ class Equations:
         return len(self._places)
 
     def find(self, node: str) -> int:
-        """As `place`, and −1 for a node that the netlist does not have."""
+        """Return what `place` does, and −1 for a node that the netlist does not have."""
         return self._places.get(node, -1)
 
     def place(self, name: str) -> int:
-        """The index of a node, or of `current_of` a branch, among all: free nodes, branches, pinned nodes, ground."""
+        """Return the number of a node, or of `current_of` a branch, among all.
+
+        The order is: free nodes, branches, pinned nodes, ground.
+        """
         return self._places[name]
 
     def pinned_voltages(self, drives: Drives, samples: int) -> dict[str, np.ndarray]:
-        """The voltage (samples,) of every pinned node."""
+        """Return the voltage (samples,) in V of every pinned node."""
         return {
             node: (1.0 if source.minus == GROUND else -1.0) * _driven(source, drives, samples)
             for node, source in self._pins.items()
         }
 
     def voltages(self, unknowns: Array, drives: Drives) -> Array:
-        """All voltages and currents (samples, places) from the unknowns: those, the pinned nodes, ground."""
+        """Return all voltages and currents (samples, places) from unknowns (samples, unknowns)."""
         xp = unknowns.__array_namespace__()
         samples = len(unknowns)
         pinned = self.pinned_voltages(drives, samples)
-        return xp.concatenate(
-            [unknowns, *(pinned[node][:, None] for node in self.pinned), xp.zeros((samples, 1))],
-            axis=1,
-        )
+        columns = [pinned[node][:, None] for node in self.pinned]
+        return xp.concatenate([unknowns, *columns, xp.zeros((samples, 1))], axis=1)
 
     def sources(self, drives: Drives, samples: int) -> np.ndarray:
-        """What the independent sources push into each row (samples, unknowns): A into nodes, V of branches."""
+        """Return what the independent sources push into each row (samples, unknowns).
+
+        In A into nodes, in V into the voltage laws of branches.
+        """
         pushed = np.zeros((samples, self.size))
         for source in self.netlist.of(CurrentSource):
             value = _driven(source, drives, samples)
@@ -205,44 +177,36 @@ class Equations:
         return pushed[:, : self.unknowns]
 
     def residual(self, unknowns: np.ndarray, drives: Drives) -> tuple[np.ndarray, np.ndarray]:
-        """F, and the sum of the sizes of its terms, at unknowns (samples, unknowns)."""
+        """Return F, and the sum of the sizes of its terms, both (samples, unknowns)."""
         v, pushed = self.voltages(unknowns, drives), self.sources(drives, len(unknowns))
         n = self.unknowns
-        total, sizes = (
-            (self.linear @ v.T).T[:, :n] - pushed,
-            (abs(self.linear) @ np.abs(v).T).T[:, :n] + np.abs(pushed),
-        )
+        total = (self.linear @ v.T).T[:, :n] - pushed
+        sizes = (abs(self.linear) @ np.abs(v).T).T[:, :n] + np.abs(pushed)
         for group in self.groups:
-            term, _ = group.law(v)
+            term, _ = group.evaluate(v)
             for rows, sign in zip(group.rows, group.signs, strict=True):
                 inside = rows < n
-                np.add.at(
-                    total.T,
-                    rows[inside],
-                    sign * np.broadcast_to(term, (len(v), len(rows))).T[inside],
-                )
-                np.add.at(
-                    sizes.T,
-                    rows[inside],
-                    np.abs(np.broadcast_to(term, (len(v), len(rows)))).T[inside],
-                )
+                np.add.at(total.T, rows[inside], sign * term.T[inside])
+                np.add.at(sizes.T, rows[inside], np.abs(term.T[inside]))
         return total, sizes
 
     def slopes(
-        self, v: Array, groups: Sequence[Group]
+        self, v: Array, groups: Sequence[TermGroup]
     ) -> list[tuple[np.ndarray, np.ndarray, Array]]:
-        """The part of `groups` in J at all voltages `v`: rows, columns and values (samples, k), where both are unknowns."""
-        found = []
+        """Return the part of `groups` in J at all voltages `v` (samples, places).
+
+        **Returns** rows (k,), columns (k,) and values (samples, k), where both are unknowns.
+        """
+        parts = []
         for group in groups:
-            for places, slope in group.law(v)[1]:
+            for places, slope in group.evaluate(v)[1]:
                 for rows, sign in zip(group.rows, group.signs, strict=True):
                     inside = np.flatnonzero((rows < self.unknowns) & (places < self.unknowns))
-                    value = sign * slope * v.__array_namespace__().ones((len(v), len(rows)))
-                    found.append((rows[inside], places[inside], value[:, inside]))
-        return found
+                    parts.append((rows[inside], places[inside], sign * slope[:, inside]))
+        return parts
 
     def sparse_jacobian(self, unknowns: np.ndarray, drives: Drives) -> "list[csc_array]":
-        """J of every sample (unknowns,), sparse; one for all where the circuit is linear."""
+        """Return J of every sample, sparse; one for all where the circuit is linear."""
         from scipy.sparse import coo_array
 
         n = self.unknowns
@@ -253,128 +217,112 @@ class Equations:
         rows, columns = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
         values = np.concatenate([part[2] for part in parts], axis=1)
         return [
-            (linear + coo_array((own, (rows, columns)), shape=(n, n))).tocsc() for own in values
+            (linear + coo_array((sample, (rows, columns)), shape=(n, n))).tocsc()
+            for sample in values
         ]
 
-    def jacobian(
-        self, unknowns: np.ndarray, drives: Drives, *, channels: bool = True
-    ) -> np.ndarray:
-        """J (samples, unknowns, unknowns), dense; with `channels` or without those of transistors."""
+    def jacobian(self, unknowns: np.ndarray, drives: Drives, *, one_way: bool = True) -> np.ndarray:
+        """Return J (samples, unknowns, unknowns), dense, with or without laws that are `one_way`."""
         n = self.unknowns
         j = np.tile(self.linear[:n, :n].toarray(), (len(unknowns), 1, 1))
-        groups = [group for group in self.groups if channels or group not in self.channels]
+        groups = [group for group in self.groups if one_way or not group.law.one_way]
         for rows, columns, values in self.slopes(self.voltages(unknowns, drives), groups):
             np.add.at(j.transpose(1, 2, 0), (rows, columns), values.T)
         return j
 
     def capacitances(self) -> np.ndarray:
-        """C, what multiplies dz/dt: the capacitance matrix of the free nodes in F, and −L in H for inductors."""
+        """Return C, what multiplies dz/dt: capacitances in F, and −L in H for inductors."""
         return self.sparse_capacitances[: self.unknowns, : self.unknowns].toarray()
 
     def driven_capacitances(self) -> np.ndarray:
-        """The capacitances (unknowns, pinned nodes and ground) in F: what they couple in when a pinned node moves."""
+        """Return the capacitances (unknowns, pinned nodes and ground) in F.
+
+        They are what moving pinned nodes couple in.
+        """
         return self.sparse_capacitances[: self.unknowns, self.unknowns :].toarray()
 
     @cached_property
     def sparse_capacitances(self) -> "csr_array":
-        """C with a row and a column for each place; rows of pinned nodes and of ground mean nothing."""
+        """C with a row and a column for each place; rows of pinned nodes and ground mean nothing."""
+        charges = _Entries(self._places)
+        for element in self.netlist.elements:
+            element.charge(charges)
+        return charges.matrix()
+
+
+class _Entries:
+    """Collects what elements stamp into a matrix of all places; a `Stamps`."""
+
+    def __init__(self, places: Mapping[str, int]):
+        self._places = places
+        self._single: list[tuple[int, int, float]] = []
+        self._pairs: tuple[list[int], list[int], list[float]] = ([], [], [])
+        self._arrays: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def entry(self, row: str, column: str, value: float) -> None:
+        self._single.append((self._places[row], self._places[column], value))
+
+    def between(self, plus: Sequence[str], minus: Sequence[str], value: float | np.ndarray) -> None:
+        if isinstance(value, np.ndarray) and value.ndim == 2:
+            i, j = np.nonzero(value)  # a node without conductances is in no circuit
+            rows = np.array([self._places.get(node, -1) for node in plus], int)[i]
+            columns = np.array([self._places.get(node, -1) for node in minus], int)[j]
+            self._arrays.append((rows, columns, value[i, j]))
+            return
+        values = np.broadcast_to(value, len(plus)).tolist()
+        for node, other, g in zip(plus, minus, values, strict=True):
+            self._pairs[0].append(self._places[node])
+            self._pairs[1].append(self._places[other])
+            self._pairs[2].append(g)
+
+    def transfer(
+        self, plus: str, minus: str, control_plus: str, control_minus: str, siemens: float
+    ) -> None:
+        for row, sign in ((plus, 1.0), (minus, -1.0)):
+            self.entry(row, control_plus, sign * siemens)
+            self.entry(row, control_minus, -sign * siemens)
+
+    def branch(self, name: str, plus: str, minus: str) -> None:
+        current = current_of(name)
+        if current in self._places:  # a source that pins its node is no branch
+            for node, sign in ((plus, 1.0), (minus, -1.0)):
+                self.entry(node, current, sign)
+                self.entry(current, node, sign)
+
+    def matrix(self) -> "csr_array":
         from scipy.sparse import coo_array
 
-        capacitors, inductors = self.netlist.of(Capacitor), self.netlist.of(Inductor)
-        a, b = (
-            np.array([(self.place(c.plus), self.place(c.minus)) for c in capacitors], int)
-            .reshape(-1, 2)
-            .T
-        )
-        own = np.array([self.place(current_of(f"L{inductor.name}")) for inductor in inductors], int)
-        farads, henries = (
-            np.array([c.farads for c in capacitors], float),
-            np.array([i.henries for i in inductors], float),
-        )
-        rows, columns = np.concatenate([a, b, a, b, own]), np.concatenate([a, b, b, a, own])
-        values = np.concatenate([farads, farads, -farads, -farads, -henries])
-        return coo_array((values, (rows, columns)), shape=(self.size, self.size)).tocsr()
+        single = np.array(self._single, float).reshape(-1, 3).T
+        rows, columns, values = [single[0].astype(int)], [single[1].astype(int)], [single[2]]
+        kinds = zip(self._pairs, (int, int, float), strict=True)
+        pairs = tuple(np.array(part, kind) for part, kind in kinds)
+        for first, second, g in (pairs, *self._arrays):
+            rows += [first, second, first, second]
+            columns += [first, second, second, first]
+            values += [g, g, -g, -g]
+        places = (np.concatenate(rows), np.concatenate(columns))
+        size = len(self._places)
+        return coo_array((np.concatenate(values), places), shape=(size, size)).tocsr()
 
 
-def _sensed(netlist: Netlist) -> set[str]:
-    """The names of the sources whose current controls something."""
-    found = {e.source for e in (*netlist.of(CurrentGain), *netlist.of(Transresistance))}
-    return found | {
-        control.source
-        for e in netlist.of(Behavioural)
-        for control in e.controls
-        if isinstance(control, Current)
-    }
-
-
-def _linear(equations: Equations) -> "csr_array":
-    """A, with a row and a column for each place; rows of pinned nodes and of ground mean nothing."""
-    from scipy.sparse import coo_array
-
-    place, branches = equations.place, set(equations.branches)
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [
-        (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
-    ]
-    single: list[tuple[int, int, float]] = []
-
-    def transfer(to: Sequence[str], by: Sequence[str], siemens: float) -> None:
-        """A current of `siemens` times the voltage between the nodes `by`, from the first node of `to` to the second."""
-        for row, sign in zip(to, (1.0, -1.0), strict=True):
-            single.extend(
-                (place(row), place(column), sign * other * siemens)
-                for column, other in zip(by, (1.0, -1.0), strict=True)
+def _pins(netlist: Netlist, sensed: set[str]) -> dict[str, VoltageSource]:
+    """Return the sources that pin a node to ground, by the node; one that is sensed is a branch."""
+    pins: dict[str, VoltageSource] = {}
+    for source in netlist.of(VoltageSource):
+        if source.key in sensed or (source.plus == GROUND) == (source.minus == GROUND):
+            continue
+        node = source.plus if source.minus == GROUND else source.minus
+        if node in pins:
+            raise NetlistError(
+                f"node {node!r} must have one voltage source, but has {source.key} "
+                f"and {pins[node].key}"
             )
-
-    def join(rows: np.ndarray, columns: np.ndarray, g: np.ndarray) -> None:
-        """Conductances between rows and columns."""
-        parts.extend(
-            [(rows, rows, g), (columns, columns, g), (rows, columns, -g), (columns, rows, -g)]
-        )
-
-    netlist = equations.netlist
-    resistors = netlist.of(Resistor)
-    ends = np.array(
-        [(place(resistor.plus), place(resistor.minus)) for resistor in resistors], int
-    ).reshape(-1, 2)
-    join(ends[:, 0], ends[:, 1], np.array([resistor.siemens for resistor in resistors], float))
-    for element in netlist.of(ConductanceMatrix):
-        i, j = np.nonzero(element.siemens)  # a node without conductances is in no circuit
-        rows = np.array([equations.find(node) for node in element.rows])[i]
-        columns = np.array([equations.find(node) for node in element.columns])[j]
-        join(rows, columns, element.siemens[i, j])
-    for element in netlist.of(Transconductance):
-        transfer(element.nodes[:2], element.nodes[2:], element.siemens)
-    for element in netlist.of(CurrentGain):
-        column = place(current_of(element.source))
-        single += [
-            (place(element.plus), column, element.gain),
-            (place(element.minus), column, -element.gain),
-        ]
-    for kind in (VoltageSource, VoltageGain, Transresistance, Inductor, Behavioural):
-        for element in netlist.of(kind):
-            if (name := element.letter + element.name) not in branches:
-                continue
-            row = place(current_of(name))
-            for node, sign in ((element.plus, 1.0), (element.minus, -1.0)):
-                single += [(place(node), row, sign), (row, place(node), sign)]
-            if isinstance(element, VoltageGain):
-                single += [
-                    (row, place(element.control_plus), -element.gain),
-                    (row, place(element.control_minus), element.gain),
-                ]
-            elif isinstance(element, Transresistance):
-                single.append((row, place(current_of(element.source)), -element.ohms))
-    if single:
-        rows, columns, values = zip(*single, strict=True)
-        parts.append((np.array(rows), np.array(columns), np.array(values)))
-    rows, columns, values = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    return coo_array((values, (rows, columns)), shape=(equations.size, equations.size)).tocsr()
+        pins[node] = source
+    return pins
 
 
 def _driven(source: IndependentSource, drives: Drives, samples: int) -> np.ndarray:
     values = drives.get(source.key)
-    return (
-        np.full(samples, float(source.value))
-        if values is None
-        else np.broadcast_to(values, samples)
-    )
+    if values is None:
+        return np.full(samples, float(source.value))
+    return np.broadcast_to(values, samples)

@@ -1,13 +1,19 @@
-"""Whether a circuit has an energy: the coordinates its ideal sources leave free, and the weights with which it is reciprocal."""
+"""Whether a circuit has an energy.
 
-from collections.abc import Mapping
+The coordinates that its ideal sources leave free, and the weights with which it is reciprocal.
+"""
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..elements.expressions import Current
 from ..netlist.netlist import Netlist, NetlistError
+from .dae import unknowns_at
 from .equations import Equations
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ROUNDING = 1e-9
 """The asymmetry, relative to the conductances at hand, that still counts as none."""
@@ -15,14 +21,17 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Coordinates:
-    """What a circuit's ideal sources leave free, at a Jacobian J = [[Y, N], [B, 0]] of its modified nodal equations.
+    """What a circuit's ideal sources leave free, at a Jacobian J = [[Y, N], [B, 0]].
 
-    Floating and controlled voltage sources tie node voltages together, B v = e, and their currents N i enter several nodes. With the
-    voltages z of the `kept` nodes, v = T z + …, and the rows W of Kirchhoff's laws that hold no unknown current, WᵀN = 0, what remains
-    is Wᵀ(Y v + …) = 0, with `conductance` K = WᵀYT. It is the slope of an energy where D⁻¹K is symmetric for positive `weights` D,
-    which are 1 without amplifiers, and A^{2l} behind l bidirectional amplifiers of gain A. Transistors have no say in D.
+    Floating and controlled voltage sources tie node voltages together, B v = e, and their currents
+    N i enter several nodes. With the voltages z of the `kept` nodes, v = T z + …, and the rows W of
+    Kirchhoff's laws that hold no unknown current, WᵀN = 0, what remains is Wᵀ(Y v + …) = 0, with
+    `conductance` K = WᵀYT. It is the slope of an energy where D⁻¹K is symmetric for positive
+    `weights` D, which are 1 without amplifiers, and A^{2l} behind l bidirectional amplifiers of
+    gain A. Laws that are `one_way`, as a transistor's channel, have no say in D.
 
-    `tied`: the other free nodes, one for each branch. `to_nodes`, `balance`: T and W, (free nodes, kept nodes).
+    `tied`: the other free nodes, one for each branch. `to_nodes`, `balance`: T and W,
+    (free nodes, kept nodes).
     """
 
     kept: np.ndarray
@@ -34,16 +43,19 @@ class Coordinates:
 
     @classmethod
     def at(cls, equations: Equations, unknowns: np.ndarray) -> "Coordinates":
-        """Those at `unknowns` (1, unknowns). Raises `NetlistError` where a branch's current tells a voltage."""
+        """Return the coordinates at `unknowns` (1, unknowns).
+
+        Raises `NetlistError` where a branch's current tells a voltage.
+        """
         n, jacobian = len(equations.free), equations.jacobian(unknowns, {})[0]
-        y, into, ties = jacobian[:n, :n], jacobian[:n, n:], jacobian[n:, :n]
-        if jacobian[n:, n:].any():
-            names = [
-                b for b, row in zip(equations.branches, jacobian[n:, n:], strict=True) if row.any()
-            ]
+        y, into, ties, own = jacobian[:n, :n], jacobian[:n, n:], jacobian[n:, :n], jacobian[n:, n:]
+        if own.any():
+            names = [b for b, row in zip(equations.branches, own, strict=True) if row.any()]
             raise NetlistError(
-                f"a voltage must not depend on a current for coordinates of the node voltages, but that of {names} does"
+                "a voltage must not depend on a current for coordinates of the node voltages, "
+                f"but that of {names} does"
             )
+
         tied = _pivots(ties, into)
         kept = np.setdiff1d(np.arange(n), tied)
         to_nodes, balance = np.zeros((n, len(kept))), np.zeros((n, len(kept)))
@@ -51,60 +63,59 @@ class Coordinates:
         if len(tied):
             to_nodes[tied] = -np.linalg.solve(ties[:, tied], ties[:, kept])
             balance[tied] = -np.linalg.solve(into[tied].T, into[kept].T)
+
         conductance = balance.T @ y @ to_nodes
-        mutual = (
-            equations.jacobian(unknowns, {}, channels=False)[0, :n, :n] if equations.channels else y
-        )
-        return cls(
-            kept, tied, to_nodes, balance, conductance, _weights(balance.T @ mutual @ to_nodes)
-        )
+        mutual = equations.jacobian(unknowns, {}, one_way=False)[0, :n, :n]
+        weights = _weights(balance.T @ mutual @ to_nodes)
+        return cls(kept, tied, to_nodes, balance, conductance, weights)
 
     @property
     def asymmetry(self) -> float:
-        """‖M − Mᵀ‖ / 2‖M‖ of M = D⁻¹K, Frobenius norms: 0 for a reciprocal circuit, 1 for a gyrator."""
+        """‖M − Mᵀ‖ / 2‖M‖ of M = D⁻¹K, Frobenius norms: 0 if reciprocal, 1 for a gyrator."""
         m = self.conductance / self.weights[:, None]
         whole = 2 * np.linalg.norm(m)
         return float(np.linalg.norm(m - m.T) / whole) if whole > 0 else 0.0
 
     def node_weights(self) -> np.ndarray:
-        """ω (free nodes,) with which a current out of a node enters the energy, D⁻¹W = ω T row by row; NaN where no number does it."""
+        """Return ω (free nodes,), with which a current out of a node enters the energy.
+
+        D⁻¹W = ω T row by row; NaN where no number does it.
+        """
         rows = self.balance / self.weights
         sizes = np.sum(self.to_nodes**2, axis=1)
-        found = np.sum(rows * self.to_nodes, axis=1) / np.where(sizes > 0, sizes, 1.0)
-        off = np.abs(rows - found[:, None] * self.to_nodes).max(axis=1, initial=0.0)
-        return np.where(
-            (off <= ROUNDING * np.abs(rows).max(axis=1, initial=0.0)) & (found >= 0), found, np.nan
-        )
+        weights = np.sum(rows * self.to_nodes, axis=1) / np.where(sizes > 0, sizes, 1.0)
+        off = np.abs(rows - weights[:, None] * self.to_nodes).max(axis=1, initial=0.0)
+        fits = off <= ROUNDING * np.abs(rows).max(axis=1, initial=0.0)
+        return np.where(fits & (weights >= 0), weights, np.nan)
 
 
-def nonreciprocity(netlist: Netlist, voltages: Mapping[str, float] | None = None) -> float:
-    """How far a circuit is from having an energy: `Coordinates.asymmetry` of its linearisation at `voltages` of its free nodes.
+def nonreciprocity(netlist: Netlist, points: "xr.Dataset | None" = None) -> float:
+    """Return how far a circuit is from having an energy.
 
-    0 for resistors, diodes, sources and bidirectional amplifiers of one gain per stage. Between 0 and 1 otherwise: the part of the
-    response that no energy can have; a transistor's channel has some wherever current flows in it. **Arguments:** `voltages` in V, by
-    node, as an operating point has them; 0 V where not given.
+    It is ‖M − Mᵀ‖ / 2‖M‖ of its linearisation M (`Coordinates.asymmetry`): 0 for resistors, diodes,
+    sources and bidirectional amplifiers of one gain per stage. Between 0 and 1 otherwise: the part
+    of the response that no energy can have; a transistor's channel has some wherever current flows
+    in it.
 
-    **Raises** `NetlistError` for nodes that are not free, and where an element's voltage depends on a current, or its current on a
-    product with one.
+    **Arguments:** `points`: the operating point around which it is, a simulator's Dataset of one
+    sample; 0 V and 0 A everywhere if not given.
+
+    **Raises** `NetlistError` for a netlist that floats, and where an element's voltage depends on a
+    current; `ValueError` where `points` is not one certified point of the netlist.
     """
     netlist.check()
-    equations = Equations(netlist)
+    equations = Equations.of(netlist)
     unknowns = np.zeros((1, equations.unknowns))
-    for node, volts in (voltages or {}).items():
-        if node not in equations.free:
-            raise NetlistError(f"`voltages` must name free nodes, but {node!r} is none")
-        unknowns[0, equations.place(node)] = volts
-    if any(isinstance(control, Current) for one in equations.told for control, _ in one.controls):
-        raise NetlistError(
-            "currents in the expressions of behavioural sources are not told by `voltages`"
-        )
+    if points is not None:
+        unknowns = unknowns_at(equations, None, points)
     return Coordinates.at(equations, unknowns).asymmetry
 
 
 def _pivots(ties: np.ndarray, into: np.ndarray) -> np.ndarray:
-    """A node for each branch such that the branches' rows of B, and columns of N, are nonsingular at these nodes.
+    """Return a node for each branch such that B's rows and N's columns are nonsingular at them.
 
-    Raises `NetlistError` where there are none: voltage sources in a loop, or currents that cannot be told.
+    Raises `NetlistError` where there are none: voltage sources in a loop, or currents that cannot
+    be told.
     """
     from scipy.linalg import qr
 
@@ -126,7 +137,7 @@ def _pivots(ties: np.ndarray, into: np.ndarray) -> np.ndarray:
 
 
 def _weights(conductance: np.ndarray) -> np.ndarray:
-    """D with D_j K_ij = D_i K_ji along a spanning tree of the circuit, 1 at the first node of each part."""
+    """Return D with D_j K_ij = D_i K_ji along a spanning tree, 1 at the first node of each part."""
     n = len(conductance)
     linked = (conductance * conductance.T) > 0
     np.fill_diagonal(linked, False)

@@ -1,16 +1,13 @@
-"""What is wrong with a circuit before it is simulated: ngspice would answer some of it with a voltage of its own making."""
+"""What is wrong with a circuit before it is simulated.
+
+ngspice would answer some of it with a voltage of its own making.
+"""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..elements.base import GROUND, Element
-from ..elements.diodes import Diode
-from ..elements.passive import Capacitor, ConductanceMatrix, Inductor, Resistor
-from ..elements.sources import Behavioural, Transresistance, VoltageGain, VoltageSource
-from ..elements.transistors import Mosfet
+from ..elements.base import GROUND
 from .contract import Circuit
 
 IGNORED = {"klu": 42, "sparse": 42}
@@ -19,9 +16,10 @@ IGNORED = {"klu": 42, "sparse": 42}
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a circuit: the `rule` it breaks, the `elements` (SPICE names) it is about, and a `message` that names them.
+    """Something about a circuit.
 
-    `serious`: whether no simulation would mean anything.
+    `rule`: which rule it breaks. `elements`: the SPICE names of those it is about. `message`: what
+    is wrong, with their names. `serious`: whether no simulation would mean anything.
     """
 
     rule: str
@@ -31,15 +29,20 @@ class Finding:
 
 
 def lint(netlist: Circuit, version: int | None = None, *, transient: bool = False) -> list[Finding]:
-    """The findings about a netlist, those that are serious first.
+    """Return the findings about a netlist, those that are serious first.
 
-    - "floating": nodes without a path of conducting elements to ground (serious). In a `transient` from given voltages capacitors
-      conduct, and inductors fix no voltage.
-    - "voltage loop": a voltage source, or what is one at an operating point, across nodes whose voltage others fix (serious).
+    - "floating": nodes without a path of conducting elements to ground (serious). In a `transient`
+      from given voltages capacitors conduct, and inductors fix no voltage.
+    - "voltage loop": a voltage source, or what is one at an operating point, across nodes whose
+      voltage others fix (serious).
     - "seen once": nodes that a single element touches.
     - "ignored option": options that ngspice of `version`, as 39, takes and ignores.
 
-    Names that stand twice and resistances that are not above 0 are errors when elements and netlists are made, or decks are read.
+    Names that stand twice and resistances that are not above 0 are errors when elements and
+    netlists are made, or decks are read.
+
+    **Arguments:** `netlist`. `version`: of ngspice; its options are not looked at if not given.
+    `transient`: whether the circuit is to be simulated in time from given voltages.
     """
     return [
         *_floating(netlist, transient),
@@ -49,121 +52,72 @@ def lint(netlist: Circuit, version: int | None = None, *, transient: bool = Fals
     ]
 
 
-class _Groups:
+class _Sets:
     """Disjoint sets of nodes."""
 
     def __init__(self):
-        self.parent: dict[str, str] = {}
+        self._parent: dict[str, str] = {}
 
     def root(self, node: str) -> str:
-        parent = self.parent
+        parent = self._parent
         parent.setdefault(node, node)
         while parent[node] != node:
             parent[node] = parent[parent[node]]
             node = parent[node]
         return node
 
-    def join(self, one: str, other: str) -> bool:
-        """Whether they were apart."""
-        one, other = self.root(one), self.root(other)
-        self.parent[one] = other
-        return one != other
-
-
-def fixes_voltage(element: Element) -> bool:
-    """Whether an element fixes the voltage between its first two nodes at an operating point."""
-    if isinstance(element, Behavioural):
-        return element.output == "v"
-    return isinstance(element, VoltageSource | VoltageGain | Transresistance | Inductor)
-
-
-def _conducting(netlist: Circuit, transient: bool) -> Iterator[tuple[str, str]]:
-    kinds = Resistor | Diode | Capacitor if transient else Resistor | Diode
-    for element in netlist.elements:
-        if isinstance(element, ConductanceMatrix):
-            yield from _spanning(element)
-        elif isinstance(element, Mosfet):
-            yield element.drain, element.source
-            yield element.bulk, element.source  # by its junction
-        elif (
-            isinstance(element, kinds)
-            or fixes_voltage(element)
-            or _follows_its_voltage(element, transient)
-        ):
-            yield element.nodes[0], element.nodes[1]
-
-
-def _follows_its_voltage(element: Element, transient: bool) -> bool:
-    """Whether an element is a current that the voltage across it tells; alone, as at an operating point nothing else need be known."""
-    if not isinstance(element, Behavioural) or element.output != "i":
-        return False
-    own = len(element.own_voltages)
-    return own > 0 and (transient or own == len(element.controls))
-
-
-def _spanning(matrix: ConductanceMatrix) -> Iterator[tuple[str, str]]:
-    """Pairs that join the nodes of a matrix as all of its conductances do."""
-    from scipy.sparse import block_array, csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    joined = csr_array(matrix.siemens > 0)
-    _, labels = connected_components(
-        block_array([[None, joined], [joined.T, None]]), directed=False
-    )
-    used = np.concatenate([(matrix.siemens > 0).any(1), (matrix.siemens > 0).any(0)])
-    first: dict[int, str] = {}
-    for node, label, is_used in zip(
-        (*matrix.rows, *matrix.columns), labels.tolist(), used, strict=True
-    ):
-        if is_used:
-            yield first.setdefault(label, node), node
+    def join(self, node: str, other: str) -> bool:
+        """Join the sets of two nodes; return whether they were apart."""
+        node, other = self.root(node), self.root(other)
+        self._parent[node] = other
+        return node != other
 
 
 def _floating(netlist: Circuit, transient: bool) -> list[Finding]:
-    groups = _Groups()
-    for one, other in _conducting(netlist, transient):
-        groups.join(one, other)
-    ground = groups.root(GROUND)
-    lost = {node for node in netlist.nodes if groups.root(node) != ground}
+    joined = _Sets()
+    for element in netlist.elements:
+        for node, other in element.conducts(transient=transient):
+            joined.join(node, other)
+    ground = joined.root(GROUND)
+    lost = {node for node in netlist.nodes if joined.root(node) != ground}
     if not lost:
         return []
-    named = tuple(_name(e) for e in netlist.elements if lost.intersection(e.nodes))
+    names = tuple(e.key for e in netlist.elements if lost.intersection(e.nodes))
     nodes = [node for node in netlist.nodes if node in lost]
-    return [
-        Finding(
-            "floating",
-            named,
-            f"every node must have a path to ground, but these float: {nodes[:10]}, at {_some(named)}",
-            True,
-        )
-    ]
+    message = (
+        f"every node must have a path to ground, but these float: {nodes[:10]}, at {_some(names)}"
+    )
+    return [Finding("floating", names, message, serious=True)]
 
 
 def _loops(netlist: Circuit, transient: bool) -> list[Finding]:
-    groups, found = _Groups(), []
+    joined, findings = _Sets(), []
     for element in netlist.elements:
-        fixes = fixes_voltage(element) and not (transient and isinstance(element, Inductor))
-        if fixes and not groups.join(element.nodes[0], element.nodes[1]):
-            one, other = element.nodes[:2]
-            message = f"{_name(element)} fixes the voltage between {one!r} and {other!r}, which other sources fix"
-            found.append(Finding("voltage loop", (_name(element),), message, True))
-    return found
+        fixes = element.fixes_voltage(transient=transient)
+        if fixes and not joined.join(element.nodes[0], element.nodes[1]):
+            node, other = element.nodes[:2]
+            message = (
+                f"{element.key} fixes the voltage between {node!r} and {other!r}, "
+                "which other sources fix"
+            )
+            findings.append(Finding("voltage loop", (element.key,), message, serious=True))
+    return findings
 
 
 def _seen_once(netlist: Circuit) -> list[Finding]:
     counts: Counter[str] = Counter()
     for element in netlist.elements:
-        if isinstance(element, ConductanceMatrix):
-            used = element.siemens > 0
-            counts.update(dict(zip(element.rows, used.sum(1).tolist(), strict=True)))
-            counts.update(dict(zip(element.columns, used.sum(0).tolist(), strict=True)))
-        else:
-            counts.update(set(element.nodes))
+        counts.update(element.touches())
     alone = {node for node, count in counts.items() if count == 1 and node != GROUND}
     return [
-        Finding("seen once", (_name(e),), f"node {node!r} is touched by {_name(e)} alone", False)
-        for e in netlist.elements
-        for node in dict.fromkeys(e.nodes)
+        Finding(
+            "seen once",
+            (element.key,),
+            f"node {node!r} is touched by {element.key} alone",
+            serious=False,
+        )
+        for element in netlist.elements
+        for node in dict.fromkeys(element.nodes)
         if node in alone
     ]
 
@@ -175,15 +129,11 @@ def _ignored(netlist: Circuit, version: int | None) -> list[Finding]:
             "ignored option",
             (),
             f"option {word!r} is ignored by ngspice below version {since}",
-            False,
+            serious=False,
         )
         for word, since in IGNORED.items()
         if word in words and version is not None and version < since
     ]
-
-
-def _name(element: Element) -> str:
-    return element.letter + element.name
 
 
 def _some(names: Sequence[str]) -> str:

@@ -19,8 +19,8 @@ CONTRACTION = 1e-3
 
 def langevin(
     netlist: Netlist,
-    free: np.ndarray,
-    drives: Drives | None = None,
+    drives: Drives | None,
+    points: xr.Dataset,
     *,
     step: float,
     burn_in: float,
@@ -38,7 +38,7 @@ def langevin(
     that it leaves as it is has (1 + hA/2) Σ (1 + hA/2)ᵀ − (1 − hA/2) Σ (1 − hA/2)ᵀ = h C⁻¹SC⁻¹: in a linear circuit the exact one,
     whatever the step h. What is not linear is followed at every step.
 
-    **Arguments:** `free`: the voltages (V) of the free nodes at the operating point, from which all `walks` start, and `drives` there.
+    **Arguments:** `drives`: values (1,) of sources at the operating point. `points`: the point, a simulator's Dataset of one sample, from which all `walks` start.
     `step`, `stop` in s; what comes before `burn_in` is left out.
 
     **Returns** `mean` (node) in V from the operating point, `covariance` (node, other) in V², and its standard `error` (node, other) as
@@ -53,11 +53,11 @@ def langevin(
         )
     if walks < 2:
         raise ValueError(f"`walks` must be at least 2, but is {walks}")
-    equations, drives = Equations(netlist), {} if drives is None else drives
+    equations, drives = Equations.of(netlist), drives or {}
     names = equations.free if nodes is None else tuple(nodes)
-    covariance(netlist, free, drives, nodes=names)
-    n, at = equations.unknowns, unknowns_at(equations, free, drives)
-    sizes, ways = np.linalg.eigh(densities(equations, at, drives).toarray())
+    covariance(netlist, drives, points, nodes=names)
+    n, at = equations.unknowns, unknowns_at(equations, drives, points)
+    sizes, ways = np.linalg.eigh(densities(equations, drives, at).toarray())
     c, j = equations.capacitances(), equations.jacobian(at, drives)[0]
     inverse = np.linalg.inv(2 * c / step + j)
     unit = np.eye(equations.size)[:n]
@@ -77,8 +77,8 @@ def langevin(
             v = jnp.asarray(whole) + jnp.pad(off, ((0, 0), (0, equations.size - n)))
             total = off @ linear.T
             for group, rows in zip(equations.groups, into, strict=True):
-                change = group.law(v)[0] - group.law(jnp.asarray(whole))[0]
-                total += jnp.broadcast_to(change, (len(off), rows.shape[1])) @ rows.T
+                change = group.evaluate(v)[0] - group.evaluate(jnp.asarray(whole))[0]
+                total += change @ rows.T
             return total
 
         def walk(carry, number):

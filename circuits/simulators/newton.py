@@ -7,240 +7,250 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..elements.diodes import DiodeModel
-from ..elements.transistors import Channel, Mosfet, channels_of
+from ..elements.laws import Law, TwoTerminalLaw
 from ..mna.equations import Equations
-from ..mna.nonlinear import Junctions, Told
+from ..mna.nonlinear import TermGroup
 from ..units import Array
 
 SETTLED = 1e-12
 """The largest last step of a settled point, relative to its voltage or to 1."""
 
+Laws = tuple[tuple[Law, tuple[float, ...]], ...]
+"""What of the non-linear terms is part of the program: for each group its law, whose parameters do
+not count, and the signs with which it enters its rows."""
+
+
+class Terms(NamedTuple):
+    """The numbers of a group of terms: the parameters of its law, its controls and its rows.
+
+    Each is an array (k,), or several; places of unknowns come first, then those that are known.
+    """
+
+    parameters: tuple[Array, ...]
+    controls: tuple[Array, ...]
+    rows: tuple[Array, ...]
+
 
 class Circuit(NamedTuple):
-    """A circuit as arrays: `linear` (unknowns, unknowns); for each junction its places and law; what is eliminated and what is kept.
+    """A circuit as arrays.
 
-    `terminals`: the places of the channels' drains, gates, sources and bulks (4, channels).
+    - `linear`: A between the unknowns (unknowns, unknowns). `nodes`: which of them are voltages.
+    - `terms`: the groups of non-linear terms, in the order of `Laws`.
+    - `removed`, `kept`: the unknowns that each step eliminates first, and the others.
     """
 
     linear: Array
     nodes: Array
-    first: Array
-    second: Array
-    saturation: Array
-    emission: Array
-    gmin: Array
-    reverse: Array
-    area: Array
-    gone: Array
+    terms: tuple[Terms, ...]
+    removed: Array
     kept: Array
-    terminals: Array
-    channels: Channel
 
 
 def circuit_of(
     equations: Equations, linear: np.ndarray, unknowns: np.ndarray
-) -> tuple[Circuit, tuple[Told, ...]]:
-    """The circuit of those `unknowns` that what is not linear touches, with `linear` between them, and its expressions."""
+) -> tuple[Circuit, Laws]:
+    """Return the circuit of those `unknowns` that non-linear terms touch, and its laws.
+
+    **Arguments:** `linear`: A between these unknowns, the others eliminated.
+    """
     n = len(unknowns)
     index = np.full(equations.size, -1)
     index[unknowns] = np.arange(n)
     index[equations.unknowns :] = n + np.arange(equations.size - equations.unknowns)
-    junctions, transistors = Junctions.of(equations.netlist), equations.netlist.of(Mosfet)
-    place = index[
-        np.array(
-            [
-                [equations.place(node) for node in nodes]
-                for nodes in (junctions.anodes, junctions.cathodes)
-            ],
-            int,
-        )
-    ]
-    terminals = index[
-        np.array([[equations.place(node) for node in t.nodes] for t in transistors], int)
-        .reshape(-1, 4)
-        .T
-    ]
-    told = tuple(one.renumbered(index) for one in equations.told)
-    apart = not told and not transistors and np.all((place < n).sum(0) <= 1)
-    gone = _independent(linear) if apart else np.zeros(0, int)
-    kept = np.setdiff1d(np.arange(n), gone)
-    law, nodes = junctions.law, unknowns < len(equations.free)
-    diodes = (
-        place[0],
-        place[1],
-        law.saturation,
-        law.emission,
-        law.gmin,
-        law.reverse,
-        junctions.area,
-    )
-    channels = channels_of(transistors, equations.netlist.temperature)
-    return Circuit(linear, nodes, *diodes, gone, kept, terminals, channels), told
+    groups = [group.renumbered(index) for group in equations.groups]
+
+    removed = np.zeros(0, int)
+    if all(_is_diagonal(group, n) for group in groups):
+        removed = _independent(linear)
+    kept = np.setdiff1d(np.arange(n), removed)
+    terms = tuple(Terms(group.law.parameters(), group.controls, group.rows) for group in groups)
+    laws = tuple((_bare(group.law), group.signs) for group in groups)
+    nodes = unknowns < len(equations.free)
+    return Circuit(linear, nodes, terms, removed, kept), laws
+
+
+def _bare(law: Law) -> Law:
+    """Return a law without its parameters: equal, and of one hash, for all laws of its kind."""
+    return law.with_parameters([0.0] * len(law.parameters()))
+
+
+def _is_diagonal(group: TermGroup, n: int) -> bool:
+    """Return whether terms stand on J's diagonal alone: limited laws, one unknown end at most."""
+    if not group.law.limited:
+        return False
+    return bool(np.all(sum((rows < n).astype(int) for rows in group.rows) <= 1))
 
 
 def _independent(linear: np.ndarray) -> np.ndarray:
-    """Unknowns no two of which touch, taken from the one with the fewest neighbours on; each with a diagonal that is above 0."""
+    """Return unknowns no two of which touch, each with a diagonal that is above 0.
+
+    Taken from the one with the fewest neighbours on.
+    """
     touching = (linear != 0) | (linear.T != 0)
     np.fill_diagonal(touching, False)
-    free, found = np.diag(linear) > 0, []
+    free, chosen = np.diag(linear) > 0, []
     for index in np.argsort(touching.sum(0), kind="stable"):
         if free[index]:
-            found.append(index)
+            chosen.append(index)
             free &= ~touching[index]
             free[index] = False
-    return np.sort(np.array(found, int))
+    return np.sort(np.array(chosen, int))
 
 
-@functools.partial(jax.jit, static_argnames=("told", "iterations", "damped"))
+@functools.partial(jax.jit, static_argnames=("laws", "iterations", "damped"))
 def newton(
     circuit: Circuit,
     pushed: Array,
-    rest: Array,
+    known: Array,
     start: Array,
-    extra: float,
+    gmin: float,
     *,
-    told: tuple[Told, ...],
+    laws: Laws,
     iterations: int,
     damped: bool = False,
 ) -> tuple[Array, Array, Array]:
-    """The unknowns (samples, unknowns), which samples have settled, and the number of iterations.
+    """Solve a circuit by Newton's method.
 
-    `pushed`: what sources push into the rows. `rest`: the voltages that are no unknowns. `extra`: a conductance from nodes to ground.
-    `damped`: whether a step along which expressions and channels get worse is halved; right where they are steep, slow where they have
-    kinks.
+    Laws that are `limited` are linearised at a voltage that follows the solution by a limited step,
+    all others at the solution.
+
+    **Arguments:**
+
+    - `pushed` (samples, unknowns): what sources push into the rows.
+    - `known` (samples, others): the voltages that are no unknowns. `start` (samples, unknowns).
+    - `gmin`: a conductance in S from every node to ground.
+    - `laws`: of the circuit. `iterations`: at most.
+    - `damped`: whether a step along which unlimited laws get worse is halved; right where they are
+      steep, slow where they have kinks.
+
+    **Returns** the unknowns (samples, unknowns), which samples have settled, and the number of
+    iterations.
     """
-    n = start.shape[1]
-    law = _law(circuit)
-    curved = bool(told) or circuit.terminals.shape[1] > 0
-    critical = law.scale * jnp.log(law.scale / (jnp.sqrt(2.0) * law.saturation * circuit.area))
-    linear = circuit.linear + extra * jnp.diag(circuit.nodes.astype(float))
+    linear = circuit.linear + gmin * jnp.diag(circuit.nodes.astype(float))
+    n, samples = len(linear), len(start)
+    limited, others = _by_limit(circuit, laws)
+    removes = circuit.removed.shape[0] > 0
 
     def across(unknowns):
-        v = jnp.concatenate([unknowns, rest], axis=1)
-        return v[:, circuit.first] - v[:, circuit.second]
+        v = jnp.concatenate([unknowns, known], axis=1)
+        return tuple(v[:, t.controls[0]] - v[:, t.controls[1]] for _, t in limited)
 
     def step(state):
-        unknowns, at, _, count = state
-        g = law.conductance(at, circuit.area)
-        i = law.current(at, circuit.area) + g * (across(unknowns) - at)
-        out = (
-            jnp.zeros((len(unknowns), n + rest.shape[1]))
-            .at[:, circuit.first]
-            .add(i)
-            .at[:, circuit.second]
-            .add(-i)
-        )
-        f = unknowns @ linear.T - pushed + out[:, :n]
-        if curved:
-            terms, slopes = _curved(circuit, told, jnp.concatenate([unknowns, rest], axis=1), n)
-            move = _dense(circuit, linear, g, f + terms, slopes)
-            if damped:
-                move = _damped(circuit, linear, g, f, (told, terms, slopes), move, unknowns, rest)
+        unknowns, last, _, count = state
+        v = jnp.concatenate([unknowns, known], axis=1)
+
+        # the equations, with limited laws linearised at `last` and taken to the present voltages
+        slopes = [law.conductance(at) for (law, _), at in zip(limited, last, strict=True)]
+        f = unknowns @ linear.T - pushed
+        for (law, terms), at, now, g in zip(limited, last, across(unknowns), slopes, strict=True):
+            f = _added(f, terms.rows, (1.0, -1.0), law.current(at) + g * (now - at))
+        bent, jacobian = _bent(others, v, n)
+
+        # the step
+        if removes:
+            move = _eliminated(circuit, linear, _diagonal(limited, slopes, n, samples), f)
         else:
-            move = (
-                _eliminated(circuit, linear, g, f)
-                if circuit.gone.shape[0]
-                else _dense(circuit, linear, g, f, 0.0)
-            )
+            j = _dense(linear, limited, slopes, jacobian, samples)
+            move = _solve(j, f + bent)
+            if damped and others:
+                move = _damped(others, j, (f, bent, jacobian), move, unknowns, known)
         moved = unknowns - move
+
         wanted = across(moved)
-        limited = _limit(wanted, at, law.scale, critical)
+        held = [law.limit(to, at) for (law, _), to, at in zip(limited, wanted, last, strict=True)]
         off = jnp.max(jnp.abs(move) / jnp.maximum(1.0, jnp.abs(moved)), axis=1, initial=0.0)
-        held = jnp.max(jnp.abs(limited - wanted), axis=1, initial=0.0)
-        return moved, limited, jnp.maximum(off, held), count + 1
+        for limit, to in zip(held, wanted, strict=True):
+            off = jnp.maximum(off, jnp.max(jnp.abs(limit - to), axis=1, initial=0.0))
+        return moved, tuple(held), off, count + 1
 
     def going(state):
         return (state[3] < iterations) & jnp.any(state[2] > SETTLED)
 
-    samples = len(start)
-    first = start, jnp.minimum(across(start), critical), jnp.full(samples, jnp.inf), jnp.asarray(0)
-    unknowns, _, off, count = jax.lax.while_loop(going, step, first)
+    first = tuple(
+        jnp.minimum(v, law.critical()) for (law, _), v in zip(limited, across(start), strict=True)
+    )
+    state = start, first, jnp.full(samples, jnp.inf), jnp.asarray(0)
+    unknowns, _, off, count = jax.lax.while_loop(going, step, state)
     return unknowns, off <= SETTLED, count
 
 
-@functools.partial(jax.jit, static_argnames=("told",))
-def correction(
-    circuit: Circuit, unknowns: Array, rest: Array, f: Array, *, told: tuple[Told, ...]
-) -> Array:
-    """J⁻¹f (samples, unknowns) at `unknowns`."""
-    v = jnp.concatenate([unknowns, rest], axis=1)
-    g = _law(circuit).conductance(v[:, circuit.first] - v[:, circuit.second], circuit.area)
-    if told or circuit.terminals.shape[1]:
-        return _dense(
-            circuit, circuit.linear, g, f, _curved(circuit, told, v, unknowns.shape[1])[1]
-        )
-    return (
-        _eliminated(circuit, circuit.linear, g, f)
-        if circuit.gone.shape[0]
-        else _dense(circuit, circuit.linear, g, f, 0.0)
-    )
+@functools.partial(jax.jit, static_argnames=("laws",))
+def correction(circuit: Circuit, unknowns: Array, known: Array, f: Array, *, laws: Laws) -> Array:
+    """Return J⁻¹f (samples, unknowns) at `unknowns`; the arguments are those of `newton`."""
+    v = jnp.concatenate([unknowns, known], axis=1)
+    n, samples = len(circuit.linear), len(f)
+    limited, others = _by_limit(circuit, laws)
+    slopes = [law.conductance(v[:, t.controls[0]] - v[:, t.controls[1]]) for law, t in limited]
+    if circuit.removed.shape[0]:
+        diagonal = _diagonal(limited, slopes, n, samples)
+        return _eliminated(circuit, circuit.linear, diagonal, f)
+    jacobian = _bent(others, v, n)[1]
+    return _solve(_dense(circuit.linear, limited, slopes, jacobian, samples), f)
 
 
-def _law(circuit: Circuit) -> DiodeModel:
-    return DiodeModel(circuit.saturation, circuit.emission, circuit.gmin, reverse=circuit.reverse)
+def _by_limit(
+    circuit: Circuit, laws: Laws
+) -> tuple[list[tuple[TwoTerminalLaw, Terms]], list[tuple[Law, tuple[float, ...], Terms]]]:
+    """Return the limited laws, which are of one voltage, and the others with their signs."""
+    limited, others = [], []
+    for (bare, signs), terms in zip(laws, circuit.terms, strict=True):
+        law = bare.with_parameters(terms.parameters)
+        if isinstance(law, TwoTerminalLaw) and law.limited:
+            limited.append((law, terms))
+        else:
+            others.append((law, signs, terms))
+    return limited, others
 
 
-def _limit(wanted: Array, at: Array, scale: Array, critical: Array) -> Array:
-    """The junction voltage to linearise at next: a step far into conduction becomes one of its current (Nagel's pnjlim)."""
-    ratio = 1 + (wanted - at) / scale
-    rising = jnp.where(ratio > 0, at + scale * jnp.log(jnp.where(ratio > 0, ratio, 1.0)), critical)
-    fresh = scale * jnp.log(jnp.maximum(wanted, scale) / scale)
-    slowed = jnp.where(at > 0, rising, fresh)
-    return jnp.where((wanted > critical) & (jnp.abs(wanted - at) > 2 * scale), slowed, wanted)
+def _added(f: Array, rows: tuple[Array, ...], signs: tuple[float, ...], term: Array) -> Array:
+    """Return f (samples, n) with terms (samples, k) in their rows, those of unknowns alone."""
+    for row, sign in zip(rows, signs, strict=True):
+        f = f.at[:, _inside(row, f.shape[1])].add(sign * term, mode="drop")
+    return f
 
 
-def _curved(circuit: Circuit, told: tuple[Told, ...], v: Array, n: int) -> tuple[Array, Array]:
-    """What channels and expressions add to the rows (samples, n), and to J (samples, n, n)."""
-    terms, slopes = jnp.zeros((len(v), n)), jnp.zeros((len(v), n, n))
-    if circuit.terminals.shape[1]:
-        current, by = circuit.channels.current(*(v[:, place] for place in circuit.terminals))
-        for row, sign in ((circuit.terminals[0], 1.0), (circuit.terminals[2], -1.0)):
-            terms = terms.at[:, _inside(row, n)].add(sign * current, mode="drop")
-            for place, slope in zip(circuit.terminals, by, strict=True):
-                slopes = slopes.at[:, _inside(row, n), _inside(place, n)].add(
-                    sign * slope, mode="drop"
-                )
-    for one in told:
-        value, found = one.law(v)
-        for row, sign in zip(one.rows, one.signs, strict=True):
-            if row < n:
-                terms = terms.at[:, row].add(sign * jnp.broadcast_to(value, (len(v), 1))[:, 0])
-                for places, slope in found:
-                    if (column := int(places[0])) < n:
-                        slopes = slopes.at[:, row, column].add(
-                            sign * jnp.broadcast_to(slope, (len(v), 1))[:, 0]
-                        )
-    return terms, slopes
+def _bent(others: list, v: Array, n: int) -> tuple[Array, Array]:
+    """Return what unlimited laws add to the rows (samples, n), and to J (samples, n, n)."""
+    if not others:
+        return jnp.zeros((len(v), n)), jnp.zeros(())
+    f, j = jnp.zeros((len(v), n)), jnp.zeros((len(v), n, n))
+    for law, signs, terms in others:
+        shape = (len(v), len(terms.rows[0]))
+        value, slopes = law.evaluate(*(v[:, places] for places in terms.controls))
+        f = _added(f, terms.rows, signs, jnp.broadcast_to(value, shape))
+        for row, sign in zip(terms.rows, signs, strict=True):
+            for places, slope in zip(terms.controls, slopes, strict=True):
+                at = (slice(None), _inside(row, n), _inside(places, n))
+                j = j.at[at].add(sign * jnp.broadcast_to(slope, shape), mode="drop")
+    return f, j
 
 
 def _inside(places: Array, n: int) -> Array:
-    """Places of unknowns as they are, others beyond what an update reaches."""
+    """Return places of unknowns as they are, others beyond what an update reaches."""
     return jnp.where(places < n, places, n)
 
 
 def _damped(
-    circuit: Circuit,
-    linear: Array,
-    g: Array,
-    f: Array,
-    expressions: tuple,
+    others: list,
+    j: Array,
+    parts: tuple[Array, Array, Array],
     move: Array,
-    at: Array,
-    rest: Array,
+    unknowns: Array,
+    known: Array,
 ) -> Array:
-    """The step, halved until the next one, by the same J, is shorter: ‖J⁻¹F(z − t m)‖ ≤ (1 − t/4) ‖m‖ (Deuflhard's natural test)."""
-    told, terms, slopes = expressions
-    bent = (slopes @ move[..., None])[..., 0]
+    """Return the step, halved until the next one, by the same J, is shorter.
+
+    ‖J⁻¹F(z − t m)‖ ≤ (1 − t/4) ‖m‖ (Deuflhard's natural test). **Arguments:** `parts`: F without
+    unlimited laws, their terms, and their part of J.
+    """
+    f, bent, jacobian = parts
+    along = (jacobian @ move[..., None])[..., 0]
     length = jnp.max(jnp.abs(move), axis=1)
 
     def too_long(t):
-        there = jnp.concatenate([at - t[:, None] * move, rest], axis=1)
-        ahead = f - t[:, None] * (f + terms - bent) + _curved(circuit, told, there, at.shape[1])[0]
-        return ~(
-            jnp.max(jnp.abs(_dense(circuit, linear, g, ahead, slopes)), axis=1)
-            <= (1 - t / 4) * length
-        )
+        there = jnp.concatenate([unknowns - t[:, None] * move, known], axis=1)
+        ahead = f - t[:, None] * (f + bent - along) + _bent(others, there, f.shape[1])[0]
+        return ~(jnp.max(jnp.abs(_solve(j, ahead)), axis=1) <= (1 - t / 4) * length)
 
     def halve(carry):
         t, long, count = carry
@@ -248,45 +258,52 @@ def _damped(
         return t, too_long(t), count + 1
 
     one = jnp.ones(len(move))
-    t, _, _ = jax.lax.while_loop(
-        lambda c: jnp.any(c[1]) & (c[2] < 50), halve, (one, too_long(one), 0)
-    )
+    state = (one, too_long(one), 0)
+    t, _, _ = jax.lax.while_loop(lambda c: jnp.any(c[1]) & (c[2] < 50), halve, state)
     return t[:, None] * move
 
 
-def _dense(circuit: Circuit, linear: Array, g: Array, f: Array, slopes: Array) -> Array:
-    """J⁻¹F by a dense solve."""
+def _dense(
+    linear: Array, limited: list, slopes: list[Array], jacobian: Array, samples: int
+) -> Array:
+    """Return J (samples, n, n)."""
     n = len(linear)
-    j = jnp.zeros((len(f), n + 1, n + 1)).at[:, :n, :n].set(linear + slopes)
-    first, second = jnp.minimum(circuit.first, n), jnp.minimum(circuit.second, n)
-    for row, column, sign in (
-        (first, first, 1),
-        (second, second, 1),
-        (first, second, -1),
-        (second, first, -1),
-    ):
-        j = j.at[:, row, column].add(sign * g)
-    return jnp.linalg.solve(j[:, :n, :n], f[..., None])[..., 0]
+    j = jnp.broadcast_to(linear + jacobian, (samples, n, n))
+    for (_, terms), g in zip(limited, slopes, strict=True):
+        first, second = (_inside(row, n) for row in terms.rows)
+        for row, column, sign in (
+            (first, first, 1),
+            (second, second, 1),
+            (first, second, -1),
+            (second, first, -1),
+        ):
+            j = j.at[:, row, column].add(sign * g, mode="drop")
+    return j
 
 
-def _eliminated(circuit: Circuit, linear: Array, g: Array, f: Array) -> Array:
-    """J⁻¹F where the diodes stand on J's diagonal alone: the unknowns `gone`, a diagonal block, by a Schur complement."""
-    n, gone, kept = len(linear), circuit.gone, circuit.kept
-    size = n + 1
-    on = (
-        jnp.zeros((len(f), size))
-        .at[:, jnp.minimum(circuit.first, n)]
-        .add(g)
-        .at[:, jnp.minimum(circuit.second, n)]
-        .add(g)
-    )
-    diagonal = jnp.diagonal(linear)[gone] + on[:, gone]
-    to_kept, to_gone = linear[kept][:, gone], linear[gone][:, kept]
-    schur = (
-        linear[kept][:, kept]
-        + jnp.eye(len(kept)) * on[:, kept][:, None, :]
-        - (to_kept / diagonal[:, None, :]) @ to_gone
-    )
-    y = f[:, gone] / diagonal
-    x = jnp.linalg.solve(schur, (f[:, kept] - y @ to_kept.T)[..., None])[..., 0]
-    return jnp.zeros_like(f).at[:, gone].set(y - (x @ to_gone.T) / diagonal).at[:, kept].set(x)
+def _solve(j: Array, f: Array) -> Array:
+    return jnp.linalg.solve(j, f[..., None])[..., 0]
+
+
+def _diagonal(limited: list, slopes: list[Array], n: int, samples: int) -> Array:
+    """Return the conductances (samples, n) that limited laws add to J's diagonal."""
+    diagonal = jnp.zeros((samples, n))
+    for (_, terms), g in zip(limited, slopes, strict=True):
+        diagonal = _added(diagonal, terms.rows, (1.0, 1.0), g)
+    return diagonal
+
+
+def _eliminated(circuit: Circuit, linear: Array, diagonal: Array, f: Array) -> Array:
+    """Return J⁻¹f where all terms stand on J's diagonal.
+
+    The unknowns `removed`, a diagonal block, are eliminated by a Schur complement.
+    """
+    removed, kept = circuit.removed, circuit.kept
+    pivots = jnp.diagonal(linear)[removed] + diagonal[:, removed]
+    to_kept, to_removed = linear[kept][:, removed], linear[removed][:, kept]
+    schur = linear[kept][:, kept] + jnp.eye(len(kept)) * diagonal[:, kept][:, None, :]
+    schur -= (to_kept / pivots[:, None, :]) @ to_removed
+    y = f[:, removed] / pivots
+    x = _solve(schur, f[:, kept] - y @ to_kept.T)
+    back = y - (x @ to_removed.T) / pivots
+    return jnp.zeros_like(f).at[:, removed].set(back).at[:, kept].set(x)

@@ -56,7 +56,7 @@ class DeckSimulator(Simulator):
 
     def operating_points(self, netlist, drives=None):
         netlist.check()
-        equations = Equations(netlist)
+        equations = Equations.of(netlist)
         arrays, samples = values_of(drives, netlist)
         answer = np.full((samples, equations.unknowns), np.nan)
         stepped = False
@@ -101,14 +101,14 @@ class DeckSimulator(Simulator):
 
     def transcript(self, netlist: Netlist) -> str:
         """Return ngspice's log of the operating point of `netlist`, or its error."""
-        analysis = OperatingPoint(Equations(netlist).free)
+        analysis = OperatingPoint(Equations.of(netlist).free)
         try:
             return self._run(replace(netlist, analyses=(analysis,)), "", partial=True)[1]
         except SimulationError as error:
             return str(error)
 
     def transient(self, netlist, *, stop, step, start=None):
-        equations = Equations(netlist)
+        equations = Equations.of(netlist)
         check_start(equations, start)
         analysis = Transient(equations.free, step, stop, tuple((start or {}).items()))
         netlist = replace(netlist, options=TRANSIENT_OPTIONS, analyses=(analysis,))
@@ -156,7 +156,7 @@ class DeckSimulator(Simulator):
 
     def small_signal(self, netlist, *, lowest, highest, points=10):
         netlist.check()
-        nodes = Equations(netlist).free
+        nodes = Equations.of(netlist).free
         analysis = SmallSignal(nodes, lowest, highest, points)
         require_ok(self.operating_points(netlist), netlist.title)
         plots, _ = self._run(replace(netlist, analyses=(analysis,)), "frequency")

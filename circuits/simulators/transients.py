@@ -15,12 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import optimistix
 
-from ..elements.base import GROUND, Element
+from ..elements.base import GROUND, Element, current_of
 from ..elements.passive import Capacitor, Inductor
 from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
 from ..mna.dae import islands, split
 from ..mna.equations import Equations
-from ..mna.nonlinear import current_of
 from ..netlist.netlist import Netlist, NetlistError
 from .base import SimulationError
 
@@ -171,10 +170,10 @@ def _linearised(equations: Equations):
         v = jnp.concatenate([z, rest])
         f, j = a @ v - pushed + coupled @ moving, a
         for group, rows in zip(equations.groups, into, strict=True):
-            term, slopes = group.law(v[None])
-            f += rows @ jnp.broadcast_to(term, (1, rows.shape[1]))[0]
+            term, slopes = group.evaluate(v[None])
+            f += rows @ term[0]
             for places, slope in slopes:
-                j += (rows * jnp.broadcast_to(slope, (1, rows.shape[1]))) @ unit[places]
+                j += (rows * slope) @ unit[places]
         return f, j[:, :n], j[:, n:] @ moving - changing
 
     return at

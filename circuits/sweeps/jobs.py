@@ -124,7 +124,7 @@ class Case:
         netlist = self.subject.netlist()
         if self.variation is not None:
             netlist = self.variation.chip(netlist, seed=self.seed, number=0)
-        equations = Equations(netlist)
+        equations = Equations.of(netlist)
         own = equations.sparse_capacitances.diagonal()
         return [node for node in self.subject.outputs if own[equations.place(node)] <= 0]
 
@@ -288,7 +288,7 @@ def _looked_at(case: Case, chip: int, record: Record) -> tuple[str, str]:
         netlist = netlist.with_elements(
             *(replace(e, **{e.unit: float(drives[e.key][place])}) for e in driven)
         )
-        deck = replace(netlist, analyses=(OperatingPoint(Equations(netlist).free),))
+        deck = replace(netlist, analyses=(OperatingPoint(Equations.of(netlist).free),))
     except (NetlistError, ValueError):
         return "", traceback.format_exc()
     what = f"Sample {sample}, beta {case.betas[phase]:g}"

@@ -97,7 +97,7 @@ class Deck(Subject):
     def __post_init__(self):
         self.circuit.check()
         self.circuit.require_nodes(self.outputs, "outputs")
-        object.__setattr__(self, "nodes", Equations(self.circuit).free)
+        object.__setattr__(self, "nodes", Equations.of(self.circuit).free)
         if fixed := set(self.outputs).difference(self.nodes):
             raise ValueError(
                 f"`outputs` must be nodes that no source holds, but {sorted(fixed)} are held"

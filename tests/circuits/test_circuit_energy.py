@@ -98,7 +98,7 @@ def test_the_slope_is_kirchhoffs_law_behind_amplifiers():
     assert net.nodes == ("h0", "h1", "k0", "k1", "o0", "o1")
     np.testing.assert_allclose(net.plan.balance_weights, [1, 1, 9, 9, 36, 36])
     x, state = jnp.array([0.7, -0.2]), jnp.asarray(np.random.default_rng(0).normal(size=6))
-    equations = circuits.Equations(net.circuit(x))
+    equations = circuits.Equations.of(net.circuit(x))
     named = dict(zip(net.all_nodes, net.voltages(state, x), strict=True))
     unknowns = np.zeros((1, equations.unknowns))
     unknowns[0, : len(equations.free)] = [named[node] for node in equations.free]

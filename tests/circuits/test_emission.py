@@ -58,7 +58,7 @@ def test_energy_equations_and_ngspice_agree(seed, sizes, beta):
     assert seen.error < 1e-9
     deck, sources = circuits.emit(net), circuits.drives(net, xs)
     certificate = certify(
-        circuits.Equations(deck), seen.dataset.model.sel(phase="free").values, sources
+        circuits.Equations.of(deck), seen.dataset.model.sel(phase="free").values, sources
     )
     assert certificate.correction.max() < 1e-9
     assert certificate.stable.all()

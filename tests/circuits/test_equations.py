@@ -60,7 +60,7 @@ def test_reduction_changes_no_equation(netlist, seed):
         if isinstance(e, circuits.VoltageSource)
     }
     small, fewer = circuits.reduce(netlist, drives)
-    whole, part = circuits.Equations(netlist), circuits.Equations(small)
+    whole, part = circuits.Equations.of(netlist), circuits.Equations.of(small)
     assert len(small.nodes) < len(netlist.nodes)
     v = dict(zip(whole.free, random.uniform(-0.5, 0.5, (len(whole.free), 4)), strict=True))
     assert set(part.free) == set(whole.free)
@@ -91,16 +91,16 @@ def test_a_reduction_that_lost_a_conductance_is_seen():
         e for e in small.elements if e.name == "norton_mid" and isinstance(e, circuits.Resistor)
     )
     v = np.array([[0.25]])
-    f, _ = circuits.Equations(small).residual(v, {})
+    f, _ = circuits.Equations.of(small).residual(v, {})
     assert abs(f[0, 0]) < 1e-18
     wrong = small.with_elements(dataclasses.replace(norton, siemens=0.99 * norton.siemens))
-    assert abs(circuits.Equations(wrong).residual(v, {})[0][0, 0]) > 1e-6
+    assert abs(circuits.Equations.of(wrong).residual(v, {})[0][0, 0]) > 1e-6
 
 
 @given(layered())
 @settings(max_examples=30, deadline=None)
 def test_jacobian_is_the_slope_of_the_residual(netlist):
-    equations = circuits.Equations(netlist)
+    equations = circuits.Equations.of(netlist)
     v = np.random.default_rng(0).uniform(-0.4, 0.4, (1, len(equations.free)))
     j = equations.jacobian(v, {})[0]
     for k in range(v.shape[1]):
@@ -110,7 +110,7 @@ def test_jacobian_is_the_slope_of_the_residual(netlist):
 
 
 def test_the_divider():
-    equations = circuits.Equations(divider())
+    equations = circuits.Equations.of(divider())
     assert equations.free == ("mid",)
     good = certify(equations, np.array([[0.25]]), {})
     assert good.correction[0] < 1e-15
@@ -127,7 +127,7 @@ def test_the_divider():
 
 def test_a_saddle_is_not_stable():
     push = circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3)
-    seen = certify(circuits.Equations(divider(push)), np.array([[-1.0]]), {})
+    seen = certify(circuits.Equations.of(divider(push)), np.array([[-1.0]]), {})
     assert seen.correction[0] < 1e-12
     assert not seen.stable[0]
 
@@ -161,7 +161,7 @@ def test_positive_definite_is_what_the_eigenvalues_say():
 
 def test_tellegens_theorem():
     """The power of all elements adds up to nothing at a fixed point, and to something elsewhere."""
-    equations = circuits.Equations(divider(circuits.CurrentSource("extra", "0", "mid", 2e-3)))
+    equations = circuits.Equations.of(divider(circuits.CurrentSource("extra", "0", "mid", 2e-3)))
     v_mid = (1e-3 * 1.0 + 2e-3) / 4e-3
 
     def power(v):
@@ -177,7 +177,7 @@ def test_tellegens_theorem():
 
 def test_a_node_has_one_source_to_ground():
     with pytest.raises(circuits.NetlistError, match="node 'in' must have one voltage source"):
-        circuits.Equations(divider(circuits.VoltageSource("x", "in", "0", 1.0)))
+        circuits.Equations.of(divider(circuits.VoltageSource("x", "in", "0", 1.0)))
 
 
 def rc(*more, farads=2e-12):
@@ -196,7 +196,7 @@ def test_a_linear_network_has_kt_over_c_and_no_correlation(netlist):
     """Equipartition: Σ = kT C⁻¹, whatever conductances join the nodes; reduced or not."""
     linear = netlist.without(circuits.Diode, circuits.Transconductance)
     for deck in (linear, circuits.reduce(linear)[0]):
-        nodes = len(circuits.Equations(deck).free)
+        nodes = len(circuits.Equations.of(deck).free)
         np.testing.assert_allclose(
             circuits.covariance(deck, np.zeros(nodes)),
             KT / 1e-12 * np.eye(nodes),
@@ -306,7 +306,7 @@ def test_the_noise_of_controlled_sources_is_ngspices(simulator):
     netlist = circuits.parse(AMPLIFIERS)
     point = simulator.operating_points(netlist)
     nodes = ["a", "b", "c", "d", "e", "f", "g"]
-    free = point.voltage.sel(node=list(circuits.Equations(netlist).free)).values[0]
+    free = point.voltage.sel(node=list(circuits.Equations.of(netlist).free)).values[0]
     lowest, highest = corners(netlist, free)
     seen = simulator.noise(netlist, nodes, lowest=1e-4 * lowest, highest=1e4 * highest)
     density = circuits.noise_density(netlist, free, seen.frequency.values, nodes=nodes)

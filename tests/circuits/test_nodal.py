@@ -139,7 +139,7 @@ def test_a_layered_network_is_solved_by_elimination_and_densely_alike(monkeypatc
 
     net, (xs, _) = network(circuits.DiodePair(1e-9, 0.1), sizes=(3, 8, 2)), examples(4)
     netlist, drives = circuits.emit(net), circuits.drives(net, xs)
-    small = circuits.Equations(circuits.reduce(netlist, drives)[0])
+    small = circuits.Equations.of(circuits.reduce(netlist, drives)[0])
     assert len(nodal.Solver(small, 1)._circuit[0].gone) == 8  # the hidden layer
     apart = NODAL.operating_points(netlist, drives)
     monkeypatch.setattr(newton, "_independent", lambda linear: np.zeros(0, int))

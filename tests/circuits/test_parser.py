@@ -326,7 +326,7 @@ def test_slopes_are_those_of_the_values(text):
 )
 def test_what_is_wrong_is_said_with_its_place(line, message):
     with pytest.raises(circuits.NetlistError, match=message):
-        circuits.Equations(circuits.parse(deck(*line.split("\n"))))
+        circuits.Equations.of(circuits.parse(deck(*line.split("\n"))))
 
 
 def test_errors_in_a_continuation_and_a_subcircuit_have_their_own_place():

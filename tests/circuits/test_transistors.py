@@ -46,7 +46,7 @@ def test_every_terminal_s_current_is_ngspice_s(simulator, model, kelvin):
         netlist = circuits.Netlist(
             "One", (*sources, Mosfet("1", *nodes, model, 20e-6, 2e-6)), temperature=kelvin
         )
-        points.append(simulator._points(circuits.Equations(netlist, pinning=False), {}, 1)[0][0])
+        points.append(simulator._points(circuits.Equations.of(netlist, pinning=False), {}, 1)[0][0])
     channel, _ = law(model, kelvin).current(*v.T)
     junction = model.junction(kelvin)
     into_bulk = [junction.current(model.sign * (v[:, 3] - v[:, k])) * model.sign for k in (0, 2)]
@@ -210,7 +210,7 @@ def test_noise_of_a_channel_and_of_a_warm_resistor(simulator):
         for one in (circuits.Nodal(), simulator)
     )
     assert own == pytest.approx(theirs, rel=2e-3)
-    equations = circuits.Equations(netlist)
+    equations = circuits.Equations.of(netlist)
     point = circuits.Nodal().operating_points(netlist).voltage.values
     slopes = channels_of(netlist.of(Mosfet), 350.0).current(
         *np.array([[3.0], [2.0], point[0], [0.0]])

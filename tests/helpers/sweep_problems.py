@@ -59,7 +59,7 @@ class Linear(circuits.Simulator):
                 file.write("x")
             if marks.stat().st_size <= self.deaths:
                 os.kill(os.getpid(), signal.SIGKILL)
-        equations = Equations(netlist)
+        equations = Equations.of(netlist)
         arrays, samples = values_of(drives, netlist)
         start = np.zeros((samples, equations.unknowns))
         residual, _ = equations.residual(start, arrays)

@@ -1,0 +1,115 @@
+"""Laws that an expression tells: of any voltages and currents, or of the voltage across alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..units import Array
+from .base import current_of
+from .expressions import Current, Expression, Program, Voltage
+from .laws import Law, Term, TwoTerminalLaw, namespace
+
+
+@dataclass(frozen=True)
+class ExpressionLaw(Law):
+    """The value of a program of voltages and currents.
+
+    `variables`: for each variable of the program the number of the control that it is, or of the
+    two whose difference it is. `constants`: those of the program.
+    """
+
+    program: Program
+    variables: tuple[tuple[int, ...], ...]
+    constants: tuple[Array, ...]
+
+    def evaluate(self, *values):
+        inputs = [
+            values[k[0]] - values[k[1]] if len(k) == 2 else values[k[0]] for k in self.variables
+        ]
+        value, slopes = self.program.run(self.constants, inputs)
+        by_control: list[Array] = [0.0] * len(values)
+        for variable, slope in slopes.items():
+            for control, sign in zip(self.variables[variable], (1.0, -1.0), strict=False):
+                by_control[control] = by_control[control] + sign * slope
+        return value, by_control
+
+    def parameters(self):
+        return self.constants
+
+    def with_parameters(self, parameters):
+        return ExpressionLaw(self.program, self.variables, tuple(parameters))
+
+    def kind(self):
+        return ExpressionLaw, self.program, self.variables
+
+
+@dataclass(frozen=True)
+class ExpressionAcross(TwoTerminalLaw):
+    """A current that the voltage across its element tells alone, by an expression.
+
+    `signs`: for each variable of the program 1 where it is v(plus) − v(minus), −1 where it is the
+    other way round.
+    """
+
+    program: Program
+    signs: tuple[float, ...]
+    constants: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, expression: Expression, plus: str, minus: str) -> "ExpressionAcross | None":
+        """Return the law of a current from `plus` to `minus`, None where it takes other values."""
+        program, constants, variables = Program.of(expression)
+        signs = {Voltage(plus, minus): 1.0, Voltage(minus, plus): -1.0}
+        if not variables or not all(variable in signs for variable in variables):
+            return None
+        return cls(program, tuple(signs[v] for v in variables), constants)  # pyright: ignore
+
+    def current(self, v):
+        return self._run(v)[0] + 0.0 * v
+
+    def conductance(self, v):
+        slopes = self._run(v)[1]
+        return sum((self.signs[k] * slope for k, slope in slopes.items()), 0.0 * v)
+
+    def cocontent(self, v):
+        """By Gauss and Legendre's rule with 48 points: exact where i is as good as a polynomial."""
+        points, weights = np.polynomial.legendre.leggauss(48)
+        xp = namespace(v)
+        places, weights = (xp.asarray(part.astype(v.dtype)) for part in ((1 + points) / 2, weights))
+        spread = self.with_parameters([_on_last_axis(xp, c) for c in self.constants])
+        return v / 2 * (spread.current(v[..., None] * places) @ weights)
+
+    def parameters(self):
+        return self.constants
+
+    def with_parameters(self, parameters):
+        return ExpressionAcross(self.program, self.signs, tuple(parameters))
+
+    def kind(self):
+        return ExpressionAcross, self.program, self.signs
+
+    def _run(self, v: Array) -> tuple[Array, dict[int, Array]]:
+        return self.program.run(self.constants, [sign * v for sign in self.signs])
+
+
+def _on_last_axis(xp, constant: Array) -> Array:
+    """Return a parameter that broadcasts over one more axis behind that of the elements."""
+    return xp.asarray(constant)[..., None] if np.ndim(constant) else constant
+
+
+def term_of(expression: Expression, rows: Sequence[tuple[str, float]]) -> Term:
+    """Return the term whose value an expression is, and which enters `rows`."""
+    program, constants, variables = Program.of(expression)
+    controls: dict[str, int] = {}
+    numbers = [
+        tuple(controls.setdefault(name, len(controls)) for name in _names(variable))
+        for variable in variables
+    ]
+    return Term(ExpressionLaw(program, tuple(numbers), constants), tuple(controls), tuple(rows))
+
+
+def _names(variable: Voltage | Current) -> tuple[str, ...]:
+    if isinstance(variable, Current):
+        return (current_of(variable.source),)
+    return variable.plus, variable.minus
