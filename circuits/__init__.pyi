@@ -14,8 +14,15 @@ from .devices.ideal import IdealDiodes as IdealDiodes
 from .devices.ideal import IdealPair as IdealPair
 from .elements.base import GROUND as GROUND
 from .elements.base import Element as Element
+from .elements.base import NoiseCurrents as NoiseCurrents
+from .elements.base import Symbol as Symbol
+from .elements.base import TwoTerminal as TwoTerminal
 from .elements.diodes import Diode as Diode
 from .elements.diodes import DiodeModel as DiodeModel
+from .elements.diodes import Junction as Junction
+from .elements.laws import Law as Law
+from .elements.laws import Term as Term
+from .elements.laws import TwoTerminalLaw as TwoTerminalLaw
 from .elements.passive import Capacitor as Capacitor
 from .elements.passive import ConductanceMatrix as ConductanceMatrix
 from .elements.passive import Inductor as Inductor

@@ -431,13 +431,12 @@ def noise(demo: Demo, net: ep.Resistive) -> None:
     for name, deck in (("diodes", whole), ("linear", whole.without(Diode))):
         small, _ = reduce(deck)
         point = demo.simulator.operating_points(small)
-        free = point.voltage.values[0]
-        lowest, highest = corners(small, free)
+        lowest, highest = corners(small, None, point)
         around = demo.simulator.noise(small, outputs, lowest=1e-4 * lowest, highest=1e4 * highest)
         at = [list(point.node.values).index(node) for node in outputs]
         seen[name], said[name] = (
             around.deviation.values,
-            np.sqrt(np.diag(covariance(small, free))[at]),
+            np.sqrt(np.diag(covariance(small, None, point))[at]),
         )
     ideal = np.sqrt(BOLTZMANN * ROOM / net.capacitance)
     demo.report(

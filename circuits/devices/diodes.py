@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..elements.base import GROUND
-from ..elements.diodes import Diode, DiodeModel
+from ..elements.diodes import Diode, DiodeModel, Junction
 from ..elements.sources import VoltageSource
 from ..units import GMIN, ROOM, Array, check_temperature
 from .base import Device, first_half
@@ -35,7 +35,7 @@ class JunctionDevice(Device):
             raise ValueError(f"`bias` must be finite, but is {self.bias}")
 
     @property
-    def junction(self) -> DiodeModel:
+    def junction(self) -> Junction:
         """The law of each diode at the temperature."""
         return self._model.at(self.temperature)
 
@@ -54,7 +54,7 @@ class JunctionDevice(Device):
 class DiodePair(JunctionDevice):
     """Two antiparallel diodes at a node, each to a rail of `bias` volts against it (Kendall et al. 2020, arXiv:2006.01981).
 
-    i(v) = j(v − bias) − j(−v − bias), j being the law of a `DiodeModel`: little current until |v| passes `bias` and a diode's own
+    i(v) = j(v − bias) − j(−v − bias), j being the law of a `Junction`: little current until |v| passes `bias` and a diode's own
     voltage.
     """
 
@@ -92,7 +92,7 @@ class SingleDiode(JunctionDevice):
     """One diode at every node: the soft form of `IdealDiodes`.
 
     i(v) = −j(−v − bias) in the first half of a layer, whose diodes come from the rail at −bias, and i(v) = j(v − bias) in the second,
-    whose diodes go to the rail at +bias, j being the law of a `DiodeModel`. Within a diode's own voltage the first half is so held at or
+    whose diodes go to the rail at +bias, j being the law of a `Junction`. Within a diode's own voltage the first half is so held at or
     above −bias and the second at or below bias. `bias` has either sign; a negative one makes up for the diodes' voltage.
     """
 
@@ -134,7 +134,7 @@ class SingleDiode(JunctionDevice):
 class ZenerDiode(JunctionDevice):
     """A diode from every node to ground that conducts forward, and in reverse beyond its breakdown voltage `bias`.
 
-    i(v) = j(v) − j(−v − bias), j being the law of a `DiodeModel`: the breakdown is a second junction, behind a rail at −`bias`, and as
+    i(v) = j(v) − j(−v − bias), j being the law of a `Junction`: the breakdown is a second junction, behind a rail at −`bias`, and as
     steep as the first. Raises `ValueError` for a `bias` that is not above 0.
     """
 

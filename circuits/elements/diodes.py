@@ -126,7 +126,7 @@ class DiodeModel:
         for field in ("saturation", "emission", "gmin"):
             check_parameter(field, getattr(self, field), strictly=field != "gmin")
 
-    def at(self, kelvin: float, area: float = 1.0) -> Junction:
+    def at(self, kelvin: float = ROOM, area: float = 1.0) -> Junction:
         """Return the law of a junction of an area at a temperature in K.
 
         Is is multiplied by exp((T/T0 − 1) EG/(N Vt) + (XTI/N) ln(T/T0)), Vt being that at T, and N

@@ -52,6 +52,22 @@ def operating_points(
     )
 
 
+def certified_point(nodes: Sequence[str], voltages: np.ndarray) -> "xr.Dataset":
+    """Return a point that has been certified before as the Dataset of one sample.
+
+    **Arguments:** `nodes`: the free nodes. `voltages`: theirs (nodes,) in V.
+    """
+    import xarray as xr
+
+    return xr.Dataset(
+        {
+            "voltage": (("sample", "node"), voltages[None], {"units": "V"}),
+            "status": ("sample", ["ok"]),
+        },
+        coords={"node": list(nodes)},
+    )
+
+
 def voltages(
     nodes: Sequence[str],
     values: np.ndarray,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 
 from ..elements.expressions import (
-    FUNCTIONS,
     Constant,
     Current,
     Expression,
@@ -14,6 +13,7 @@ from ..elements.expressions import (
     Voltage,
     evaluate,
 )
+from ..elements.functions import FUNCTIONS
 from .lexer import DeckError, Line
 
 _NUMBER = re.compile(

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..mna.equations import Equations
 from ..mna.noise import covariance
+from ..simulators.datasets import certified_point
 from ..netlist.netlist import Netlist
 from ..topologies.layered import decisions
 from .subjects import Samples, Subject
@@ -117,7 +119,9 @@ def _noise(trial: Trial) -> dict[str, Any]:
                 name: column[sample * phases : sample * phases + 1]
                 for name, column in trial.drives.items()
             }
-            found[sample] = np.sqrt(np.diag(covariance(trial.netlist, point, own, nodes=outputs)))
+            free = Equations.of(trial.netlist).free
+            at = certified_point(free, point)
+            found[sample] = np.sqrt(np.diag(covariance(trial.netlist, own, at, nodes=outputs)))
     return {"noise": found}
 
 

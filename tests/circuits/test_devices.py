@@ -11,11 +11,12 @@ import circuits
 from circuits.devices.curves import curve_source
 from circuits.units import THERMAL_VOLTAGE
 
-JUNCTIONS = [
+MODELS = [
     circuits.DiodeModel(1e-9),
     circuits.DiodeModel(3e-12, emission=1.7),
     circuits.DiodeModel(1e-6, gmin=0.0),
 ]
+JUNCTIONS = [model.at() for model in MODELS]
 PAIRS = [circuits.DiodePair(1e-9, 0.1), circuits.DiodePair(1e-12, 0.0, emission=1.5)]
 POINTS = np.array([-0.9, -0.3, -0.11, 0.05, 0.2, 0.7])
 CURVES = [
@@ -24,7 +25,7 @@ CURVES = [
     ),  # flat in one part, and not 0 at 0 V
     circuits.Curve([0.1, 0.4], [1e-6, 5e-6]),
     circuits.Curve(
-        np.linspace(-1, 0.4, 301), circuits.DiodeModel(1e-9).current(np.linspace(-1, 0.4, 301))
+        np.linspace(-1, 0.4, 301), circuits.DiodeModel(1e-9).at().current(np.linspace(-1, 0.4, 301))
     ),
 ]
 SINGLES = [circuits.SingleDiode(1e-9), circuits.SingleDiode(1e-12, bias=-0.3, emission=1.5)]
@@ -125,29 +126,29 @@ def test_numpy_and_jax_say_the_same_in_their_own_precision(law):
 
 
 def test_forward_law_is_shockleys():
-    law = circuits.DiodeModel(2e-9, emission=1.2, gmin=0.0)
+    law = circuits.DiodeModel(2e-9, emission=1.2, gmin=0.0).at()
     for v in (0.0, 0.05, 0.4):
         np.testing.assert_allclose(
             law.current(v), 2e-9 * (np.exp(v / (1.2 * THERMAL_VOLTAGE)) - 1), rtol=1e-12
         )
 
 
-@pytest.mark.parametrize("law", JUNCTIONS)
-def test_ngspice_has_the_same_law(law, simulator):
+@pytest.mark.parametrize("model", MODELS)
+def test_ngspice_has_the_same_law(model, simulator):
     """A resistor divides a swept source onto the diode: the node's balance is the diode's current, in both directions."""
-    law = dataclasses.replace(law, gmin=1e-12)
+    model = dataclasses.replace(model, gmin=1e-12)
     siemens, source = 1e-4, np.linspace(-2.0, 2.0, 41)
     deck = circuits.Netlist(
         "Diode",
         (
             circuits.VoltageSource("in", "in", "0", 0.0),
             circuits.Resistor("one", "in", "a", siemens=siemens),
-            circuits.Diode("one", "a", "0", law, area=1.3),
+            circuits.Diode("one", "a", "0", model, area=1.3),
         ),
     )
     seen = simulator.operating_points(deck, {"Vin": source}).voltage.sel(node="a").values
     resistor = siemens * (source - seen)
-    np.testing.assert_allclose(law.current(seen, 1.3), resistor, rtol=1e-7, atol=1e-15)
+    np.testing.assert_allclose(model.at(area=1.3).current(seen), resistor, rtol=1e-7, atol=1e-15)
 
 
 def test_another_law_is_seen(simulator):
@@ -163,7 +164,9 @@ def test_another_law_is_seen(simulator):
     v = simulator.operating_points(deck).voltage.values[0, 0]
     assert v < -3 * THERMAL_VOLTAGE
     shockley = 1e-9 * (np.exp(v / THERMAL_VOLTAGE) - 1) + 2e-12 * v + 0.97e-9
-    assert abs(circuits.DiodeModel(1e-9).current(v) + 1e-12 * v + 0.97e-9) < 1e-16 < abs(shockley)
+    assert (
+        abs(circuits.DiodeModel(1e-9).at().current(v) + 1e-12 * v + 0.97e-9) < 1e-16 < abs(shockley)
+    )
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.2])

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers.netlists import divider
+from helpers.netlists import divider, point
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -186,7 +186,7 @@ def rc(*more, farads=2e-12):
 
 def test_linear_noise_is_kt_over_c():
     np.testing.assert_allclose(
-        circuits.covariance(rc(), np.array([0.25])), [[KT / 2e-12]], rtol=1e-12
+        circuits.covariance(rc(), None, point(rc(), 0.25)), [[KT / 2e-12]], rtol=1e-12
     )
 
 
@@ -198,7 +198,7 @@ def test_a_linear_network_has_kt_over_c_and_no_correlation(netlist):
     for deck in (linear, circuits.reduce(linear)[0]):
         nodes = len(circuits.Equations.of(deck).free)
         np.testing.assert_allclose(
-            circuits.covariance(deck, np.zeros(nodes)),
+            circuits.covariance(deck, None, point(deck, np.zeros(nodes))),
             KT / 1e-12 * np.eye(nodes),
             atol=1e-9 * KT / 1e-12,
         )
@@ -218,18 +218,18 @@ def test_a_forward_diode_has_half_of_kt_over_c(emission):
     )
     v = emission * THERMAL_VOLTAGE * np.log1p(1e-4 / 1e-12)
     np.testing.assert_allclose(
-        circuits.covariance(netlist, np.array([v])), [[emission * KT / 2e-12]], rtol=1e-6
+        circuits.covariance(netlist, None, point(netlist, v)), [[emission * KT / 2e-12]], rtol=1e-6
     )
 
 
 def test_shot_noise_of_a_bias():
     netlist = rc(circuits.Diode("d", "mid", "0", circuits.DiodeModel(1e-9)))
     v = 0.2
-    law = circuits.DiodeModel(1e-9)
+    law = circuits.DiodeModel(1e-9).at()
     density = 2 * KT * 4e-3 + CHARGE * law.current(v)
     expected = density / (2 * 2e-12 * (4e-3 + law.conductance(v)))
     np.testing.assert_allclose(
-        circuits.covariance(netlist, np.array([v])), [[expected]], rtol=1e-10
+        circuits.covariance(netlist, None, point(netlist, v)), [[expected]], rtol=1e-10
     )
 
 
@@ -238,21 +238,21 @@ def test_noise_needs_capacitances():
         circuits.NetlistError,
         match=r"noise must have a bound at every node, but .* none at \['mid'\]",
     ):
-        circuits.covariance(divider(), np.array([0.25]))
+        circuits.covariance(divider(), None, point(divider(), 0.25))
 
 
 def test_corner_frequency():
-    np.testing.assert_allclose(corners(rc(), np.array([0.25])), 4e-3 / 2e-12 / (2 * np.pi))
+    np.testing.assert_allclose(corners(rc(), None, point(rc(), 0.25)), 4e-3 / 2e-12 / (2 * np.pi))
 
 
 def test_ngspice_noise_agrees(simulator):
     netlist = rc(circuits.Diode("d", "mid", "0", circuits.DiodeModel(1e-6)), farads=1e-12)
-    point = simulator.operating_points(netlist).voltage.values[0]
-    lowest, highest = corners(netlist, point)
+    points = simulator.operating_points(netlist)
+    lowest, highest = corners(netlist, None, points)
     seen = simulator.noise(
         netlist, ["mid"], lowest=1e-4 * lowest, highest=1e4 * highest
     ).deviation.values
-    said = np.sqrt(np.diag(circuits.covariance(netlist, point)))
+    said = np.sqrt(np.diag(circuits.covariance(netlist, None, points)))
     np.testing.assert_allclose(seen, said, rtol=2e-3)
     assert abs(said[0] / np.sqrt(KT / 1e-12) - 1) > 1e-4  # not kT/C: the diode is in it
 
@@ -268,7 +268,7 @@ def test_an_amplifier_filters_the_noise_before_it():
         gain * KT / 1e-12,
         KT / 2e-12 + gain * KT / 1e-12 * tau1 / (tau1 + tau2),
     ]
-    found = circuits.covariance(netlist, np.zeros(3), nodes=["a", "b", "c"])
+    found = circuits.covariance(netlist, None, point(netlist, np.zeros(3)), nodes=["a", "b", "c"])
     np.testing.assert_allclose(np.diag(found), expected, rtol=1e-9)
     np.testing.assert_allclose(found[0, 1], 3 * KT / 1e-12, rtol=1e-9)
     assert found[2, 2] > 2 * KT / 2e-12  # the control: equipartition is not for amplifiers
@@ -304,23 +304,25 @@ C7 g 0 1p
 
 def test_the_noise_of_controlled_sources_is_ngspices(simulator):
     netlist = circuits.parse(AMPLIFIERS)
-    point = simulator.operating_points(netlist)
+    points = simulator.operating_points(netlist)
     nodes = ["a", "b", "c", "d", "e", "f", "g"]
-    free = point.voltage.sel(node=list(circuits.Equations.of(netlist).free)).values[0]
-    lowest, highest = corners(netlist, free)
+    free = points.voltage.sel(node=list(circuits.Equations.of(netlist).free)).values[0]
+    lowest, highest = corners(netlist, None, points)
     seen = simulator.noise(netlist, nodes, lowest=1e-4 * lowest, highest=1e4 * highest)
-    density = circuits.noise_density(netlist, free, seen.frequency.values, nodes=nodes)
+    density = circuits.noise_density(netlist, None, points, seen.frequency.values, nodes=nodes)
     np.testing.assert_allclose(density, seen.density, rtol=1e-9)
-    said = circuits.covariance(netlist, free, nodes=nodes)
+    said = circuits.covariance(netlist, None, points, nodes=nodes)
     np.testing.assert_allclose(np.sqrt(np.diag(said)), seen.deviation, rtol=3e-4)
-    warm = circuits.covariance(dataclasses.replace(netlist, temperature=310.0), free, nodes=nodes)
+    warm = circuits.covariance(
+        dataclasses.replace(netlist, temperature=310.0), None, points, nodes=nodes
+    )
     assert not np.allclose(np.sqrt(np.diag(warm)), seen.deviation, rtol=3e-4)  # the control
     more = circuits.parse(AMPLIFIERS + "R8 a x 1k\nR9 x 0 1k\n")
     with pytest.raises(
         circuits.NetlistError,
         match=r"noise must have a bound at every node, but .* none at \['x'\]",
     ):
-        circuits.covariance(more, np.append(free, 0.0), nodes=["a", "x"])
+        circuits.covariance(more, None, point(more, np.append(free, 0.0)), nodes=["a", "x"])
 
 
 def test_noise_that_grows_is_refused():
@@ -329,4 +331,26 @@ def test_noise_that_grows_is_refused():
         circuits.NetlistError,
         match=r"'Latch' must be stable around its operating point, but noise grows",
     ):
-        circuits.covariance(netlist, np.zeros(1))
+        circuits.covariance(netlist, None, point(netlist, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (
+            point(rc(), 0.25, status="saddle"),
+            "must be a certified point of 'Divider', but is saddle",
+        ),
+        (point(rc(), 0.25).isel(sample=[0, 0]), "must hold one sample of 'Divider'"),
+        (point(rc(), 0.25).assign_coords(node=["other"]), r"but lacks \['mid'\]"),
+    ],
+)
+def test_noise_is_asked_around_one_certified_point_alone(points, message):
+    for ask in (
+        lambda: circuits.covariance(rc(), None, points),
+        lambda: circuits.noise_density(rc(), None, points, np.array([1.0])),
+        lambda: circuits.with_noise(rc(), None, points, step=1e-9, stop=1e-8, seed=0),
+        lambda: circuits.nonreciprocity(rc(), points),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ask()

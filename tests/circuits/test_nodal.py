@@ -140,7 +140,7 @@ def test_a_layered_network_is_solved_by_elimination_and_densely_alike(monkeypatc
     net, (xs, _) = network(circuits.DiodePair(1e-9, 0.1), sizes=(3, 8, 2)), examples(4)
     netlist, drives = circuits.emit(net), circuits.drives(net, xs)
     small = circuits.Equations.of(circuits.reduce(netlist, drives)[0])
-    assert len(nodal.Solver(small, 1)._circuit[0].gone) == 8  # the hidden layer
+    assert len(nodal.Solver.of(small, 1)._circuit.removed) == 8  # the hidden layer
     apart = NODAL.operating_points(netlist, drives)
     monkeypatch.setattr(newton, "_independent", lambda linear: np.zeros(0, int))
     np.testing.assert_allclose(
@@ -266,8 +266,7 @@ def test_noise_is_that_of_ngspice_and_of_the_whole_band(simulator):
     ours = NODAL.noise(deck, ["mid"], lowest=1e3, highest=1e11).deviation.values
     theirs = simulator.noise(deck, ["mid"], lowest=1e3, highest=1e11).deviation.values
     np.testing.assert_allclose(ours, theirs, rtol=5e-3)
-    point = NODAL.operating_points(deck).voltage.values[0]
-    whole = np.sqrt(circuits.covariance(deck, point)[0, 0])
+    whole = np.sqrt(circuits.covariance(deck, None, NODAL.operating_points(deck))[0, 0])
     np.testing.assert_allclose(
         NODAL.noise(deck, ["mid"], lowest=1.0, highest=1e14).deviation, whole, rtol=5e-3
     )

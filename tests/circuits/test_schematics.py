@@ -106,10 +106,10 @@ def test_a_notebook_shows_small_circuits_drawn_and_large_ones_summed_up():
     assert "<svg" in small
     assert "Less &lt;than&gt; a lot" in small
     assert (
-        "4 resistors, 1 capacitor, 1 inductor, 1 diode, 1 transistor, 1 voltage source, 1 current source, 4 controlled sources"
+        "1 voltage source, 4 resistors, 1 capacitor, 1 diode, 1 inductor, 4 controlled sources"
         in small
     )
-    assert "2 sources by expression" in small
+    assert "2 behavioural sources" in small
     assert "Note: " not in small
     lonely = circuits.parse(TEXT.replace("R4 f 0 1meg", "R4 f 0 1meg\nR5 f g 1meg"))._repr_html_()
     assert "Note: " in lonely  # a node that one element touches

@@ -3,6 +3,7 @@
 import stat
 
 import numpy as np
+import xarray as xr
 
 import circuits
 
@@ -55,3 +56,13 @@ def raw_body(names, values, points=1, plot="Operating Point", say=""):
     )
     octal = "".join(f"\\{byte:03o}" for byte in np.array(values, float).tobytes())
     return f"printf '{head}{octal}' > out.raw\n{say or 'true'}"
+
+
+def point(netlist, voltages, status="ok"):
+    """An operating point as a simulator's Dataset has it, at voltages of the free nodes that a test gives."""
+    nodes = list(circuits.Equations.of(netlist).free)
+    data = {
+        "voltage": (("sample", "node"), np.atleast_2d(voltages)),
+        "status": ("sample", [status]),
+    }
+    return xr.Dataset(data, coords={"node": nodes})
