@@ -165,12 +165,12 @@ class _Chip:
         """Return β dv/dβ at β = 0: −J⁻¹ times the currents that a nudge adds at the free phase."""
         from scipy.sparse.linalg import splu
 
-        free, nudged = Equations(self._netlist(0.0)), Equations(self._netlist(beta))
+        free, nudged = Equations.of(self._netlist(0.0)), Equations.of(self._netlist(beta))
         places = [free.place(node) for node in self.ports.nodes]
         volts = []
-        for k, point in enumerate(self._points.voltage.values):
+        for k in range(self._points.sizes["sample"]):
             drives = one_sample(self.drives, k)
-            z = unknowns_at(free, point, drives)
+            z = unknowns_at(free, drives, self._points.isel(sample=[k]))
             added = nudged.residual(z, drives)[0] - free.residual(z, drives)[0]
             jacobian = free.sparse_jacobian(z, drives)[0]
             volts.append(-splu(jacobian).solve(added[0])[places])

@@ -99,7 +99,7 @@ def certified_points(simulator: Simulator, netlist: Netlist, drives: Drives) -> 
     **Raises** `SimulationError` where one is not `ok`.
     """
     points = require_ok(simulator.operating_points(*reduce(netlist, drives)), netlist.title)
-    return points.sel(node=list(Equations(netlist).free))
+    return points.sel(node=list(Equations.of(netlist).free))
 
 
 def noise_factors(
@@ -112,12 +112,12 @@ def noise_factors(
 
     **Raises** `NetlistError` for a node whose noise has no bound, as `covariance` does.
     """
-    return np.stack(
-        [
-            np.linalg.cholesky(covariance(netlist, free, one_sample(drives, k), nodes=nodes))
-            for k, free in enumerate(points.voltage.values)
-        ]
-    )
+    factors = []
+    for k in range(points.sizes["sample"]):
+        point = points.isel(sample=[k])
+        spread = covariance(netlist, one_sample(drives, k), point, nodes=nodes)
+        factors.append(np.linalg.cholesky(spread))
+    return np.stack(factors)
 
 
 def _flat(gradient: ep.Resistive) -> np.ndarray:

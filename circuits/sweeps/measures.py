@@ -9,8 +9,8 @@ import numpy as np
 
 from ..mna.equations import Equations
 from ..mna.noise import covariance
-from ..simulators.datasets import certified_point
 from ..netlist.netlist import Netlist
+from ..simulators.datasets import certified_point
 from ..topologies.layered import decisions
 from .subjects import Samples, Subject
 

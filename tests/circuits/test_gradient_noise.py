@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.netlists import point
 from helpers.networks import PAIR, network
 
 import circuits
@@ -33,7 +34,9 @@ def by_small_errors(net, beta):
         )
         order = [names.index(node) for node in smaller.nodes if node in names]
         spread = np.zeros((len(names), len(names)))
-        spread[np.ix_(order, order)] = circuits.covariance(smaller, free[k, order], values)
+        spread[np.ix_(order, order)] = circuits.covariance(
+            smaller, values, point(smaller, free[k, order])
+        )
         rails = net.input_gain * np.concatenate([XS[k], -XS[k]])
         hidden, out = ports.states(free[k])
         n = len(hidden)
@@ -67,9 +70,10 @@ def test_four_ways_to_the_same_noise(simulator):
     deck = "Three\nV1 in 0 0.7\nR1 in a 4k\nD1 a 0 d\nC1 a 0 2p\nR2 in b 2k\nR3 b 0 2k\nC2 b 0 2p\nE1 c 0 b 0 3\n"
     deck += ".model d d(is=1n)\n.temp 77\n"
     netlist, nodes = circuits.parse(deck), ["a", "b", "c"]
-    free = circuits.Nodal().operating_points(netlist).voltage.sel(node=nodes).values[0]
+    points = circuits.Nodal().operating_points(netlist)
+    free = points.voltage.sel(node=nodes).values[0]
     exact, hot = (
-        circuits.covariance(one, free)
+        circuits.covariance(one, None, points)
         for one in (netlist, dataclasses.replace(netlist, temperature=4 * 350.15))
     )
     ktc = BOLTZMANN * 350.15 / 2e-12
@@ -79,7 +83,7 @@ def test_four_ways_to_the_same_noise(simulator):
     np.testing.assert_allclose(said, np.diag(exact), rtol=1e-3)
 
     walked = circuits.langevin(
-        netlist, free, step=4e-10, burn_in=2e-8, stop=2e-7, walks=200, seed=0
+        netlist, None, points, step=4e-10, burn_in=2e-8, stop=2e-7, walks=200, seed=0
     )
     error = walked.error.values
     assert np.all(np.diag(error) < 0.02 * np.diag(exact))
@@ -89,7 +93,7 @@ def test_four_ways_to_the_same_noise(simulator):
     )  # the control: another temperature
 
     step, stop, slowest = 2e-10, 4e-7, 2e-9
-    noisy = circuits.with_noise(netlist, free, step=step, stop=stop, seed=3)
+    noisy = circuits.with_noise(netlist, None, points, step=step, stop=stop, seed=3)
     start, even = dict(zip(nodes[:2], free.tolist(), strict=False)), np.arange(1e-8, stop, step)
     waves = []
     for one in (circuits.Nodal(), simulator):
@@ -105,14 +109,15 @@ def test_four_ways_to_the_same_noise(simulator):
 
 def test_what_cannot_be_drawn_is_refused():
     netlist = circuits.parse("RC\nV1 in 0 0\nR1 in a 10k\nR2 a 0 10k\n")
+    points = point(netlist, 0.0)
     with pytest.raises(ValueError, match="`step` and `stop` must be 0 < step < stop"):
-        circuits.with_noise(netlist, np.zeros(1), step=1e-6, stop=1e-7, seed=0)
+        circuits.with_noise(netlist, None, points, step=1e-6, stop=1e-7, seed=0)
     with pytest.raises(
         ValueError, match="must be 0 < step < burn_in < stop, but are 1e-09, 1e-09 and 1e-06"
     ):
-        circuits.langevin(netlist, np.zeros(1), step=1e-9, burn_in=1e-9, stop=1e-6, seed=0)
+        circuits.langevin(netlist, None, points, step=1e-9, burn_in=1e-9, stop=1e-6, seed=0)
     with pytest.raises(circuits.NetlistError, match=r"noise must have a bound .* none at \['a'\]"):
-        circuits.langevin(netlist, np.zeros(1), step=1e-9, burn_in=1e-8, stop=1e-6, seed=0)
+        circuits.langevin(netlist, None, points, step=1e-9, burn_in=1e-8, stop=1e-6, seed=0)
 
 
 def test_amplifiers_make_noise_too():
