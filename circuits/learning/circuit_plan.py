@@ -196,7 +196,8 @@ class _Weights:
         """
         a, b = np.broadcast_arrays(self.nodes[first], self.nodes[second])
         least = np.minimum(a, b)
-        differ = np.isfinite(a) & np.isfinite(b) & (np.abs(a - b) > ROUNDING * least)
+        both = np.isfinite(a) & np.isfinite(b)
+        differ = np.abs(np.where(both, a, 0.0) - np.where(both, b, 0.0)) > ROUNDING * least
         return np.where(differ, np.nan, np.where(np.isinf(least), 1.0, least))
 
 

@@ -1,12 +1,13 @@
-"""Circuits of PySpice (Salvaire, an interface to ngspice in Python, GPL-3) made of netlists, and netlists made of them."""
+"""Circuits of PySpice made of netlists, and netlists made of them.
+
+PySpice is an interface to ngspice in Python (Salvaire, GPL-3).
+"""
 
 import re
 from ast import literal_eval
 from typing import TYPE_CHECKING, Any
 
-from ..elements.diodes import Diode
-from ..elements.sources import Behavioural, IndependentSource, VoltageSource
-from ..elements.transistors import Mosfet
+from ..elements.sources import IndependentSource, VoltageSource
 from ..elements.waveforms import Pulse, Pwl, Sin
 from ..netlist.netlist import Netlist, NetlistError
 from ..units import GMIN, number
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
     from PySpice.Spice.Netlist import Circuit
 
 _METHODS = {"R": "R", "C": "C", "L": "L", "E": "VCVS", "F": "CCCS", "G": "VCCS", "H": "CCVS"}
-"""What PySpice calls the elements that are nodes, or the name of a source, and one number; by the letter of their lines."""
+"""What PySpice calls the elements that are nodes, or the name of a source, and one number; by the
+letter of their lines."""
+_BY_MODEL = {"D": {"area": "area"}, "M": {"W": "width", "L": "length"}}
+"""What PySpice calls the numbers of the elements that have a model."""
 
 
 def from_pyspice(circuit: "Circuit") -> Netlist:
-    """The netlist of a PySpice circuit, which is data: its text is read by `parse`, and what `parse` refuses is refused here.
+    """Return the netlist of a PySpice circuit, which is data: its text is read by `parse`.
 
-    Subcircuits are expanded, elements that are not enabled left out, as they are in the text. Temperature, options, initial conditions
-    and analyses are not a circuit's there but its simulator's, and so not carried over: the netlist has the usual ones.
+    What `parse` refuses is refused here. Subcircuits are expanded, elements that are not enabled
+    left out, as they are in the text. Temperature, options, initial conditions and analyses are not
+    a circuit's there but its simulator's, and so not carried over: the netlist has the usual ones.
     `from_pyspice(to_pyspice(n)) == n` where `n` has them too.
 
-    **Raises** `DeckError` with a line of `str(circuit)` for all that is not understood, as `.include` and elements of other kinds;
-    `TypeError` for what is no circuit, and `ImportError` where PySpice is missing.
+    **Raises** `DeckError` with a line of `str(circuit)` for all that is not understood, as
+    `.include` and elements of other kinds; `TypeError` for what is no circuit, and `ImportError`
+    where PySpice is missing.
     """
     kind = _circuit()
     if not isinstance(circuit, kind):
@@ -38,52 +44,63 @@ def from_pyspice(circuit: "Circuit") -> Netlist:
 
 
 def to_pyspice(netlist: Netlist) -> "Circuit":
-    """Return a PySpice circuit of the same title, header and elements, with a resistor for each conductance of a matrix.
+    """Return a PySpice circuit of the same title, header and elements.
 
-    `temperature`, `options` and `analyses` are not carried over, as with PySpice they are its simulator's: after
-    `simulator = circuit.simulator(temperature=…)`, `simulator.options(*netlist.options.split())` sets the same tolerances.
-    `from_pyspice` is the way back.
+    A matrix of conductances becomes a resistor for each. `temperature`, `options` and `analyses`
+    are not carried over, as with PySpice they are its simulator's: after
+    `simulator = circuit.simulator(temperature=…)`,
+    `simulator.options(*netlist.options.split())` sets the same tolerances. `from_pyspice` is the
+    way back.
 
-    Raises `NetlistError` for a model whose `gmin` is not SPICE's usual one, and `ImportError` where PySpice is missing.
+    **Raises** `NetlistError` for a model whose `gmin` is not SPICE's usual one, and for lines of
+    other kinds than B, D, I, M, V, R, C, L, E, F, G, H; `ImportError` where PySpice is missing.
     """
     circuit = _circuit()(netlist.title)
     circuit.raw_spice = "".join(f"* {line}\n" for line in netlist.header)
     for element in netlist.elements:
         if isinstance(element, IndependentSource):
             _source(circuit, element)
-        elif isinstance(element, Behavioural):
-            told = {"i": "current_expression", "v": "voltage_expression"}[element.output]
-            circuit.B(element.name, element.plus, element.minus, **{told: str(element.expression)})
-        elif isinstance(element, Diode):
-            area = {} if element.area == 1 else {"area": float(element.area)}
-            circuit.D(element.name, *element.nodes, model=element.model.name, **area)
-        elif isinstance(element, Mosfet):
-            size = {"width": float(element.width), "length": float(element.length)}
-            circuit.M(element.name, *element.nodes, model=element.model.name, **size)
         else:
             for line in element.lines():
-                name, *between, value = line.split()
-                if name[0] not in _METHODS:
-                    raise NetlistError(
-                        f"elements must be of the kinds B, D, I, M, V, {', '.join(_METHODS)} for PySpice, but {name} is not"
-                    )
-                getattr(circuit, _METHODS[name[0]])(name[1:], *between, float(value))
+                _line(circuit, line)
     for model in netlist.models:
         if model.gmin != GMIN:
             raise NetlistError(
-                f"`gmin` of {model.name} must be {GMIN} for PySpice, whose circuits hold no options, but is {model.gmin}"
+                f"`gmin` of {model.name} must be {GMIN} for PySpice, whose circuits hold no "
+                f"options, but is {model.gmin}"
             )
         _, name, kind, *values = re.split(r"[ ()]+", model.card().rstrip(")"))
-        circuit.model(
-            name,
-            kind,
-            **{key: literal_eval(value) for key, value in (one.split("=") for one in values)},
-        )
+        numbers = dict(value.split("=") for value in values)
+        circuit.model(name, kind, **{key: literal_eval(value) for key, value in numbers.items()})
     return circuit
 
 
+def _line(circuit: Any, line: str) -> None:
+    """Add the element of a line of SPICE."""
+    letter, name = line[0], line.split(maxsplit=1)[0][1:]
+    if letter == "B":
+        _, plus, minus, told = line.split(maxsplit=3)
+        output, expression = told.split("=", 1)
+        kind = {"i": "current_expression", "v": "voltage_expression"}[output]
+        circuit.B(name, plus, minus, **{kind: expression})
+    elif letter in _BY_MODEL:
+        words = line.split()[1:]
+        numbers = dict(word.split("=") for word in words if "=" in word)
+        *nodes, model = (word for word in words if "=" not in word)
+        sizes = {_BY_MODEL[letter][key]: float(value) for key, value in numbers.items()}
+        getattr(circuit, letter)(name, *nodes, model=model, **sizes)
+    elif letter in _METHODS:
+        _, *between, value = line.split()
+        getattr(circuit, _METHODS[letter])(name, *between, float(value))
+    else:
+        raise NetlistError(
+            f"elements must be of the kinds B, D, I, M, V, {', '.join(_METHODS)} for PySpice, "
+            f"but {line.split(maxsplit=1)[0]} is not"
+        )
+
+
 def _source(circuit: Any, source: IndependentSource) -> None:
-    """Adds an independent source, of PySpice's class for its waveform."""
+    """Add an independent source, of PySpice's class for its waveform."""
     kind = "Voltage" if isinstance(source, VoltageSource) else "Current"
     wave, value, place = (
         source.waveform,

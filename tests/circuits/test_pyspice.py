@@ -122,12 +122,12 @@ def test_what_it_cannot_hold_is_said():
         circuits.NetlistError,
         match="`gmin` of leaking must be 1e-12 for PySpice, whose circuits hold no options, but is",
     ):
-        divider(circuits.Diode("d", "mid", "0", leaking)).to_pyspice()
+        circuits.to_pyspice(divider(circuits.Diode("d", "mid", "0", leaking)))
     with pytest.raises(
         circuits.NetlistError,
         match=r"elements must be of the kinds B, D, I, M, V, R, C, .* for PySpice, but Tline is not",
     ):
-        divider(Delay()).to_pyspice()
+        circuits.to_pyspice(divider(Delay()))
 
 
 class Half(spice.SubCircuit):
