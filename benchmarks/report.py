@@ -12,7 +12,17 @@ import jax
 
 
 def in_turns(runs: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, float]:
-    """The shortest time in seconds of each run, taken in turns so that what slows the machine slows all; compiled beforehand."""
+    """Return the shortest time of each run, all of which are compiled beforehand.
+
+    They take turns, so that what slows the machine slows all of them.
+
+    **Arguments:**
+
+    - `runs`: what is timed, by name.
+    - `rounds`: how often each is run.
+
+    **Returns** the times in s, by name.
+    """
     for run in runs.values():
         jax.block_until_ready(run())
     best = dict.fromkeys(runs, float("inf"))
@@ -25,23 +35,29 @@ def in_turns(runs: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, f
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Prints a table."""
+    """Print a table.
+
+    **Arguments:**
+
+    - `title`: stands above it.
+    - `columns`: their names.
+    - `rows`: a text for each column.
+    """
     widths = [max(len(row[k]) for row in [columns, *rows]) for k in range(len(columns))]
     print(f"\n{title}", flush=True)
     for first, *rest in [columns, *rows]:
-        print(
-            "  ".join(
-                [
-                    first.ljust(widths[0]),
-                    *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True)),
-                ]
-            ),
-            flush=True,
-        )
+        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        print("  ".join([first.ljust(widths[0]), *cells]), flush=True)
 
 
 def save(path: str | None, figures: dict[str, Any]) -> None:
-    """Writes the figures and what they were measured on as JSON, where a path is given."""
+    """Write figures, and what they were measured on, as JSON.
+
+    **Arguments:**
+
+    - `path`: of the file; none is written if `None`.
+    - `figures`: by name.
+    """
     if path:
         machine = {"cores": os.cpu_count(), "processor": platform.machine(), "jax": jax.__version__}
         Path(path).write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n")

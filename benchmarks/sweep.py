@@ -1,7 +1,8 @@
-"""How many operating points a batch sweep simulates in a second, by one worker and by two. `python -m benchmarks.sweep`.
+"""How many operating points a batch sweep simulates in a second, by one worker and by two.
 
-Timed from when every worker has answered twice: what it takes to start them does not grow with a sweep, and does not count. Beside it
-the same points one by one, as a user of PySpice finds them: a circuit for each chip, and `.op` for each sample.
+`python -m benchmarks.sweep`. Timed from when every worker has answered twice: what it takes to start
+them does not grow with a sweep, and does not count. Beside it the same points one by one, as a user of
+PySpice has them: a circuit for each chip, and `.op` for each sample.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import numpy as np
 import circuits
 import eqprop as ep
 from circuits.sweeps.plan import Plan
-from circuits.sweeps.scheduler import Report, Tally
+from circuits.sweeps.progress import Progress, Report
 
 from .circuits import by_pyspice, chosen, timed
 from .report import save, table
@@ -28,11 +29,16 @@ if TYPE_CHECKING:
 
 SAMPLES = 100
 ONE_BY_ONE = 5
-"""Samples of the first chip that PySpice is asked for."""
+"""How many samples of the first chip PySpice is asked for."""
 
 
 def problem(chips: int) -> dict[str, Any]:
-    """The circuit of a 64-100-10 network with diode pairs, as a netlist, on so many chips."""
+    """Return the declaration of a 64-100-10 network with diode pairs, as a netlist.
+
+    **Arguments:**
+
+    - `chips`: how many chips it has.
+    """
     net = ep.Resistive.init(
         jax.random.key(0),
         (64, 100, 10),
@@ -51,16 +57,24 @@ def problem(chips: int) -> dict[str, Any]:
 
 
 def rate(declared: dict[str, Any], workers: int) -> tuple[float, "xr.DataArray"]:
-    """Operating points a second, and the voltages (samples, nodes) of the first chip."""
-    seen: list[tuple[float, int]] = []
+    """Run a sweep.
+
+    **Arguments:**
+
+    - `declared`: its declaration.
+    - `workers`: the number of processes.
+
+    **Returns** operating points a second, and the voltages (samples, nodes) in V of the first chip.
+    """
+    moments: list[tuple[float, int]] = []
 
     @contextmanager
     def clock(plan: Plan) -> Iterator[Report]:
         del plan
 
-        def report(tally: Tally) -> None:
-            if tally.done >= 2 * workers:
-                seen.append((time.perf_counter(), tally.done))
+        def report(progress: Progress) -> None:
+            if progress.done >= 2 * workers:
+                moments.append((time.perf_counter(), progress.done))
 
         yield report
 
@@ -70,25 +84,30 @@ def rate(declared: dict[str, Any], workers: int) -> tuple[float, "xr.DataArray"]
         )
         with outcome.dataset() as data:
             voltage = data.voltage.isel(chip=0, phase=0).load()
-    (first, before), (last, after) = (
-        seen[0],
-        seen[-2],
-    )  # the last of them tells the end, not a chunk
+    # the last report is of the end, not of a job
+    (first, before), (last, after) = moments[0], moments[-2]
     return SAMPLES * (after - before) / (last - first), voltage
 
 
-def one_by_one(declared: dict[str, Any], found: "xr.DataArray") -> tuple[float, float]:
-    """Operating points a second of a plain loop of PySpice's `.op`, and the largest difference in V to what the sweep `found`."""
+def one_by_one(declared: dict[str, Any], voltage: "xr.DataArray") -> tuple[float, float]:
+    """Simulate the first chip in a plain loop of PySpice's `.op`.
+
+    **Arguments:**
+
+    - `declared`: the declaration of the sweep.
+    - `voltage`: of the first chip (samples, nodes) in V, as the sweep has it.
+
+    **Returns** operating points a second, and the largest difference in V to `voltage`.
+    """
     netlist = declared["variation"].chip(declared["network"], seed=0, number=0)
-    seconds, theirs = timed(
-        lambda: by_pyspice(netlist, chosen(declared["data"]["drives"], ONE_BY_ONE))
-    )
-    ours = found.sel(node=list(circuits.Equations.of(netlist).free))[:ONE_BY_ONE]
+    drives = chosen(declared["data"]["drives"], ONE_BY_ONE)
+    seconds, theirs = timed(lambda: by_pyspice(netlist, drives))
+    ours = voltage.sel(node=list(circuits.Equations.of(netlist).free))[:ONE_BY_ONE]
     return ONE_BY_ONE / seconds, float(np.max(np.abs(theirs - ours.values)))
 
 
 def main() -> None:
-    """Runs both and prints the table."""
+    """Run both, and print the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sweep", description=(__doc__ or "").splitlines()[0]
     )
@@ -97,27 +116,29 @@ def main() -> None:
         "--chips",
         type=int,
         default=60,
-        help="chunks of 100 operating points (default: %(default)s)",
+        help="jobs of 100 operating points (default: %(default)s)",
     )
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     declared = problem(arguments.chips)
-    (one, found), (two, _) = (rate(declared, workers) for workers in (1, 2))
-    ways = {"1 worker": one, "2 workers": two}
-    off = float("nan")
+    (one, voltage), (two, _) = (rate(declared, workers) for workers in (1, 2))
+    rates = {"1 worker": one, "2 workers": two}
+    difference = float("nan")
     try:
         circuits.NgspiceShared().version()
     except circuits.SimulationError as error:
         print(f"PySpice is not compared with: {error}", flush=True)
     else:
-        ways["PySpice, .op repeated"], off = one_by_one(declared, found)
-    slowest = min(ways.values())
-    rows = [[name, f"{points:.3g}", f"{points / slowest:.3g}"] for name, points in ways.items()]
-    title = f"64-100-10 with diode pairs, {arguments.chips} chips of {SAMPLES} samples, ngspice; the same points to {off:.0e} V"
-    table(title, ["", "points a second", "times as fast"], rows)
-    save(
-        arguments.json, {"sweep": {"operating points a second": ways, "largest difference, V": off}}
+        rates["PySpice, .op repeated"], difference = one_by_one(declared, voltage)
+    slowest = min(rates.values())
+    rows = [[name, f"{points:.3g}", f"{points / slowest:.3g}"] for name, points in rates.items()]
+    title = (
+        f"64-100-10 with diode pairs, {arguments.chips} chips of {SAMPLES} samples, ngspice; "
+        f"the same points to {difference:.0e} V"
     )
+    table(title, ["", "points a second", "times as fast"], rows)
+    figures = {"operating points a second": rates, "largest difference, V": difference}
+    save(arguments.json, {"sweep": figures})
 
 
 if __name__ == "__main__":

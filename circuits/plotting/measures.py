@@ -13,7 +13,15 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 
 def over_chips(values: "xr.DataArray", *axes: str) -> "xr.Dataset":
-    """`mean` over chips and all axes of a sweep but `axes`, and the `lowest` and `highest` chip, each averaged over the other axes."""
+    """Return the mean over chips, and the lowest and the highest chip.
+
+    **Arguments:**
+
+    - `values`: of a sweep (axes, chip).
+    - `axes`: those that stay; over all others there is a mean.
+
+    **Returns** `mean`, `lowest` and `highest` (axes).
+    """
     import xarray as xr
 
     each = values.mean([dim for dim in values.dims if dim not in (*axes, "chip")])
@@ -22,22 +30,34 @@ def over_chips(values: "xr.DataArray", *axes: str) -> "xr.Dataset":
     ).transpose(*axes)
 
 
-def some(count: int) -> np.ndarray:
-    """The places of as many of `count` values as have colours of their own, from the first to the last."""
+def spread_out(count: int) -> np.ndarray:
+    """Return places from the first to the last, as many as there are colours.
+
+    **Arguments:**
+
+    - `count`: the number of places that there are.
+    """
     return np.unique(np.linspace(0, count - 1, min(count, len(COLOURS))).round().astype(int))
 
 
 def along(values: "xr.DataArray", axis: str, by: str | None = None, ax: Any = None) -> Any:
-    """A measure of a sweep (axes, chip) along an axis: the mean over chips and all other axes, and the range over chips as a band.
+    """Draw a measure along an axis: its mean over chips and all other axes, and a band of chips.
 
-    `by`: an axis of which every value, or five of them, has a line of its own.
+    **Arguments:**
+
+    - `values`: a measure of a sweep (axes, chip).
+    - `axis`: the axis.
+    - `by`: an axis of which every value, or five of them, has a line of its own.
+    - `ax`: matplotlib's axes; new ones if `None`.
+
+    **Returns** the axes.
     """
     ax = axes_or_new(ax)
-    seen = over_chips(values, axis, *([by] if by else []))
+    statistics = over_chips(values, axis, *([by] if by else []))
     at = _set_scale(ax, values[axis].values)
     order = np.argsort(at)
-    for index, place in enumerate(some(values.sizes[by]) if by else [0]):
-        line = (seen.isel({by: place}) if by else seen).isel({axis: order})
+    for index, place in enumerate(spread_out(values.sizes[by]) if by else [0]):
+        line = (statistics.isel({by: place}) if by else statistics).isel({axis: order})
         colour, label = COLOURS[index], _short(values[by].values[place]) if by else None
         if values.sizes["chip"] > 1:
             ax.fill_between(
@@ -52,11 +72,11 @@ def along(values: "xr.DataArray", axis: str, by: str | None = None, ax: Any = No
             linestyle=DASHES[index],
             label=label,
         )
-    if _spans_decades(seen):
+    if _spans_decades(statistics):
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel(axis)
-    ax.set_ylabel(named(values))
+    ax.set_ylabel(name_with_unit(values))
     if by:
         _legend_above(ax, by)
     ax.grid(alpha=0.3)
@@ -64,10 +84,22 @@ def along(values: "xr.DataArray", axis: str, by: str | None = None, ax: Any = No
 
 
 def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) -> Any:
-    """A measure of a sweep (axes, chip) over two axes, the mean over chips and all other axes, with numbers where there is room."""
+    """Draw a measure over two axes: its mean over chips and all other axes.
+
+    Numbers are written where there is room.
+
+    **Arguments:**
+
+    - `values`: a measure of a sweep (axes, chip).
+    - `rows`: the axis that goes upwards.
+    - `columns`: the axis that goes to the right.
+    - `ax`: matplotlib's axes; new ones if `None`.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
-    seen = over_chips(values, rows, columns)
-    mean, scale = seen["mean"], "log" if _spans_decades(seen) else "linear"
+    statistics = over_chips(values, rows, columns)
+    mean, scale = statistics["mean"], "log" if _spans_decades(statistics) else "linear"
     image = ax.pcolormesh(
         mean.values,
         cmap="cividis",
@@ -82,7 +114,7 @@ def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) ->
         axis.set_label_text(name)
     _lean(ax, texts, 30)
     if mean.size > 100 or max(mean.shape) > 10:
-        ax.figure.colorbar(image, ax=ax, label=named(values)).solids.set_rasterized(True)
+        ax.figure.colorbar(image, ax=ax, label=name_with_unit(values)).solids.set_rasterized(True)
         return ax
     for (row, column), value in np.ndenumerate(mean.values):
         if np.isfinite(value):
@@ -100,25 +132,46 @@ def heat_map(values: "xr.DataArray", rows: str, columns: str, ax: Any = None) ->
 
 
 def quantiles(values: "xr.DataArray", by: str | None = None) -> "xr.DataArray":
-    """The quantiles of values over all dimensions but `by`, in steps of 1 %."""
+    """Return the quantiles of values over all dimensions but one, in steps of 1 %.
+
+    **Arguments:**
+
+    - `values`: of any dimensions.
+    - `by`: the dimension that stays, if any.
+
+    **Returns** the values of (quantile,), or of (quantile, by).
+    """
     return values.quantile(np.linspace(0, 1, 101), [dim for dim in values.dims if dim != by])
 
 
 def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) -> Any:
-    """What share of values is below a value, over all dimensions but `by`, of which every value, or five of them, has its line."""
+    """Draw which share of values is below a value, over all dimensions but one.
+
+    **Arguments:**
+
+    - `values`: of a sweep, of any dimensions.
+    - `by`: the dimension of which every value, or five of them, has a line of its own, if any.
+    - `ax`: matplotlib's axes; new ones if `None`.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
-    seen = quantiles(values, by)
-    for index, place in enumerate(some(values.sizes[by]) if by else [0]):
+    shares = quantiles(values, by)
+    for index, place in enumerate(spread_out(values.sizes[by]) if by else [0]):
         line, label = (
-            (seen.isel({by: place}), _short(values[by].values[place])) if by else (seen, None)
+            (shares.isel({by: place}), _short(values[by].values[place])) if by else (shares, None)
         )
         ax.plot(
-            line, 100 * seen["quantile"], color=COLOURS[index], linestyle=DASHES[index], label=label
+            line,
+            100 * shares["quantile"],
+            color=COLOURS[index],
+            linestyle=DASHES[index],
+            label=label,
         )
-    if _spans_decades(seen.sel(quantile=[0.05, 1.0], method="nearest").to_dataset("quantile")):
+    if _spans_decades(shares.sel(quantile=[0.05, 1.0], method="nearest").to_dataset("quantile")):
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
-    ax.set_xlabel(named(values))
+    ax.set_xlabel(name_with_unit(values))
     ax.set_ylabel("share below (%)")
     if by:
         _legend_above(ax, by)
@@ -127,6 +180,7 @@ def cumulative(values: "xr.DataArray", by: str | None = None, ax: Any = None) ->
 
 
 def _legend_above(ax: Any, title: str) -> None:
+    """Put a legend above the axes."""
     place = {
         "loc": "lower left",
         "bbox_to_anchor": (0.0, 1.0),
@@ -144,26 +198,36 @@ def _legend_above(ax: Any, title: str) -> None:
     )
 
 
-def said(value: Any) -> str:
-    """A value of an axis."""
+def value_text(value: Any) -> str:
+    """Return a value of an axis as text.
+
+    **Arguments:**
+
+    - `value`: a number, a word or a boolean.
+    """
     return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def _short(value: Any) -> str:
-    """The end of a value where there is no room for all of it: of paths the end tells more."""
-    text = said(value)
+    """Return a value, or its end where it is long: of paths the end tells more."""
+    text = value_text(value)
     return text if len(text) <= 16 else f"…{text[-15:]}"
 
 
-def named(values: "xr.DataArray") -> str:
-    """The name of a measure with its unit."""
+def name_with_unit(values: "xr.DataArray") -> str:
+    """Return the name of a measure with its unit.
+
+    **Arguments:**
+
+    - `values`: of the measure.
+    """
     name, unit = str(values.name).replace("_", " "), values.attrs.get("units", "1")
     return name if unit == "1" else f"{name} ({unit})"
 
 
-def _spans_decades(seen: "xr.Dataset") -> bool:
-    """Whether all is above 0 and a linear scale would flatten the lower part."""
-    low, high = (f([f(one.values) for one in seen.values()]) for f in (np.nanmin, np.nanmax))
+def _spans_decades(statistics: "xr.Dataset") -> bool:
+    """Return whether all is above 0 and a linear scale would flatten the lower part."""
+    low, high = (f([f(one.values) for one in statistics.values()]) for f in (np.nanmin, np.nanmax))
     return bool(low > 0 and high > 50 * low)
 
 
@@ -172,7 +236,11 @@ def _some_ticks(count: int) -> np.ndarray:
 
 
 def _set_scale(ax: Any, values: np.ndarray) -> np.ndarray:
-    """Where the values of an axis stand, on a linear or a logarithmic scale, whichever spreads them better, or one place apart."""
+    """Set the scale of an axis that spreads its values best, and return where they stand.
+
+    It is linear or logarithmic; where neither spreads them, or they are words, they stand one place
+    apart.
+    """
     at, scale = np.arange(len(values), dtype=float), "linear"
     if values.dtype.kind in "iuf" and len(values) > 1:
 
@@ -195,6 +263,6 @@ def _set_scale(ax: Any, values: np.ndarray) -> np.ndarray:
 
 
 def _lean(ax: Any, texts: list[str], room: int) -> None:
-    """Turns the words below an axis where they are longer together than the room there is."""
+    """Turn the words below an axis where they are longer together than there is room."""
     if sum(map(len, texts)) > room:
         ax.tick_params(axis="x", labelrotation=25)

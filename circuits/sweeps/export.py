@@ -1,83 +1,128 @@
-"""From the chunks of a run to one dataset, one table with a row for each chip at each point, and one of times."""
+"""From the records of a run to one dataset, one table of chips at points, and one of times."""
 
 import csv
 import importlib.util
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .declaration import SweepError
-from .jobs import Record, canonical, nothing
+from .folders import Folder
+from .jobs import Record, failed_record
 from .measures import STATUSES, Variable
 from .plan import Plan
-from .store import put, read
+from .points import canonical_json
+from .store import RunStore
+from .values import SweepError
 
 if TYPE_CHECKING:
     import xarray as xr
 
+RESULTS = "results.nc"
+CHIPS = "chips.csv"
+TIMINGS = "timings.csv"
 NEEDS = {"zarr": "zarr", "parquet": "pyarrow"}
-"""Packages that formats need besides."""
+"""The packages that formats need besides."""
+MAX_STATUSES = 1_000_000_000
+"""How many operating points a dataset may have that is loaded."""
 
 
 def require_formats(formats: Sequence[str]) -> None:
-    """Raises `SweepError` for a format whose package is not installed."""
+    """Raise `SweepError` for a format whose package is not installed.
+
+    **Arguments:**
+
+    - `formats`: names of formats.
+    """
     for name in formats:
         if importlib.util.find_spec(NEEDS[name]) is None:
             raise SweepError(f"the format {name!r} needs {NEEDS[name]}: pip install {NEEDS[name]}")
 
 
-def export(plan: Plan, folder: Path) -> None:
-    """Writes the results of a run, chunk by chunk, and again in the formats that its declaration asks for. Raises `StorageError`."""
-    trials: list[dict[str, Any]] = []
-    timings: list[dict[str, Any]] = []
-    put(folder / "results.nc", lambda fresh: _write_netcdf(fresh, plan, folder, trials, timings))
-    put(folder / "trials.csv", lambda fresh: _write_rows(fresh, trials))
-    put(folder / "timings.csv", lambda fresh: _write_rows(fresh, timings))
+def export(plan: Plan, store: RunStore) -> None:
+    """Write the results of a run, one job at a time, and again in the formats that it asks for.
+
+    **Arguments:**
+
+    - `plan`: of the run.
+    - `store`: its folder.
+
+    **Raises** `StorageError` where they cannot be written.
+    """
+    store.fill(RESULTS, lambda path: _write_netcdf(path, plan, store))
+    store.fill(CHIPS, lambda path: _write_rows(path, _chip_rows(plan, store)))
+    store.fill(TIMINGS, lambda path: _write_rows(path, _timing_rows(plan, store)))
     if "parquet" in plan.formats:
         import pandas as pd
 
-        put(folder / "trials.parquet", lambda fresh: pd.DataFrame(trials).to_parquet(fresh))
+        table = pd.DataFrame(list(_chip_rows(plan, store)))
+        store.fill("chips.parquet", table.to_parquet)
     if "zarr" in plan.formats:
-        with load(folder) as data:
-            put(folder / "results.zarr", lambda fresh: data.to_zarr(fresh, mode="w", zarr_format=2))
+        with load(store.folder.path) as data:
+            store.fill("results.zarr", lambda path: data.to_zarr(path, mode="w", zarr_format=2))
 
 
 def load(folder: str | Path) -> "xr.Dataset":
-    """The dataset of a run that has ended, with `status` in words.
+    """Return the dataset of a run that has ended, with `status` in words.
 
-    Its dimensions are the axes, `chip`, and those of what was measured among `phase`, `sample`, `node`, `output`; NaN stands where a
-    point has fewer nodes or samples than another. Raises `OSError` where there is none.
+    Its dimensions are the axes, `chip`, and those of what was measured among `phase`, `sample`,
+    `node`, `output`; NaN stands where a point has fewer nodes or samples than another.
+
+    **Arguments:**
+
+    - `folder`: of the run.
+
+    **Raises** `OSError` where there is no such dataset, `SweepError` where a file is there that no
+    sweep wrote.
     """
     import xarray as xr
 
-    data = xr.open_dataset(Path(folder) / "results.nc", engine="netcdf4")
-    words = np.array(STATUSES)[data.status.values]
-    return data.assign(
-        status=(data.status.dims, words, {"long_name": data.status.attrs["long_name"]})
-    )
+    path = Path(folder) / RESULTS
+    with Folder.open(folder) as opened:
+        if path.exists() and not opened.has(RESULTS):
+            raise OSError(
+                f"{str(path)!r} must be a plain file, but is a link, a device or a folder"
+            )
+    data = xr.open_dataset(path, engine="netcdf4")
+    try:
+        return _with_words(data)
+    except BaseException:
+        data.close()
+        raise
 
 
-class _Shape:
-    """Where the results of a chip are in the dataset: names along each dimension, and their places by layout."""
+def _with_words(data: "xr.Dataset") -> "xr.Dataset":
+    """Return a dataset with its statuses in words. Raises `SweepError` where there are none."""
+    status = data.get("status")
+    if status is None or status.dtype.kind not in "iu" or status.size > MAX_STATUSES:
+        raise SweepError(f"{RESULTS} must be what a sweep wrote, but has no statuses")
+    numbers = status.values
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(STATUSES):
+        raise SweepError(f"{RESULTS} must be what a sweep wrote, but has a status {numbers.max()}")
+    description = {"long_name": status.attrs.get("long_name", "")}
+    return data.assign(status=(status.dims, np.array(STATUSES)[numbers], description))
+
+
+class _Dimensions:
+    """The names along the dimensions of the dataset, and the places of a chip's results there.
+
+    **Arguments:**
+
+    - `plan`: of the run.
+    """
 
     def __init__(self, plan: Plan):
-        self.nodes = list(dict.fromkeys(node for one in plan.layouts for node in one.nodes))
-        self.outputs = list(dict.fromkeys(node for one in plan.layouts for node in one.outputs))
-        self.phases = ["free", "+beta", "-beta"][: max(one.phases for one in plan.layouts)]
-        self.samples = max(one.samples for one in plan.layouts)
-        self.sizes = {
-            "phase": len(self.phases),
-            "sample": self.samples,
-            "node": len(self.nodes),
-            "output": len(self.outputs),
+        nodes = list(dict.fromkeys(node for one in plan.layouts for node in one.nodes))
+        outputs = list(dict.fromkeys(node for one in plan.layouts for node in one.outputs))
+        self.names: dict[str, Sequence[Any]] = {
+            "phase": ["free", "+beta", "-beta"][: max(one.phases for one in plan.layouts)],
+            "sample": range(max(one.samples for one in plan.layouts)),
+            "node": nodes,
+            "output": outputs,
         }
-        node, output = (
-            {name: place for place, name in enumerate(names)}
-            for names in (self.nodes, self.outputs)
-        )
+        node = {name: place for place, name in enumerate(nodes)}
+        output = {name: place for place, name in enumerate(outputs)}
         self.places = [
             {
                 "phase": np.arange(one.phases),
@@ -88,98 +133,115 @@ class _Shape:
             for one in plan.layouts
         ]
 
-    def block(self, kind: Variable, values: np.ndarray, layout: int) -> np.ndarray:
-        """The values of a chip among those that the dataset has room for."""
-        whole = np.full([self.sizes[dim] for dim in kind.dims], kind.missing, kind.dtype)
-        whole[np.ix_(*(self.places[layout][dim] for dim in kind.dims))] = values
-        return whole
+    def block(self, variable: Variable, values: np.ndarray, layout: int) -> np.ndarray:
+        """Return a chip's values of a variable among those that the dataset has room for."""
+        sizes = [len(self.names[dim]) for dim in variable.dims]
+        block = np.full(sizes, variable.missing, variable.dtype)
+        block[np.ix_(*(self.places[layout][dim] for dim in variable.dims))] = values
+        return block
 
 
-def _write_netcdf(
-    path: Path,
-    plan: Plan,
-    folder: Path,
-    trials: list[dict[str, Any]],
-    timings: list[dict[str, Any]],
-) -> None:
-    """Writes the dataset, and gathers the rows of both tables on the way."""
+def _records(plan: Plan, store: RunStore) -> Iterator[tuple[int, int, str, Record]]:
+    """Yield the point, the chip, the key and the record of every job."""
+    for point, chip, key in plan.jobs():
+        sizes = plan.layout_of(point).sizes
+        record = store.read(key, plan.variables, sizes)
+        if record is None:
+            record = failed_record(plan.variables, sizes, "its workers were lost")
+        yield point, chip, key, record
+
+
+def _write_netcdf(path: Path, plan: Plan, store: RunStore) -> None:
+    """Write the dataset."""
     from netCDF4 import Dataset
 
-    shape = _Shape(plan)
-    points = list(np.ndindex(*plan.shape))
-    used = {dim for kind in plan.variables.values() for dim in kind.dims}
-    inner = {
-        "phase": shape.phases,
-        "sample": list(range(shape.sizes["sample"])),
-        "node": shape.nodes,
-        "output": shape.outputs,
-    }
+    dimensions = _Dimensions(plan)
     with Dataset(path, "w", format="NETCDF4") as file:
-        for name, values in {
-            **plan.axes,
-            "chip": list(range(plan.chips)),
-            **{dim: inner[dim] for dim in inner if dim in used},
-        }.items():
-            _coordinate(file, name, list(values))
-        for name, kind in plan.variables.items():
-            fill = kind.missing if kind.dtype == "f8" else None
-            variable = file.createVariable(
-                name, kind.dtype, (*plan.axes, "chip", *kind.dims), fill_value=fill
-            )
-            variable.setncatts({"units": kind.units, "long_name": kind.what})
-        file["status"].setncatts(
-            {
-                "flag_values": np.arange(len(STATUSES), dtype="i1"),
-                "flag_meanings": " ".join(STATUSES),
-            }
-        )
-        classes = {one.classes for one in plan.layouts}
-        if len(classes) == 1 and (labels := classes.pop()) is not None:
-            file.createVariable("label", "i4", ("sample",))[:] = np.array(labels)
-        file.setncatts({**plan.versions, "declaration": canonical(plan.declaration, ordered=True)})
-        values = list(itertools.product(*plan.axes.values()))
-        for point, chip, key in plan.chunks():
-            layout = plan.layouts[plan.layout[point]]
-            record = read(folder, key) or nothing(
-                plan.variables, layout.sizes, "its workers were lost"
-            )
-            for name, kind in plan.variables.items():
-                file[name][(*points[point], chip)] = shape.block(
-                    kind, record.arrays[name], plan.layout[point]
-                )
-            at = {**dict(zip(plan.axes, values[point], strict=True)), "chip": chip}
-            trials.append(at | trial_row(plan, record))
-            timings.append({**at, "seconds": record.seconds, "failure": record.failure, "key": key})
+        _declare(file, plan, dimensions)
+        for point, chip, _, record in _records(plan, store):
+            place = (*np.unravel_index(point, plan.shape), chip) if plan.shape else (chip,)
+            for name, variable in plan.variables.items():
+                layout = plan.layout[point]
+                file[name][place] = dimensions.block(variable, record.arrays[name], layout)
+
+
+def _declare(file: Any, plan: Plan, dimensions: _Dimensions) -> None:
+    """Declare the dimensions, variables and attributes of the dataset."""
+    used = {dim for variable in plan.variables.values() for dim in variable.dims}
+    inner = {dim: names for dim, names in dimensions.names.items() if dim in used}
+    for name, values in {**plan.axes, "chip": range(plan.chips), **inner}.items():
+        _coordinate(file, name, list(values))
+    for name, variable in plan.variables.items():
+        fill = variable.missing if variable.dtype == "f8" else None
+        dims = (*plan.axes, "chip", *variable.dims)
+        declared = file.createVariable(name, variable.dtype, dims, fill_value=fill)
+        declared.setncatts({"units": variable.units, "long_name": variable.description})
+    file["status"].setncatts(
+        {
+            "flag_values": np.arange(len(STATUSES), dtype="i1"),
+            "flag_meanings": " ".join(STATUSES),
+        }
+    )
+    classes = {one.classes for one in plan.layouts}
+    if len(classes) == 1 and (labels := classes.pop()) is not None:
+        file.createVariable("label", "i4", ("sample",))[:] = np.array(labels)
+    declaration = canonical_json(plan.declaration, ordered=True)
+    file.setncatts({**plan.versions, "declaration": declaration})
 
 
 def _coordinate(file: Any, name: str, values: list[Any]) -> None:
+    """Declare a dimension, and write the names or numbers along it."""
     array = np.array(values)
-    kind = (
-        str
-        if array.dtype.kind in "US"
-        else "i1"
-        if array.dtype.kind == "b"
-        else array.dtype.str[1:]
-    )
+    kind: Any = array.dtype.str[1:]
+    if array.dtype.kind in "US":
+        kind, array = str, array.astype(object)
+    elif array.dtype.kind == "b":
+        kind = "i1"
     file.createDimension(name, len(values))
-    file.createVariable(name, kind, (name,))[:] = array.astype(object) if kind is str else array
+    file.createVariable(name, kind, (name,))[:] = array
 
 
-def trial_row(plan: Plan, record: Record) -> dict[str, Any]:
-    """How many points of a chip are certified, and what was measured of it, each in one number."""
+def chip_row(plan: Plan, record: Record) -> dict[str, Any]:
+    """Return what was measured of a chip, each in one number.
+
+    **Arguments:**
+
+    - `plan`: of the run.
+    - `record`: of the chip's job.
+
+    **Returns** the number of its operating points, of those that are certified (`ok`), and the
+    variables that have one number or are summed up by one.
+    """
     status = record.arrays["status"]
     row: dict[str, Any] = {"points": status.size, "ok": int((status == STATUSES.index("ok")).sum())}
-    for name, kind in plan.variables.items():
+    for name, variable in plan.variables.items():
         values = record.arrays[name]
-        if not kind.dims:
+        if not variable.dims:
             row[name] = values.item()
-        elif kind.tidy is not None:
-            row[name] = float(kind.tidy(values)) if values.size else np.nan
+        elif variable.summary is not None:
+            row[name] = float(variable.summary(values)) if values.size else np.nan
     return row
 
 
-def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _chip_rows(plan: Plan, store: RunStore) -> Iterator[dict[str, Any]]:
+    """Yield a row for each chip at each point."""
+    for point, chip, _, record in _records(plan, store):
+        yield {**plan.at(point), "chip": chip, **chip_row(plan, record)}
+
+
+def _timing_rows(plan: Plan, store: RunStore) -> Iterator[dict[str, Any]]:
+    """Yield what each job took, and why it failed, if it did."""
+    for point, chip, key, record in _records(plan, store):
+        times = {"seconds": record.seconds, "failure": record.failure, "key": key}
+        yield {**plan.at(point), "chip": chip, **times}
+
+
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table with names in its first row."""
+    table: csv.DictWriter | None = None
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+        for row in rows:
+            if table is None:
+                table = csv.DictWriter(file, list(row))
+                table.writeheader()
+            table.writerow(row)

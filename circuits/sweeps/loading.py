@@ -1,8 +1,11 @@
-"""From what a declaration says of its network and data to a subject and its samples."""
+"""From what a declaration says of its network, data and simulator to these."""
 
 import csv
 import importlib
+import io
+import math
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -16,40 +19,68 @@ from ..elements.diodes import Diode
 from ..elements.transistors import Mosfet
 from ..netlist.netlist import Netlist
 from ..simulators import Ngspice, Simulator
-from ..spice.parser import read
-from .declaration import SweepError, require_known
-from .subjects import Deck, Samples, Subject
+from ..spice.parser import parse
+from .declaration import Declaration
+from .folders import read_file
+from .swept_circuits import Samples, SweptCircuit, SweptNetlist
+from .values import Number, SweepError, require_known, shortened
 
-MORE = {"deck": (), "factory": ("arguments",), "checkpoint": (), "trained": ("hidden", "seed")}
+OTHER_KEYS = {
+    "deck": (),
+    "factory": ("arguments",),
+    "checkpoint": (),
+    "trained": ("hidden", "seed"),
+}
 """What else a table `network` may hold, by what it names."""
 
+MAX_DECK = 64_000_000
+"""How many bytes a deck may have."""
+MAX_DATA = 1_000_000_000
+"""How many bytes a file of data or of a network may have, and may unpack to."""
 
-def subject(
+
+def swept_circuit(
     document: Mapping[str, Any],
-    folder: Path,
+    declaration: Declaration,
     *,
     trusted: bool,
     cache: Path,
     console: Console | None,
-) -> Subject:
-    """The circuit of a point. `cache`: the folder in which trained networks are kept. `console`: where training shows how far it is.
+) -> SweptCircuit:
+    """Return the circuit of a point.
 
-    Raises `SweepError` for what cannot be and for a factory that is not trusted, and what reading, training and the factory raise.
+    **Arguments:**
+
+    - `document`: of the point.
+    - `declaration`: of the sweep, which says where paths start and may lead.
+    - `trusted`: whether a factory may run, a deck include files, and a path leave the folder.
+    - `cache`: the folder in which trained networks are kept.
+    - `console`: where training shows its progress; nowhere if `None`.
+
+    **Raises** `SweepError` for what cannot be and for a factory that is not trusted, and what
+    reading, training and the factory raise.
     """
     network = document["network"]
     if not isinstance(network, Mapping):
-        return _subject(network, document)
-    kind = next(key for key in MORE if key in network)
+        return _swept(network, document)
+    kind = next(key for key in OTHER_KEYS if key in network)
     for key in network:
-        require_known(key, (kind, *MORE[kind]), f"a network by `{kind}`")
+        require_known(key, (kind, *OTHER_KEYS[kind]), f"a network by `{kind}`")
+
+    made: Any
     if kind == "deck":
-        made: Any = read(folder / str(network["deck"]), trusted=trusted)
+        path = _path(network["deck"], "network.deck", declaration, trusted=trusted)
+        text = read_file(path, MAX_DECK).decode("utf-8", errors="replace")
+        made = parse(text, trusted=trusted, folder=path.parent, file=path.name)
     elif kind == "factory":
-        made = _factory(str(network["factory"]), network.get("arguments", {}), folder, trusted)
+        arguments = network.get("arguments", {})
+        made = _call_factory(str(network["factory"]), arguments, declaration.folder, trusted)
     elif kind == "checkpoint":
         from ..learning.saved import stored
 
-        made = stored(folder / str(network["checkpoint"]))
+        path = _path(network["checkpoint"], "network.checkpoint", declaration, trusted=trusted)
+        _require_small_archive(path)
+        made = stored(path)
     else:
         from ..learning.trained import trained
 
@@ -57,83 +88,113 @@ def subject(
             network["trained"], network.get("hidden"), network.get("seed", 0), cache, console
         )
         document = {"cost": cost, **document}
-    return _subject(made, document)
+    return _swept(made, document)
 
 
-def _subject(made: Any, document: Mapping[str, Any]) -> Subject:
-    """The subject of a netlist or a network, with its parts as a document has them."""
+def _path(name: str, key: str, declaration: Declaration, *, trusted: bool) -> Path:
+    """Return the path of a file that a declaration names. Raises `SweepError` where it may not."""
+    path = declaration.folder / name
+    if declaration.from_file and not trusted:
+        folder = declaration.folder.resolve()
+        if not path.resolve().is_relative_to(folder):
+            raise SweepError(
+                f"`{key}` must be a file in the folder of the declaration or below it, "
+                f"but is {name!r}: say that the sweep is trusted (--trusted)"
+            )
+    return path
+
+
+def _swept(made: Any, document: Mapping[str, Any]) -> SweptCircuit:
+    """Return a netlist or a network as what is swept, with the parts that a document has."""
     if isinstance(made, Netlist):
         for key in ("device", "cost"):
             if document.get(key):
                 raise SweepError(
                     f"`{key}` is of a network with a model, but the sweep is of a netlist"
                 )
-        return Deck(_changed(made, document), tuple(document["outputs"]))
+        return SweptNetlist.of(_changed(made, document), tuple(document["outputs"]))
     for key in ("elements", "models", "outputs"):
         if document.get(key):
             raise SweepError(f"`{key}` is of a netlist, but the sweep is of a network with a model")
-    from .models import Model
+    from .swept_networks import SweptNetwork
 
-    return Model.of(made, document.get("device", {}), document.get("cost", {}))
+    return SweptNetwork.of(made, document.get("cost", {}), document.get("device", {}))
 
 
-def _factory(name: str, arguments: Mapping[str, Any], folder: Path, trusted: bool) -> Any:
+def _call_factory(name: str, arguments: Any, folder: Path, trusted: bool) -> Any:
+    """Return what a factory, as module:function, returns. Its folder is searched first."""
     if not trusted:
         raise SweepError(
-            f"the network is made by {name!r}, whose code would run: say that the sweep is trusted (--trusted)"
+            f"the network is made by {name!r}, whose code would run: "
+            "say that the sweep is trusted (--trusted)"
         )
     module, colon, function = name.partition(":")
     if not colon or not function:
         raise SweepError(f"`network.factory` must be module:function, but is {name!r}")
     sys.path.insert(0, str(folder.resolve()))
     try:
-        made = getattr(importlib.import_module(module), function)(**arguments)
+        return getattr(importlib.import_module(module), function)(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
         raise SweepError(f"the factory {name!r} cannot be called: {error}") from error
     finally:
         sys.path.remove(str(folder.resolve()))
-    return made
 
 
 def _changed(netlist: Netlist, document: Mapping[str, Any]) -> Netlist:
-    """The netlist with the fields of `elements` and `models` as a document has them."""
+    """Return a netlist with the fields of elements and models that a document has."""
     by_name = {
         element.letter.lower() + element.name.lower(): element for element in netlist.elements
     }
-    fresh: list[Element] = []
+    elements: list[Element] = []
     for name, changes in document.get("elements", {}).items():
         require_known(name.lower(), by_name, "the netlist")
-        fresh.append(_with_fields(by_name[name.lower()], changes, name))
-    if fresh:
-        netlist = netlist.with_elements(*fresh)
+        elements.append(_with_fields(by_name[name.lower()], changes, name))
+    if elements:
+        netlist = netlist.with_elements(*elements)
+
     models = {model.name.lower(): model for model in netlist.models}
-    laws: dict[Any, Any] = {}
+    changed: dict[Any, Any] = {}
     for name, changes in document.get("models", {}).items():
         require_known(name.lower(), models, "the netlist")
-        laws[models[name.lower()]] = _with_fields(models[name.lower()], changes, name)
-    if laws:
-        diodes, transistors = netlist.of(Diode), netlist.of(Mosfet)
+        model = models[name.lower()]
+        changed[model] = _with_fields(model, changes, name)
+    if changed:
+        devices = (*netlist.of(Diode), *netlist.of(Mosfet))
         netlist = netlist.with_elements(
-            *(replace(e, model=laws.get(e.model, e.model)) for e in (*diodes, *transistors))
+            *(replace(device, model=changed.get(device.model, device.model)) for device in devices)
         )
     return netlist
 
 
-def _with_fields(thing: Any, changes: Mapping[str, Any], name: str) -> Any:
+def _with_fields(thing: Any, changes: Any, name: str) -> Any:
+    """Return an element or a model with some of its numbers changed."""
     if not isinstance(changes, Mapping):
         raise SweepError(
-            f"what changes in {name!r} must be a table of its fields, but is {changes!r}"
+            f"what changes in {name!r} must be a table of its fields, but is {shortened(changes)}"
         )
     known = [
         field.name for field in fields(thing) if isinstance(getattr(thing, field.name), float | int)
     ]
-    for field in changes:
+    for field, value in changes.items():
         require_known(field, known, repr(name))
+        Number().require(f"{name}.{field}", value)
     return replace(thing, **{field: float(value) for field, value in changes.items()})
 
 
-def samples(document: Mapping[str, Any], folder: Path, made: Subject) -> Samples:
-    """The samples of a point. Raises `SweepError` for data that cannot be, `OSError` where a file cannot be read."""
+def samples(
+    document: Mapping[str, Any], declaration: Declaration, circuit: SweptCircuit, *, trusted: bool
+) -> Samples:
+    """Return the samples of a point.
+
+    **Arguments:**
+
+    - `document`: of the point.
+    - `declaration`: of the sweep, which says where paths start and may lead.
+    - `circuit`: of the point.
+    - `trusted`: whether a path may leave the declaration's folder.
+
+    **Raises** `SweepError` for data that cannot be, `OSError` where a file cannot be read.
+    """
     data = document.get("data", {})
     named = [key for key in ("drives", "x", "file", "name") if key in data]
     if len(named) > 1:
@@ -149,40 +210,53 @@ def samples(document: Mapping[str, Any], folder: Path, made: Subject) -> Samples
         from ..learning.trained import digits
 
         return Samples(*digits(data.get("count"), data.get("seed", 0)))
-    if not named and not made.is_model:
+    if not named and not circuit.has_net:
         return Samples({})
-    if named not in ([["x"], ["file"]] if made.is_model else [["drives"], ["file"]]):
+    if named not in ([["x"], ["file"]] if circuit.has_net else [["drives"], ["file"]]):
+        kind = "network must have name, file or x"
         raise SweepError(
-            f"`data` of a {'network must have name, file or x' if made.is_model else 'netlist must have drives or file'}"
+            f"`data` of a {kind if circuit.has_net else 'netlist must have drives or file'}"
         )
-    columns = (
-        _columns(folder / str(data["file"]))
-        if named == ["file"]
-        else dict(data["drives"] if named == ["drives"] else data)
-    )
-    labels = columns.pop("y" if made.is_model else "label", None)
-    values = {name: np.atleast_1d(np.asarray(column, float)) for name, column in columns.items()}
-    if (
-        len(
-            {len(column) for column in values.values()}
-            | ({len(labels)} if labels is not None else set())
-        )
-        > 1
-    ):
-        raise SweepError(
-            f"the columns of `data` must be equally long, but are { {n: len(c) for n, c in columns.items()} }"
-        )
-    whole = (
-        labels is not None
-        and np.all(np.asarray(labels) == np.round(labels))
-        and np.ndim(labels) == 1
-    )
-    return Samples(values, None if labels is None else np.asarray(labels, int if whole else float))
+
+    columns: Any = dict(data)
+    if named == ["file"]:
+        columns = _columns(_path(data["file"], "data.file", declaration, trusted=trusted))
+    elif named == ["drives"]:
+        columns = data["drives"]
+    return _labelled(columns, "y" if circuit.has_net else "label")
+
+
+def _labelled(columns: Any, label: str) -> Samples:
+    """Return samples whose labels are one of the columns. Raises `SweepError`."""
+    if not isinstance(columns, Mapping):
+        raise SweepError(f"`data` must hold tables of numbers, but holds {shortened(columns)}")
+    values = {name: _numbers(name, column) for name, column in columns.items()}
+    labels = values.pop(label, None)
+    lengths = {name: len(column) for name, column in values.items()}
+    if labels is not None:
+        lengths[label] = len(labels)
+    if len(set(lengths.values())) > 1:
+        raise SweepError(f"the columns of `data` must be equally long, but are {lengths}")
+    if labels is not None and labels.ndim == 1 and np.all(labels == np.round(labels)):
+        labels = labels.astype(int)
+    return Samples(values, labels)
+
+
+def _numbers(name: str, column: Any) -> np.ndarray:
+    """Return a column of data as an array of floats. Raises `SweepError` for anything else."""
+    try:
+        array = np.atleast_1d(np.asarray(column))
+        if array.dtype.kind in "iuf":
+            return array.astype(float)
+    except ValueError:  # rows that are not equally long
+        pass
+    raise SweepError(f"`data` must hold numbers, but {name!r} holds {shortened(column)}")
 
 
 def _columns(path: Path) -> dict[str, Any]:
-    """The columns of a CSV file with names in its first row, or the arrays of an NPZ file."""
+    """Return the columns of a CSV file, whose first row has names, or the arrays of an NPZ file."""
     if path.suffix == ".npz":
+        _require_small_archive(path)
         try:
             with np.load(path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
@@ -192,27 +266,68 @@ def _columns(path: Path) -> dict[str, Any]:
             ) from error
     if path.suffix != ".csv":
         raise SweepError(f"`data.file` must be a CSV or an NPZ file, but is {path.name!r}")
-    with path.open(newline="", encoding="utf-8") as file:
-        names, *rows = csv.reader(file)
     try:
+        text = read_file(path, MAX_DATA).decode()
+        names, *rows = csv.reader(io.StringIO(text, newline=""))
         table = np.array(rows, float).reshape(len(rows), len(names))
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise SweepError(
             f"{path.name} must hold a number in every cell below its names, but: {error}"
         ) from error
     return {name.strip(): column for name, column in zip(names, table.T, strict=True)}
 
 
+def _require_small_archive(path: Path) -> None:
+    """Raise `SweepError` for what is no archive of arrays, or unpacks to too many bytes."""
+    content = read_file(path, MAX_DATA)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            sizes = [_unpacked_size(archive, entry) for entry in archive.infolist()]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise SweepError(
+            f"{path.name} must be an NPZ file of plain arrays, but is not: {error}"
+        ) from error
+    if sum(sizes) > MAX_DATA:
+        raise SweepError(
+            f"{path.name} must unpack to at most {MAX_DATA} bytes, but unpacks to {sum(sizes)}"
+        )
+
+
+def _unpacked_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+    """Return the bytes that an array takes: those of its shape, which may not be those stored."""
+    with archive.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read_header is None:
+            raise ValueError(f"{entry.filename!r} has the version {version}")
+        shape, _, dtype = read_header(stream)
+    return max(entry.file_size, math.prod(shape) * dtype.itemsize)
+
+
 def simulator(document: Mapping[str, Any]) -> Simulator:
-    """The simulator of a point. Raises `SweepError` for settings that it does not have."""
-    asked = document.get("simulator", {})
-    if isinstance(asked, Simulator):
-        if not is_dataclass(asked):
+    """Return the simulator of a point.
+
+    **Arguments:**
+
+    - `document`: of the point.
+
+    **Raises** `SweepError` for a simulator that there is not, and for settings that it does not
+    have.
+    """
+    declared = document.get("simulator", {})
+    if isinstance(declared, Simulator):
+        if not is_dataclass(declared):
             raise SweepError(
-                f"`simulator` must be a dataclass, whose settings can be told, but is {asked!r}"
+                "`simulator` must be a dataclass, whose settings are in its fields, "
+                f"but is {declared!r}"
             )
-        return asked
-    settings = dict(asked)
+        return declared
+    if not isinstance(declared, Mapping):
+        raise SweepError(f"`simulator` must be a Simulator or a table, but is {declared!r}")
+    settings = dict(declared)
     name = settings.pop("name", "ngspice")
     require_known(name, ("ngspice", "nodal"), "`simulator.name`")
     kind: type[Simulator] = Ngspice

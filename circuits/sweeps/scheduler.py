@@ -1,136 +1,125 @@
-"""Runs the chunks of a plan that are not done, with any executor."""
+"""Runs the jobs of a plan that are not done, with any executor."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 
-from .declaration import Scalar
-from .jobs import Case, nothing, perform
-from .plan import Cases, Plan
-from .store import Journal, path_of, read
+from .declaration import point_at
+from .jobs import failed_record, simulate
+from .plan import Plan
+from .planning import Planner
+from .points import Point
+from .progress import Progress, Report
+from .store import RunStore
 
-DEATHS = 3
-"""A chunk with which so many workers died is given up."""
-
-
-@dataclass
-class Tally:
-    """How far a run has come. `failed` names, by key, what failed and why, `kept` of these what failed before and was not tried again.
-
-    `redone` counts files that were not whole.
-    """
-
-    total: int
-    done: int = 0
-    reused: int = 0
-    redone: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    kept: set[str] = field(default_factory=set)
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def rate(self) -> float:
-        """Chunks a second, of those that were simulated."""
-        return (self.done - self.reused) / max(time.monotonic() - self.started, 1e-9)
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left at this rate."""
-        return (self.total - self.done) / self.rate if self.rate else float("inf")
-
-
-Report = Callable[[Tally], None]
+LOST_WORKERS = 3
+"""A job with which so many workers were lost is given up."""
 
 
 @dataclass(eq=False)
-class _Task:
-    case: Case
+class _Job:
+    """A job that is to be done, and how many workers were lost with it."""
+
+    point: Point
     chip: int
     key: str
-    deaths: int = 0
+    lost: int = 0
 
 
-def run(
-    plan: Plan,
-    cases: Cases,
-    journal: Journal,
-    executor: Executor,
-    width: int,
-    report: Report,
-    shard: tuple[int, int],
-    *,
-    retry_failed: bool,
-) -> Tally:
-    """Simulates every chunk of the shard that the journal does not have, `width` at a time, and keeps each when it is done.
+@dataclass(eq=False)
+class Scheduler:
+    """Runs the jobs of a plan, or a part of them.
 
-    With `retry_failed` also those that the journal has as failed.
+    **Arguments:**
 
-    A chunk whose worker died goes to another; one with which `DEATHS` died counts as failed and is not kept, so that it is tried again
-    when the run goes on. Raises `StorageError` where a result cannot be kept, and `BrokenExecutor` where the executor is at its end.
+    - `plan`: of the run.
+    - `planner`: makes the points.
+    - `store`: keeps the records.
+    - `executor`: does the jobs.
+    - `width`: how many jobs are with the executor at a time.
+    - `report`: is called after every job.
+    - `shard`: which part of the jobs to do, as (3, 16).
+    - `retry_failed`: whether jobs that are on record as failed are done again.
     """
-    chunks = [
-        chunk for index, chunk in enumerate(plan.chunks()) if index % shard[1] == shard[0] - 1
-    ]
-    tally = Tally(len(chunks))
-    waiting: dict[Future, _Task] = {}
 
-    def submit(task: _Task) -> None:
-        waiting[executor.submit(perform, task.case, task.chip)] = task
+    plan: Plan
+    planner: Planner
+    store: RunStore
+    executor: Executor
+    width: int
+    report: Report
+    shard: tuple[int, int]
+    retry_failed: bool
+    _waiting: dict[Future, _Job] = field(default_factory=dict, repr=False)
 
-    def collect() -> None:
-        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    def run(self) -> Progress:
+        """Do every job of the shard that the store does not have, and keep each when it is done.
+
+        A job whose worker was lost goes to another; one with which `LOST_WORKERS` were lost counts
+        as failed and is not kept, so that it is tried again when the run is resumed.
+
+        **Returns** the progress at the end.
+
+        **Raises** `StorageError` where a record cannot be kept, and `BrokenExecutor` where the
+        executor is at its end.
+        """
+        total = len(range(self.shard[0] - 1, self.plan.total, self.shard[1]))
+        progress = Progress(total)
+        for job in self._pending(progress):
+            while len(self._waiting) >= self.width:
+                self._collect(progress)
+            self._submit(job)
+        while self._waiting:
+            self._collect(progress)
+        self.report(progress)
+        return progress
+
+    def _submit(self, job: _Job) -> None:
+        self._waiting[self.executor.submit(simulate, job.point, job.chip)] = job
+
+    def _collect(self, progress: Progress) -> None:
+        """Wait until a job is done, and keep the records of all that are."""
+        done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)
         for future in done:
-            task = waiting.pop(future)
+            job = self._waiting.pop(future)
             try:
                 record = future.result()
             except BrokenExecutor:
                 raise
             except Exception as error:  # whatever an executor says of a worker that is gone
-                task.deaths += 1
-                if task.deaths < DEATHS:
-                    submit(task)
+                job.lost += 1
+                if job.lost < LOST_WORKERS:
+                    self._submit(job)
                     continue
-                record = nothing(
-                    task.case.variables, task.case.sizes, f"{DEATHS} workers were lost: {error}"
-                )
+                reason = f"{LOST_WORKERS} workers were lost: {error}"
+                record = failed_record(job.point.variables, job.point.sizes, reason)
             else:
-                journal.write(task.key, record)
+                self.store.write(job.key, record)
             if record.failure:
-                tally.failed[task.key] = record.failure
-            tally.done += 1
-            report(tally)
+                progress.failed[job.key] = record.failure
+            progress.done += 1
+            self.report(progress)
 
-    for task in _pending(plan, cases, journal, chunks, tally, retry_failed):
-        while len(waiting) >= width:
-            collect()
-        submit(task)
-    while waiting:
-        collect()
-    report(tally)
-    return tally
-
-
-def _pending(
-    plan: Plan,
-    cases: Cases,
-    journal: Journal,
-    chunks: list[tuple[int, int, str]],
-    tally: Tally,
-    retry_failed: bool,
-) -> Iterator[_Task]:
-    """The chunks that the journal does not have whole, or has as failed where asked; what it has is counted as it is passed."""
-    points: list[tuple[Scalar, ...]] = list(cases.declaration.points())
-    begun: set[str] = set()
-    for point, chip, key in chunks:
-        record = read(journal.folder, key)
-        if key not in begun and (record is None or (record.failure and retry_failed)):
-            tally.redone += record is None and path_of(journal.folder, key).exists()
-            begun.add(key)
-            yield _Task(cases.case(points[point]), chip, key)
-            continue
-        if key not in begun and record is not None and record.failure:
-            tally.failed[key] = record.failure
-            tally.kept.add(key)
-        tally.done += 1
-        tally.reused += 1
+    def _pending(self, progress: Progress) -> Iterator[_Job]:
+        """Yield the jobs that are to be done; what the store has is counted as it is passed."""
+        counts = Counter(self.plan.fingerprints)
+        begun: set[str] = set()  # the jobs of points that do not differ have the same keys
+        for point, chip, key in self.plan.jobs(self.shard):
+            if key in begun:
+                progress.done += 1
+                progress.reused += 1
+                continue
+            layout = self.plan.layout_of(point)
+            record = self.store.read(key, self.plan.variables, layout.sizes)
+            if counts[self.plan.fingerprints[point]] > 1:
+                begun.add(key)
+            if record is None or (record.failure and self.retry_failed):
+                progress.redone += record is None and self.store.has(key)
+                yield _Job(self.planner.point(point_at(self.plan.axes, point)), chip, key)
+                continue
+            if record.failure:
+                progress.failed[key] = record.failure
+                progress.kept.add(key)
+            progress.done += 1
+            progress.reused += 1

@@ -1,6 +1,6 @@
-"""What is there of a run, whether it has ended or not: numbers of every chip at every point, what failed, and what is missing."""
+"""The summary of a run, ended or not: a number of each chip, what failed, and what is missing."""
 
-import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,28 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .declaration import Scalar
-from .export import trial_row
-from .measures import ALWAYS, STATUSES
+from ..units import quantity
+from .export import chip_row
+from .jobs import Record
+from .measures import COMMON_VARIABLES, STATUSES, Variable
 from .plan import Plan
-from .store import read, read_plan
+from .store import RunStore
+from .values import Scalar
 
 if TYPE_CHECKING:
     import xarray as xr
 
-PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
+SHOWN_NODES = 3
+"""How many voltages are shown where nothing but voltages was measured."""
+MAX_NODE_ERRORS = 250_000_000
+"""How many errors of nodes a summary holds at most; of more it has none, but those of chips."""
 
-OWN = {
+OTHER_QUANTITIES = {
     "voltage": ("V", "mean over the samples of the node's voltage without a nudge"),
     "points": ("1", ""),
     "time": ("s", ""),
 }
-"""Unit of what is no measure, and what it is."""
+"""The unit of what is no measure, and what it is."""
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A chunk that was done: values of the axes, chip, key, seconds, how often it was simulated, and why it failed, if it did."""
+class DoneJob:
+    """A job that was done.
+
+    **Arguments:**
+
+    - `at`: the values of the axes, by name.
+    - `chip`: the number of the chip.
+    - `key`: of the job.
+    - `seconds`: the time that it took.
+    - `attempts`: how often it was simulated.
+    - `failure`: why points have no certified answer; empty where all have one.
+    """
 
     at: Mapping[str, Scalar]
     chip: int
@@ -40,33 +55,39 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
-    """What is there of the run in `folder`.
+class Summary:
+    """What is there of a run.
 
-    `data`: each measure as one number of a chip, (axes, chip), in a unit that suits its size, the `time` of each chunk, and its number
-    of certified `points`; NaN where a chunk is missing. `nodes`: the node errors (axes, chip, node) where they are measured.
+    **Arguments:**
+
+    - `folder`: of the run.
+    - `plan`: of the run.
+    - `data`: each measure as one number of a chip, (axes, chip), in a unit that suits its size, the
+      `time` of each job in s, and its number of certified `points`; NaN where a job is missing.
+    - `nodes`: the node errors (axes, chip, node) where they are measured.
+    - `jobs`: those that are done.
     """
 
     folder: Path
     plan: Plan
     data: "xr.Dataset"
     nodes: "xr.DataArray | None"
-    chunks: tuple[Chunk, ...]
+    jobs: tuple[DoneJob, ...]
 
     @property
     def total(self) -> int:
-        """How many chunks the run has."""
-        return sum(len(keys) for keys in self.plan.keys)
+        """The number of jobs that the run has."""
+        return self.plan.total
 
     @property
     def missing(self) -> int:
-        """How many chunks are not done."""
-        return self.total - len(self.chunks)
+        """The number of jobs that are not done."""
+        return self.total - len(self.jobs)
 
     @property
-    def failed(self) -> list[Chunk]:
-        """The chunks with points that have no certified answer."""
-        return [chunk for chunk in self.chunks if chunk.failure]
+    def failed(self) -> list[DoneJob]:
+        """The jobs with points that have no certified answer."""
+        return [job for job in self.jobs if job.failure]
 
     @property
     def measures(self) -> list[str]:
@@ -74,94 +95,137 @@ class Findings:
         return [str(name) for name in self.data.data_vars if name not in ("time", "points")]
 
 
-def gather(folder: str | Path) -> Findings:
-    """Reads the chunks of a run, one at a time. Raises `StorageError` where `folder` is no run's."""
-    import xarray as xr
+def summarize(folder: str | Path) -> Summary:
+    """Read the records of a run, one at a time, and return its summary.
 
-    folder = Path(folder)
-    plan = read_plan(folder)
-    dims = (*plan.axes, "chip")
-    coordinates = {
-        **{axis: list(values) for axis, values in plan.axes.items()},
-        "chip": list(range(plan.chips)),
-    }
-    shape = (*plan.shape, plan.chips)
-    kinds = {
-        name: kind
-        for name, kind in plan.variables.items()
-        if name not in ALWAYS and (kind.tidy or not kind.dims)
-    }
-    shown = _shown(plan)
-    arrays = {
-        name: np.full(shape, np.nan)
-        for name in (*kinds, *(f"voltage of {node}" for node in shown), "points", "time")
-    }
-    names = list(dict.fromkeys(node for layout in plan.layouts for node in layout.nodes))
-    nodes = np.full((*shape, len(names)), np.nan) if "node_error" in kinds else None
-    places = [
-        np.array([names.index(node) for node in layout.nodes], int) for layout in plan.layouts
-    ]
-    points, values = list(np.ndindex(*plan.shape)), list(itertools.product(*plan.axes.values()))
-    chunks = []
-    for point, chip, key in plan.chunks():
-        record = read(folder, key)
-        if record is None:
-            continue
-        place, row = (*points[point], chip), trial_row(plan, record)
-        for name in kinds:
-            arrays[name][place] = row[name]
-        arrays["points"][place], arrays["time"][place] = row["ok"], record.seconds
-        if nodes is not None:
-            nodes[(*place, places[plan.layout[point]])] = record.arrays["node_error"]
-        for node in shown:
-            arrays[f"voltage of {node}"][place] = _mean_voltage(
-                record.arrays, plan.layouts[plan.layout[point]].nodes, node
-            )
-        at = dict(zip(plan.axes, values[point], strict=True))
-        chunks.append(Chunk(at, chip, key, record.seconds, row["attempts"], record.failure))
-    data = xr.Dataset(coords=coordinates)
-    for name, array in arrays.items():
-        kind = kinds.get(name)
-        unit, what = (kind.units, kind.what) if kind else OWN[name.partition(" of ")[0]]
-        data[name] = _scaled(
-            xr.DataArray(array, coordinates, dims, name, {"units": unit, "long_name": what})
+    **Arguments:**
+
+    - `folder`: of the run.
+
+    **Raises** `StorageError` where it is no run's, `SweepError` where its plan is none that a sweep
+    wrote.
+    """
+    with RunStore.open(folder) as store:
+        plan = store.read_plan()
+        gatherer = _Gatherer(plan)
+        for point, chip, key in plan.jobs():
+            record = store.read(key, plan.variables, plan.layout_of(point).sizes)
+            if record is not None:
+                gatherer.add(point, chip, key, record)
+    data, nodes = gatherer.datasets()
+    return Summary(Path(folder), plan, data, nodes, tuple(gatherer.jobs))
+
+
+class _Gatherer:
+    """Takes the numbers of a summary from records.
+
+    **Arguments:**
+
+    - `plan`: of the run.
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.jobs: list[DoneJob] = []
+        self.variables: dict[str, Variable] = {
+            name: variable
+            for name, variable in plan.variables.items()
+            if name not in COMMON_VARIABLES and (variable.summary or not variable.dims)
+        }
+        self.shown = _shown_nodes(plan)
+        self.shape = (*plan.shape, plan.chips)
+        voltages = [f"voltage of {node}" for node in self.shown]
+        self.arrays = {
+            name: np.full(self.shape, np.nan)
+            for name in (*self.variables, *voltages, "points", "time")
+        }
+
+        self.node_names = list(dict.fromkeys(node for one in plan.layouts for node in one.nodes))
+        place = {name: k for k, name in enumerate(self.node_names)}
+        self.node_places = [
+            np.array([place[node] for node in one.nodes], int) for one in plan.layouts
+        ]
+        self.nodes: np.ndarray | None = None
+        if "node_error" in self.variables and plan.total * len(place) <= MAX_NODE_ERRORS:
+            self.nodes = np.full((*self.shape, len(place)), np.nan)
+
+    def add(self, point: int, chip: int, key: str, record: Record) -> None:
+        """Take the numbers of a job."""
+        plan, layout = self.plan, self.plan.layout_of(point)
+        place = (*(np.unravel_index(point, plan.shape) if plan.shape else ()), chip)
+        row = chip_row(plan, record)
+        for name in self.variables:
+            self.arrays[name][place] = row[name]
+        self.arrays["points"][place], self.arrays["time"][place] = row["ok"], record.seconds
+        if self.nodes is not None:
+            self.nodes[(*place, self.node_places[plan.layout[point]])] = record.arrays["node_error"]
+        for node in self.shown:
+            self.arrays[f"voltage of {node}"][place] = _mean_voltage(record, layout.nodes, node)
+        self.jobs.append(
+            DoneJob(plan.at(point), chip, key, record.seconds, row["attempts"], record.failure)
         )
-    errors = None
-    if nodes is not None:
-        errors = _scaled(
-            xr.DataArray(
-                nodes, {**coordinates, "node": names}, (*dims, "node"), "node_error", {"units": "V"}
-            )
+
+    def datasets(self) -> tuple["xr.Dataset", "xr.DataArray | None"]:
+        """Return the numbers of chips, and the errors of nodes where there are any."""
+        import xarray as xr
+
+        dims = (*self.plan.axes, "chip")
+        coordinates = {
+            **{axis: list(values) for axis, values in self.plan.axes.items()},
+            "chip": list(range(self.plan.chips)),
+        }
+        data = xr.Dataset(coords=coordinates)
+        for name, array in self.arrays.items():
+            variable = self.variables.get(name)
+            units, description = OTHER_QUANTITIES.get(name.partition(" of ")[0], ("1", ""))
+            if variable is not None:
+                units, description = variable.units, variable.description
+            attributes = {"units": units, "long_name": description}
+            data[name] = _in_suitable_unit(xr.DataArray(array, coordinates, dims, name, attributes))
+        if self.nodes is None:
+            return data, None
+        coordinates["node"] = self.node_names
+        errors = xr.DataArray(
+            self.nodes, coordinates, (*dims, "node"), "node_error", {"units": "V"}
         )
-    return Findings(folder, plan, data, errors, tuple(chunks))
+        return data, _in_suitable_unit(errors)
 
 
-def _shown(plan: Plan) -> list[str]:
-    """The nodes whose voltages are shown where nothing but voltages was measured: outputs, and the first nodes where there are none."""
+def _shown_nodes(plan: Plan) -> list[str]:
+    """Return the nodes whose voltages are shown where nothing but voltages was measured.
+
+    They are outputs, or the first nodes where there are none.
+    """
     if plan.measures != ("voltages",):
         return []
-    return list((plan.layouts[0].outputs or plan.layouts[0].nodes)[:3])
+    return list((plan.layouts[0].outputs or plan.layouts[0].nodes)[:SHOWN_NODES])
 
 
-def _mean_voltage(arrays: Mapping[str, np.ndarray], nodes: tuple[str, ...], node: str) -> float:
-    """Over the samples whose free phase is certified."""
+def _mean_voltage(record: Record, nodes: tuple[str, ...], node: str) -> float:
+    """Return the mean voltage in V of a node over the samples whose free phase is certified."""
     if node not in nodes:
         return np.nan
-    free = arrays["voltage"][0, arrays["status"][0] == STATUSES.index("ok"), nodes.index(node)]
-    return float(free.mean()) if free.size else np.nan
+    certified = record.arrays["status"][0] == STATUSES.index("ok")
+    voltages = record.arrays["voltage"][0, certified, nodes.index(node)]
+    return float(voltages.mean()) if voltages.size else np.nan
 
 
-def _scaled(values: "xr.DataArray") -> "xr.DataArray":
-    """In a unit in which the largest is at least 1: a share of samples in percent, a voltage with a prefix."""
+def _in_suitable_unit(values: "xr.DataArray") -> "xr.DataArray":
+    """Return values in percent, or in volts with a prefix by which the largest is at least 1."""
     attributes: dict[str, Any] = dict(values.attrs)
     if values.name == "accuracy":
         factor, attributes["units"] = 0.01, "%"
     elif attributes["units"] == "V":
         largest = np.nanmax(np.abs(values.values), initial=0.0)
-        factor, prefix = next(
-            (one for one in PREFIXES if largest >= one[0]), PREFIXES[-1] if largest else PREFIXES[0]
-        )
-        attributes["units"] = f"{prefix}V"
+        factor, attributes["units"] = _scale(largest)
     else:
         return values
     return (values / factor).assign_attrs(attributes)
+
+
+def _scale(largest: float) -> tuple[float, str]:
+    """Return the factor in V, and the name, of the unit in which a voltage is written."""
+    number, unit = quantity(largest, "V").split(" ")
+    if unit == "V" or largest == 0:
+        return 1.0, "V"
+    return 10.0 ** (3 * round(math.log10(largest / float(number)) / 3)), unit

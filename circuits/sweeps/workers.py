@@ -1,4 +1,7 @@
-"""Processes that work on chunks, each an interpreter of its own; one that dies takes with it only the chunk it had."""
+"""Processes that do jobs, each an interpreter of its own.
+
+One that dies takes with it only the job that it had.
+"""
 
 import os
 import signal
@@ -20,7 +23,7 @@ ONE_THREAD = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""Libraries that compute would otherwise each take all cores in every worker."""
+"""Settings without which libraries would take all cores in every worker."""
 
 
 class WorkerError(RuntimeError):
@@ -28,16 +31,23 @@ class WorkerError(RuntimeError):
 
 
 class Processes(Executor):
-    """`workers` fresh interpreters that run what is submitted, each started when it is first needed and again where it died.
+    """An executor of fresh interpreters, each started when first needed and again where it died.
 
-    They compute with one thread each, leave when this process is gone, however it went, and need no guard around a script's main part.
+    They compute with one thread each, leave when this process is gone, however it went, and need no
+    guard around a script's main part.
+
+    **Arguments:**
+
+    - `workers`: how many there are.
+
+    **Raises** `ValueError` for fewer than one.
     """
 
     def __init__(self, workers: int):
         if workers < 1:
             raise ValueError(f"`workers` must be at least 1, but is {workers}")
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sweep")
-        self._own = threading.local()
+        self._of_thread = threading.local()
         self._workers: set[_Worker] = set()
         self._closed = False
 
@@ -45,17 +55,18 @@ class Processes(Executor):
         return self._threads.submit(self._ask, (fn, args, kwargs))
 
     def _ask(self, task: Any) -> Any:
-        worker = getattr(self._own, "worker", None)
+        """Return what the worker of this thread answers to a task, and raise what it raises."""
+        worker = getattr(self._of_thread, "worker", None)
         if worker is None:
             if self._closed:
-                raise WorkerError("the workers are told to go")
-            worker = self._own.worker = _Worker()
+                raise WorkerError("the workers are shut down")
+            worker = self._of_thread.worker = _Worker()
             self._workers.add(worker)
         try:
             worker.connection.send(task)
             done, answer = worker.connection.recv()
         except (EOFError, OSError) as error:
-            self._own.worker = None
+            self._of_thread.worker = None
             self._workers.discard(worker)
             raise WorkerError(f"a worker ended before it answered ({worker.end()})") from error
         if not done:
@@ -63,7 +74,13 @@ class Processes(Executor):
         return answer
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Lets the workers go: after what was submitted, or with `cancel_futures` at once."""
+        """End the workers.
+
+        **Arguments:**
+
+        - `wait`: whether to return when they are gone.
+        - `cancel_futures`: whether they end at once, not after what was submitted.
+        """
         self._closed = cancel_futures
         if cancel_futures:
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -98,18 +115,24 @@ class _Worker:
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # an interrupt at the terminal is for the sweep alone, which ends its workers
+                # an interrupt at the terminal is for the sweep alone, which ends its workers
+                start_new_session=True,
             )
 
     def end(self) -> str:
-        """Closes the connection, upon which the process leaves; how it ended, in words."""
+        """Close the connection, upon which the process leaves, and return how it ended."""
         self.connection.close()
         code = self.process.wait()
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
 def serve(descriptor: int) -> None:
-    """The life of a worker: answers what comes through the connection until its other end is closed."""
+    """Answer what comes through a connection until its other end is closed.
+
+    **Arguments:**
+
+    - `descriptor`: of the connection.
+    """
     connection = Connection(descriptor)
     tasks: SimpleQueue[Any] = SimpleQueue()
     signal.signal(signal.SIGTERM, _leave)
@@ -130,7 +153,7 @@ def serve(descriptor: int) -> None:
 
 
 def _listen(connection: Connection, tasks: SimpleQueue[Any]) -> None:
-    """Passes tasks on. When the other end is gone, the process ends, in the midst of a simulation too."""
+    """Pass tasks on; when the other end is gone, end the process, in the midst of a job too."""
     while True:
         try:
             tasks.put(connection.recv())
@@ -142,6 +165,6 @@ def _listen(connection: Connection, tasks: SimpleQueue[Any]) -> None:
 
 
 def _leave(number: int, frame: Any) -> None:
-    """Ends the main thread wherever it is, so that a simulator that it waits for is ended too."""
+    """End the main thread wherever it is, so that a simulator that it waits for is ended too."""
     del number, frame
     raise SystemExit(0)

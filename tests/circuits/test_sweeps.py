@@ -15,8 +15,9 @@ from helpers.sweep_problems import (
     DIVIDER,
     SWEEP,
     Linear,
-    chunks,
+    jobs,
     problem,
+    record,
     results,
     run,
 )
@@ -25,8 +26,8 @@ import circuits
 import circuits.commands.cli
 import circuits.sweeps.export as results_module
 from circuits.sweeps import StorageError, SweepError, estimate, load, merge, sweep
-from circuits.sweeps import store as journal
-from circuits.sweeps.jobs import nothing
+from circuits.sweeps.jobs import failed_record
+from circuits.sweeps.store import RunStore
 
 
 @pytest.fixture
@@ -36,10 +37,10 @@ def file(tmp_path):
 
 def test_a_changed_declaration_finds_what_it_leaves_alone(tmp_path):
     run(tmp_path)
-    before = chunks(tmp_path)
+    before = jobs(tmp_path)
     assert len(before) == 6
     run(tmp_path, resume=True, axes={"elements.Rtop.siemens": [2e-3, 4e-3, 8e-3]}, chips=3)
-    after = chunks(tmp_path)
+    after = jobs(tmp_path)
     assert len(after) == 6 + 3 + 2
     assert {name: after[name] for name in before} == before
     run(tmp_path / "apart", axes={"elements.Rtop.siemens": [2e-3, 4e-3, 8e-3]}, chips=3)
@@ -52,7 +53,7 @@ def test_a_changed_declaration_finds_what_it_leaves_alone(tmp_path):
     )
     for k, change in enumerate(changes):
         run(tmp_path / f"{k}", **change)
-        assert chunks(tmp_path / f"{k}").keys().isdisjoint(before)
+        assert jobs(tmp_path / f"{k}").keys().isdisjoint(before)
 
 
 def test_shards_are_merged_to_the_whole(tmp_path):
@@ -71,7 +72,7 @@ def test_shards_are_merged_to_the_whole(tmp_path):
 
 def test_the_second_of_two_runs_is_refused(tmp_path):
     with (
-        journal.Journal(tmp_path),
+        RunStore.own(tmp_path),
         pytest.raises(StorageError, match=rf"is in use by another run: process {os.getpid()} on "),
     ):
         run(tmp_path)
@@ -80,11 +81,11 @@ def test_the_second_of_two_runs_is_refused(tmp_path):
         run(tmp_path)
 
 
-def test_a_corrupt_chunk_is_noticed_and_redone(tmp_path):
+def test_a_corrupt_job_is_noticed_and_redone(tmp_path):
     run(tmp_path)
-    whole, one = results(tmp_path), sorted((tmp_path / "chunks").iterdir())[0]
+    whole, one = results(tmp_path), sorted((tmp_path / "jobs").iterdir())[0]
     content = one.read_bytes()
-    value = np.float64(journal.read(tmp_path, one.stem).arrays["voltage"].ravel()[0]).tobytes()
+    value = np.float64(record(tmp_path, one.stem).arrays["voltage"].ravel()[0]).tobytes()
     at = content.index(value)
     for wrong in (
         content[: len(content) // 2],
@@ -93,11 +94,11 @@ def test_a_corrupt_chunk_is_noticed_and_redone(tmp_path):
         content.replace(b":", b";", 1),
     ):
         one.write_bytes(wrong)
-        assert journal.read(tmp_path, one.stem) is None
+        assert record(tmp_path, one.stem) is None
         (tmp_path / "results.nc").unlink()
         run(tmp_path, resume=True)
         assert results(tmp_path) == whole
-        assert journal.read(tmp_path, one.stem) is not None
+        assert record(tmp_path, one.stem) is not None
 
 
 def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, simulator, capsys):
@@ -112,7 +113,7 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
         == 3
     )
     said = capsys.readouterr().out
-    assert "2 of 2 chunks, 1 failed" in said
+    assert "2 of 2 jobs, 1 failed" in said
     assert (
         "failed: simulator.timeout = 0.001, chip 0: SimulationError: ngspice did not end within the time limit of 0.001 s"
         in said
@@ -137,23 +138,25 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
 
 def test_what_failed_stays_on_record_until_it_is_to_be_tried_again(tmp_path):
     outcome = run(tmp_path)
-    before, key = results(tmp_path), outcome.plan.keys[1][0]
-    with journal.Journal(tmp_path) as kept:
+    before, key = results(tmp_path), outcome.plan.key(1, 0)
+    with RunStore.own(tmp_path) as kept:
         kept.write(
             key,
-            nothing(outcome.plan.variables, outcome.plan.layouts[0].sizes, "the machine was busy"),
+            failed_record(
+                outcome.plan.variables, outcome.plan.layouts[0].sizes, "the machine was busy"
+            ),
         )
     outcome = run(tmp_path, resume=True)
     assert outcome.failed == {key: "the machine was busy"}
     assert (
-        outcome.told()[1]
+        outcome.lines()[1]
         == "1 of these failed in an earlier run and stay on record; --retry-failed tries them again"
     )
     assert results(tmp_path) != before
     assert len(list((tmp_path / "failed").iterdir())) == 2
     outcome = run(tmp_path, resume=True, retry_failed=True)
     assert not outcome.failed
-    assert outcome.told() == [f"results are in {tmp_path}"]
+    assert outcome.lines() == [f"results are in {tmp_path}"]
     assert results(tmp_path) == before
     assert list((tmp_path / "failed").iterdir()) == []
 
@@ -171,7 +174,7 @@ def test_cycles_draw_anew_what_is_read_anew(tmp_path):
         )
         assert len(set(data.voltage.values[:, 1, 0, 1, 0])) == 3
     run(tmp_path / "kept", variation=apart, axes={"cycle": [0, 1, 2]})
-    assert len(chunks(tmp_path / "kept")) == 2  # a chip is the same in every cycle
+    assert len(jobs(tmp_path / "kept")) == 2  # a chip is the same in every cycle
 
 
 def test_points_without_a_certificate_have_failed(tmp_path):
@@ -286,7 +289,7 @@ def test_an_estimate_keeps_nothing(file, tmp_path, simulator, capsys, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert circuits.commands.cli.main(["sweep", str(file), "--dry-run", "--workers", "3"]) == 0
     counted, seconds, size = capsys.readouterr().out.splitlines()
-    assert counted == "4 points, 10 chips at each: 40 chunks, 120 simulations"
+    assert counted == "4 points, 10 chips at each: 40 jobs, 120 simulations"
     assert seconds.startswith("time: about ")
     assert "on 3 workers" in seconds
     assert size.endswith(" MB")
@@ -384,5 +387,5 @@ def test_other_formats_hold_the_same(tmp_path, name, package):
             with xr.open_zarr(tmp_path / "run/results.zarr") as other:
                 assert other.load().equals(data.load())
         else:
-            table = pd.read_parquet(tmp_path / "run/trials.parquet")
-            assert table.equals(pd.read_csv(tmp_path / "run/trials.csv").astype(table.dtypes))
+            table = pd.read_parquet(tmp_path / "run/chips.parquet")
+            assert table.equals(pd.read_csv(tmp_path / "run/chips.csv").astype(table.dtypes))

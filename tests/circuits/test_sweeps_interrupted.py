@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.sweep_problems import DECK, DECLARED, SWEEP, Linear, chunks, problem, results
+from helpers.sweep_problems import DECK, DECLARED, SWEEP, Linear, jobs, problem, record, results
 from helpers.tiers import IN_FULL
 
 import circuits
 from circuits.sweeps import SweepError, load, sweep
-from circuits.sweeps import store as journal
 
 ROOT = Path(__file__).parents[2]
 HEARING = 'exec "$0" -c "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])" "$0" "$@"'
@@ -86,25 +85,25 @@ def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
 
 
 def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
-    """Interrupted, then killed while a random chunk is at work: what is there is whole, and the end is the same bit for bit."""
+    """Interrupted, then killed while a random job is at work: what is there is whole, and the end is the same bit for bit."""
     kills = 20 if IN_FULL else 3
     moments = random.Random(0)
     out, file = tmp_path / "run", undisturbed.parent / "sweep.toml"
     for how, status in ((signal.SIGINT, 130), *[(signal.SIGKILL, -signal.SIGKILL)] * kills):
-        before = len(list(out.glob("chunks/*.chunk")))
+        before = len(list(out.glob("jobs/*.job")))
         process = subprocess.Popen(
             ["sh", "-c", HEARING, *command(file, out)], cwd=ROOT, stdout=subprocess.DEVNULL
         )
         wanted = before + max(
             moments.randrange(40 // (kills + 1)), how == signal.SIGINT
         )  # before that Python may not listen yet
-        while process.poll() is None and len(list(out.glob("chunks/*.chunk"))) < wanted:
+        while process.poll() is None and len(list(out.glob("jobs/*.job"))) < wanted:
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.05))
         process.send_signal(how)
         assert process.wait() == status
-        for path in out.glob("chunks/*.chunk"):
-            assert journal.read(out, path.stem) is not None
+        for path in out.glob("jobs/*.job"):
+            assert record(out, path.stem) is not None
     assert not (out / "results.nc").exists()
     done = ended(command(file, out))
     assert done.returncode == 0, done.stderr
@@ -118,7 +117,7 @@ def limited(size):
 
 @pytest.mark.parametrize(("size", "kept"), [(20_000, 1), (90_000, 2)])
 def test_a_full_disk_stops_with_a_name_and_nothing_torn(tmp_path, simulator, size, kept):
-    """The second chunk, or the results, are larger than a file may be."""
+    """The second job, or the results, are larger than a file may be."""
     file = problem(tmp_path)
     for name, count in (("few.csv", 3), ("many.csv", 2500)):
         (tmp_path / name).write_text("\n".join(["V1", *(f"{k / count}" for k in range(count)), ""]))
@@ -130,7 +129,7 @@ def test_a_full_disk_stops_with_a_name_and_nothing_torn(tmp_path, simulator, siz
     assert done.returncode == 1
     assert done.stderr.startswith(f"circuits: '{tmp_path}/run"), done.stderr
     assert "what was kept until then is whole" in done.stderr
-    assert len(chunks(tmp_path / "run")) == kept
+    assert len(jobs(tmp_path / "run")) == kept
     assert not list((tmp_path / "run").glob("**/*.partial"))
     assert not (tmp_path / "run/results.nc").exists()
     with ThreadPoolExecutor(1) as executor:
@@ -152,14 +151,14 @@ def test_a_worker_that_dies_is_replaced(tmp_path, deaths, failed):
         for reason in outcome.failed.values()
     )
     assert (
-        len(chunks(tmp_path / "run")) == 2 - failed
-    )  # the death of workers says nothing of the chunk: it is tried again
+        len(jobs(tmp_path / "run")) == 2 - failed
+    )  # the death of workers says nothing of the job: it is tried again
     with outcome.dataset() as data:
         assert set(data.status.values.ravel()) == {"failed" if failed else "ok"}
 
 
 def test_a_worker_of_a_cluster_that_is_killed_changes_no_bit(undisturbed, tmp_path):
-    """A real scheduler and two workers on loopback, one of which is killed in the midst of a chunk."""
+    """A real scheduler and two workers on loopback, one of which is killed in the midst of a job."""
     distributed = pytest.importorskip("distributed")
     nowhere = {"threads_per_worker": 1, "dashboard_address": None}
     with (
@@ -170,8 +169,8 @@ def test_a_worker_of_a_cluster_that_is_killed_changes_no_bit(undisturbed, tmp_pa
 
         @contextmanager
         def deadly(plan):
-            def report(tally):
-                if tally.done == 5:
+            def report(progress):
+                if progress.done == 5:
                     os.kill(pids[0], signal.SIGKILL)
 
             yield report
@@ -231,8 +230,8 @@ def test_memory_does_not_grow_with_the_points(tmp_path):
 
     @contextmanager
     def watched(plan):
-        def report(tally):
-            if tally.done in (tally.total // 10, tally.total - 10):
+        def report(progress):
+            if progress.done in (progress.total // 10, progress.total - 10):
                 seen.append(sorted(resident(pid) for pid in ["self", *workers()]))
 
         yield report

@@ -15,9 +15,9 @@ import circuits
 import eqprop as ep
 from circuits.sweeps import SweepError, load, sweep
 from circuits.sweeps.declaration import Declaration
-from circuits.sweeps.jobs import perform
-from circuits.sweeps.models import Model
-from circuits.sweeps.plan import Cases
+from circuits.sweeps.jobs import simulate
+from circuits.sweeps.planning import Planner
+from circuits.sweeps.swept_networks import SweptNetwork
 
 ROOT = Path(__file__).parents[2]
 COST = ep.SquaredError(on=0.2)
@@ -231,7 +231,7 @@ def test_what_a_network_cannot_be_asked_is_refused(net, tmp_path, changes, messa
     with pytest.raises(
         ValueError, match="must be a Netlist or a Resistive network, but is Hopfield"
     ):
-        Model.of(ep.models.Hopfield.init(jax.random.key(0), (2, 2)), {}, {})
+        SweptNetwork.of(ep.models.Hopfield.init(jax.random.key(0), (2, 2)), {}, {})
 
 
 def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
@@ -280,7 +280,7 @@ def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
     ("name", "points"), [("programming", 16), ("wires", 12), ("temperature", 15)]
 )
 def test_ready_sweeps_are_declared_right(name, points, tmp_path, monkeypatch, simulator):
-    """Each is planned, and its first chunk simulated, with a network that has learned nothing."""
+    """Each is planned, and its first job simulated, with a network that has learned nothing."""
     monkeypatch.setattr(
         "circuits.learning.trained.train_one",
         lambda index, setting, data, seed, hidden, **shown: ep.Fit(untrained(hidden), {}, 0),
@@ -289,10 +289,9 @@ def test_ready_sweeps_are_declared_right(name, points, tmp_path, monkeypatch, si
         ROOT / "sweeps" / f"{name}.toml",
         {"data": {"name": "digits", "count": 2}, "measure": ["voltages"]},
     )
-    cases = Cases(declaration, False, tmp_path)
-    plan = cases.plan()
-    assert len(plan.keys) == points
-    assert perform(cases.case(next(declaration.points())), 0).failure == ""
+    planner = Planner(declaration, False, tmp_path)
+    assert planner.plan().points == points
+    assert simulate(planner.point(next(declaration.points())), 0).failure == ""
 
 
 def untrained(hidden):

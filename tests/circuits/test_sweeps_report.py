@@ -12,14 +12,14 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from helpers.sweep_problems import chunks, run
+from helpers.sweep_problems import jobs, run
 from matplotlib.figure import Figure
 
 import circuits
 import circuits.commands.cli
 from circuits.sweeps import StorageError, SweepError, load
-from circuits.sweeps import store as journal
-from circuits.sweeps.jobs import nothing
+from circuits.sweeps.jobs import failed_record
+from circuits.sweeps.store import RunStore
 
 HOSTILE = "<script>window.ran=1<script>&$b\"'.cir"
 REASON = "SimulationError: <img src=x onerror=window.ran=1>"
@@ -27,7 +27,7 @@ REASON = "SimulationError: <img src=x onerror=window.ran=1>"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run over decks and spreads, of which one deck has a name that must not be taken for HTML, and one chunk has failed."""
+    """A run over decks and spreads, of which one deck has a name that must not be taken for HTML, and one job has failed."""
     place = tmp_path_factory.mktemp("report")
     for name, ohms in (("plain.cir", 1), (HOSTILE, 3)):
         (place / name).write_text(f"Divider\nV1 in 0 1\nR1 in a 1k\nR2 a b {ohms}k\nR3 b 0 1k\n")
@@ -42,9 +42,10 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         outcome = run(place / "run", **declared)
-    with journal.Journal(outcome.folder) as kept:
+    with RunStore.own(outcome.folder) as kept:
         layout = outcome.plan.layouts[0]
-        kept.write(outcome.plan.keys[1][2], nothing(outcome.plan.variables, layout.sizes, REASON))
+        failed = failed_record(outcome.plan.variables, layout.sizes, REASON)
+        kept.write(outcome.plan.key(1, 2), failed)
     return outcome.folder
 
 
@@ -60,7 +61,7 @@ def downloads(text, kind):
 
 
 def test_tables_of_figures_are_the_runs_numbers(folder, text):
-    """Against the dataset that the sweep wrote, in which the chunk that has failed since still has its numbers."""
+    """Against the dataset that the sweep wrote, in which the job that has failed since still has its numbers."""
     tables = {
         name: list(csv.reader(io.StringIO(data))) for name, data in downloads(text, "csv").items()
     }
@@ -105,7 +106,7 @@ def test_sentences_are_computed(folder, text):
     mean = values.mean(("network.deck", "chip"))
     said = f"Node error rises from {mean.values[0]:.3g} mV at programming.spread = 0 to {mean.values[2]:.3g} mV"
     assert said in text
-    assert "In 1 of 24 chunks there are points without a certified answer" in text
+    assert "In 1 of 24 jobs there are points without a certified answer" in text
     assert "It is the same at every" in text  # the accuracy
 
 
@@ -129,25 +130,27 @@ def test_every_id_is_there_once(text):
 
 def test_what_is_missing_is_said(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "run")
-    keys = journal.read_plan(folder).keys
-    for key in (*keys[2], *keys[5]):  # all of the largest spread
-        (tmp_path / f"run/chunks/{key}.chunk").unlink()
+    with RunStore.open(folder) as store:
+        plan = store.read_plan()
+    for point, _, key in plan.jobs():
+        if plan.at(point)["programming.spread"] == 0.2:
+            (tmp_path / f"run/jobs/{key}.job").unlink()
     assert circuits.commands.cli.main(["report", str(tmp_path / "run")]) == 0
     assert capsys.readouterr().out == (
-        f"8 of 24 chunks are missing, go on with them (--resume)\nthe report is in {tmp_path / 'run/report.html'}\n"
+        f"8 of 24 jobs are missing, go on with them (--resume)\nthe report is in {tmp_path / 'run/report.html'}\n"
     )
     part = (tmp_path / "run/report.html").read_text()
-    assert "Unfinished: 8 of 24 chunks are missing." in part
+    assert "Unfinished: 8 of 24 jobs are missing." in part
     assert re.search(
         "Node error rises from 0 mV at programming.spread = 0 to [0-9.]+ mV at programming.spread = 0.05",
         part,
     )
     assert not re.search(r"\bnan\b", part)
-    for name in chunks(tmp_path / "run"):
-        (tmp_path / "run/chunks" / name).unlink()
+    for name in jobs(tmp_path / "run"):
+        (tmp_path / "run/jobs" / name).unlink()
     circuits.report(tmp_path / "run")
     empty = (tmp_path / "run/report.html").read_text()
-    assert "24 of 24 chunks are missing" in empty
+    assert "24 of 24 jobs are missing" in empty
     assert "<figure>" not in empty
 
 
@@ -157,14 +160,16 @@ def test_what_is_no_run_is_refused(tmp_path, folder, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "plan.json").write_text(json.dumps({"format": "another"}))
     with pytest.raises(
-        SweepError, match="must be of the format 'circuits sweep 1', but is of 'another'"
+        SweepError, match="must be of the format 'circuits sweep 2', but is of 'another'"
     ):
         circuits.report(tmp_path)
-    before = (folder / "report.html").read_bytes()
-    (folder / "report.html.partial").mkdir()  # it cannot be written
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy/report.html").unlink(missing_ok=True)
+    (tmp_path / "copy/report.html").mkdir()  # it cannot be written
+    before = sorted(tmp_path.joinpath("copy").iterdir())
     with pytest.raises(StorageError, match="it cannot be written"):
-        circuits.report(folder)
-    assert (folder / "report.html").read_bytes() == before
+        circuits.report(tmp_path / "copy")
+    assert sorted(tmp_path.joinpath("copy").iterdir()) == before
     monkeypatch.setattr("circuits.sweeps.reports.page.importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         SweepError, match=r"a report needs matplotlib: pip install 'eqprop-circuits\[plot\]'"

@@ -13,7 +13,8 @@ from circuits.mna.certificates import certify
 from circuits.mna.equations import Equations, values_of
 from circuits.simulators.datasets import operating_points
 from circuits.sweeps import sweep
-from circuits.sweeps.jobs import SAFER
+from circuits.sweeps.points import SAFER
+from circuits.sweeps.store import RunStore
 
 DECK = """A divider with a diode
 V1 in 0 1
@@ -63,13 +64,12 @@ class Linear(circuits.Simulator):
         arrays, samples = values_of(drives, netlist)
         start = np.zeros((samples, equations.unknowns))
         residual, _ = equations.residual(start, arrays)
-        found = (
-            start - np.linalg.solve(equations.jacobian(start, arrays), residual[..., None])[..., 0]
-        )
-        found += 0.0 if self.mended and netlist.options == SAFER else self.error
-        certificate = certify(equations, found, arrays)
+        step = np.linalg.solve(equations.jacobian(start, arrays), residual[..., None])[..., 0]
+        is_mended = self.mended and netlist.options == SAFER
+        voltages = start - step + (0.0 if is_mended else self.error)
+        certificate = certify(equations, voltages, arrays)
         return operating_points(
-            equations.free, found, certificate, self.tolerance, {"simulator": self.version()}
+            equations.free, voltages, certificate, self.tolerance, {"simulator": self.version()}
         )
 
     def transient(self, netlist, *, stop, step, start=None):
@@ -114,8 +114,18 @@ def run(out, **changes):
 
 
 def results(folder):
-    return [(folder / name).read_bytes() for name in ("results.nc", "trials.csv")]
+    """The bytes of the results of a run."""
+    return [(folder / name).read_bytes() for name in ("results.nc", "chips.csv")]
 
 
-def chunks(folder):
-    return {path.name: path.read_bytes() for path in (folder / "chunks").iterdir()}
+def jobs(folder):
+    """The bytes of the files of a run's jobs, by name."""
+    return {path.name: path.read_bytes() for path in (folder / "jobs").iterdir()}
+
+
+def record(folder, key):
+    """What is kept of a job, as a run reads it; `None` where it is not whole."""
+    with RunStore.open(folder) as store:
+        plan = store.read_plan()
+        point = next(point for point, _, other in plan.jobs() if other == key)
+        return store.read(key, plan.variables, plan.layout_of(point).sizes)

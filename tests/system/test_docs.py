@@ -85,7 +85,7 @@ def checks_sweeps(scope, said):
     assert scope["outcome"].complete
     assert not scope["outcome"].failed
     assert scope["error"].sizes == {"programming.spread": 2, "temperature": 2, "chip": 4}
-    assert "24 of 24 chunks, 0 failed, 24 from before" in said
+    assert "24 of 24 jobs, 0 failed, 24 from before" in said
     assert all(
         Path(file).exists()
         for file in ("divider/report.html", "runs/clipper/report.html", "run/results.nc")

@@ -1,0 +1,219 @@
+"""Files of a folder that was opened: made, read and removed relative to it, never through a link.
+
+Whoever may write into a folder may plant a link there under the name of a file that is about to be
+written, or put a device or a pipe where a file is about to be read. So a folder is opened once, its
+files are named relative to the open folder, a new file has a name that nobody can know and must not
+exist (`O_EXCL`), and a link is never followed (`O_NOFOLLOW`).
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""The ending of a file that is not complete: while it is written, or after a kill."""
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_OPENED = Path("/proc/self/fd")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that is open until `close`.
+
+    **Arguments:**
+
+    - `path`: where it is, for messages.
+    - `descriptor`: the open folder.
+    """
+
+    path: Path
+    descriptor: int
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Folder":
+        """Open an existing folder; `path` itself may be a link, as the caller chose it.
+
+        **Arguments:**
+
+        - `path`: the folder.
+
+        **Raises** `OSError` where it does not exist or is no folder.
+        """
+        return cls(Path(path), os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+    def folder(self, name: str, *, make: bool = False) -> "Folder":
+        """Open a folder within this one, which must not be a link.
+
+        **Arguments:**
+
+        - `name`: its name, without a slash.
+        - `make`: whether it is made where it does not exist.
+
+        **Raises** `OSError` where it does not exist, or is a link or something else.
+        """
+        _require_name(name)
+        if make:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=self.descriptor)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+        return Folder(self.path / name, os.open(name, flags, dir_fd=self.descriptor))
+
+    def __enter__(self) -> "Folder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the folder."""
+        os.close(self.descriptor)
+
+    def names(self) -> list[str]:
+        """Return the names of all that is in the folder."""
+        return os.listdir(self.descriptor)  # noqa: PTH208 - an open folder has no path
+
+    def has(self, name: str) -> bool:
+        """Return whether a plain file of this name is there; a link is none."""
+        try:
+            mode = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mode
+        except OSError:
+            return False
+        return stat.S_ISREG(mode)
+
+    def read(self, name: str, largest: int) -> bytes:
+        """Return the content of a plain file.
+
+        **Arguments:**
+
+        - `name`: its name, without a slash.
+        - `largest`: how many bytes it may have.
+
+        **Raises** `OSError` where it cannot be read, is a link, a device, a pipe or a folder, or
+        has more bytes.
+        """
+        _require_name(name)
+        return _content(os.open(name, _READ, dir_fd=self.descriptor), name, largest)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all, flushed to the disk.
+
+        **Arguments:**
+
+        - `name`: its name, without a slash; what has it is replaced, a link by the file.
+        - `content`: its bytes.
+
+        **Raises** `OSError` where it cannot be written.
+        """
+        _require_name(name)
+        partial = _partial(name)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(partial, flags, 0o644, dir_fd=self.descriptor)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            self._move(partial, self, name)
+        except BaseException:
+            self.remove(partial)
+            raise
+
+    def fill(self, name: str, fill: Callable[[Path], object]) -> None:
+        """Let `fill` write a file or a folder by its path, whole or not at all.
+
+        It writes into a new folder that nobody else may enter; what it wrote is moved from there.
+
+        **Arguments:**
+
+        - `name`: the name, without a slash; what has it is replaced, a link by the file.
+        - `fill`: is given the path at which to write.
+
+        **Raises** what `fill` raises, and `OSError` where the result cannot be moved.
+        """
+        _require_name(name)
+        partial = _partial(name)
+        os.mkdir(partial, 0o700, dir_fd=self.descriptor)
+        try:
+            with self.folder(partial) as private:
+                opened = _OPENED / str(private.descriptor)
+                fill((opened if opened.exists() else private.path) / name)
+                if private.has(name):
+                    private._move(name, self, name)
+                else:  # a folder replaces none that holds anything
+                    self.remove(name)
+                    private._move(name, self, name)
+        finally:
+            self.remove(partial)
+
+    def _move(self, name: str, to: "Folder", new_name: str) -> None:
+        os.replace(name, new_name, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, a link or a folder with all that is in it, if it is there.
+
+        **Arguments:**
+
+        - `name`: its name, without a slash.
+
+        **Raises** `OSError` where it cannot be removed.
+        """
+        _require_name(name)
+        try:
+            os.unlink(name, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):
+            shutil.rmtree(name, dir_fd=self.descriptor)
+
+    def remove_partial(self) -> None:
+        """Remove what processes that were killed have left incomplete."""
+        for name in self.names():
+            if name.endswith(PARTIAL):
+                self.remove(name)
+
+
+def read_file(path: Path, largest: int) -> bytes:
+    """Return the content of a plain file, which may be reached by links.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `largest`: how many bytes it may have.
+
+    **Raises** `OSError` where it cannot be read, is a device, a pipe or a folder, or has more
+    bytes.
+    """
+    return _content(os.open(path, _READ & ~os.O_NOFOLLOW), str(path), largest)
+
+
+def _content(descriptor: int, name: str, largest: int) -> bytes:
+    """Return what an open file holds, and close it."""
+    try:
+        file = os.fstat(descriptor)
+        if not stat.S_ISREG(file.st_mode):
+            raise OSError(f"{name!r} must be a plain file, but is a device, a pipe or a folder")
+        if file.st_size > largest:
+            raise OSError(f"{name!r} must have at most {largest} bytes, but has {file.st_size}")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(largest + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > largest:  # it grew while it was read
+        raise OSError(f"{name!r} must have at most {largest} bytes, but has more")
+    return content
+
+
+def _partial(name: str) -> str:
+    """Return the name that a file has until it is complete."""
+    return f".{name}.{secrets.token_hex(8)}{PARTIAL}"
+
+
+def _require_name(name: str) -> None:
+    """Raise `ValueError` for what is not the name of something within a folder."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"`name` must be the name of a file, without a path, but is {name!r}")
