@@ -8,7 +8,14 @@ import eqprop
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0, or 1 where a check failed."""
+    """Run the command line.
+
+    **Arguments:**
+
+    - `arguments`: those of the command line, without its name; `sys.argv`'s if `None`.
+
+    **Returns** the exit status: 0, or 1 where a check failed.
+    """
     parser = argparse.ArgumentParser(prog="eqprop", description="Equilibrium propagation.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {eqprop.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -22,4 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jax.config.update("jax_enable_x64", True)
     from .accuracy.verification import verify
 
-    return 0 if verify(lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush()) else 1
+    def report(line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    return 0 if verify(report) else 1

@@ -1,4 +1,4 @@
-"""Data sets, split into what is learned from and what is not."""
+"""Data sets, split into training, test and validation sets."""
 
 from .idx_files import DataError as DataError
 from .images import digits as digits

@@ -1,4 +1,4 @@
-"""The IDX file format, read as data from outside: nothing in a file is believed before it is checked."""
+"""The IDX file format, read as data from outside: nothing in a file is believed unchecked."""
 
 import gzip
 import io
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-MOST_BYTES = 2**30  # of one file, unpacked: 20 times MNIST, and more than any set of its family
+MOST_BYTES = 2**30
+"""Of one file, unpacked: 20 times MNIST, and more than any set of its family."""
+
 _CHUNK = 2**20
 
 
@@ -17,11 +19,18 @@ class DataError(ValueError):
 
 
 def find(folder: Path, name: str) -> Path:
-    """The file `name` of a folder, or `name.gz` if there is only that."""
+    """Return the file `name` of a folder, or `name.gz` if there is only that.
+
+    **Arguments:**
+
+    - `folder`: where to look.
+    - `name`: of the file, without `.gz`.
+
+    **Raises** `DataError` where there is no such folder or neither file.
+    """
     if not folder.is_dir():
-        raise DataError(
-            f"{folder} must be a folder with IDX files, but is {'a file' if folder.exists() else 'missing'}"
-        )
+        what = "a file" if folder.exists() else "missing"
+        raise DataError(f"{folder} must be a folder with IDX files, but is {what}")
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
@@ -29,14 +38,21 @@ def find(folder: Path, name: str) -> Path:
 
 
 def read(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
-    """The array of unsigned bytes in an IDX file, gzipped if its name ends in `.gz`.
+    """Return the array of unsigned bytes in an IDX file, gzipped if its name ends in `.gz`.
 
-    An IDX file is two zero bytes, the type of the elements (8: unsigned byte), the number of dimensions, each size as a big-endian
-    32-bit number, and the elements, the last index fastest. (LeCun, Cortes & Burges 1998, The MNIST database of handwritten digits.)
+    An IDX file is two zero bytes, the type of the elements (8: unsigned byte), the number of
+    dimensions, each size as a big-endian 32-bit number, and the elements, the last index fastest.
+    (LeCun, Cortes & Burges 1998, The MNIST database of handwritten digits.) Not more than one byte
+    beyond the sizes is unpacked, so that a small file cannot fill the memory.
 
-    **Raises** `DataError`, with the file, what it must hold and what it holds: for another type or number of dimensions, a size of 0,
-    sizes whose product is above `MOST_BYTES`, a file shorter or longer than its sizes say, and a broken gzip stream. Not more than one
-    byte beyond the sizes is unpacked, so that a small file cannot fill the memory.
+    **Arguments:**
+
+    - `path`: the file.
+    - `dimensions`: how many dimensions the array must have.
+
+    **Raises** `DataError`, with the file, what it must hold and what it holds: for another type or
+    number of dimensions, a size of 0, sizes whose product is above `MOST_BYTES`, a file shorter or
+    longer than its sizes say, and a broken gzip stream.
     """
     with gzip.GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         try:
@@ -46,32 +62,38 @@ def read(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
 
 
 def _parse(path: Path, file: io.BufferedIOBase, dimensions: int) -> UInt8[np.ndarray, "..."]:
+    """Return the array in an unpacked stream; `path` is what errors call it."""
     magic = bytes((0, 0, 8, dimensions))
     header = file.read(4 + 4 * dimensions)
     if header[:4] != magic[: len(header)]:
         raise DataError(
-            f"{path} must start with the bytes {magic.hex(' ')} (unsigned bytes in {dimensions} dimensions), "
-            f"but starts with {header[:4].hex(' ')}"
+            f"{path} must start with the bytes {magic.hex(' ')} (unsigned bytes in {dimensions} "
+            f"dimensions), but starts with {header[:4].hex(' ')}"
         )
     if len(header) < 4 + 4 * dimensions:
         raise DataError(
-            f"{path} must start with a header of {4 + 4 * dimensions} bytes, but ends after {len(header)}"
+            f"{path} must start with a header of {4 + 4 * dimensions} bytes, "
+            f"but ends after {len(header)}"
         )
+
     shape = tuple(int.from_bytes(header[at : at + 4], "big") for at in range(4, len(header), 4))
     size = 1
     for length in shape:
         size *= length
     if not 0 < size <= MOST_BYTES:
         raise DataError(
-            f"{path} must hold from 1 to {MOST_BYTES} elements, but its header says {' × '.join(map(str, shape))}"
+            f"{path} must hold from 1 to {MOST_BYTES} elements, but its header says "
+            f"{' × '.join(map(str, shape))}"
         )
+
     elements = np.empty(size, np.uint8)
-    found, view = 0, elements.data
-    while found < size and (count := file.readinto(view[found : found + _CHUNK])):
-        found += count
+    filled, view = 0, elements.data
+    while filled < size and (count := file.readinto(view[filled : filled + _CHUNK])):
+        filled += count
     expected = f"{path} must hold {size} elements ({' × '.join(map(str, shape))}) after its header"
-    if found < size:
-        raise DataError(f"{expected}, but ends after {found}")
-    if file.read(1):  # at the end of a gzip stream this also checks its checksum
+    if filled < size:
+        raise DataError(f"{expected}, but ends after {filled}")
+    # At the end of a gzip stream this also checks its checksum.
+    if file.read(1):
         raise DataError(f"{expected}, but goes on")
     return elements.reshape(shape)

@@ -1,4 +1,4 @@
-"""Training, validation and test sets, and how examples are shared out among them."""
+"""Training, validation and test sets, and which examples each of them holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,15 @@ from jaxtyping import Int, Num
 
 @dataclass(frozen=True)
 class Split:
-    """Examples: `x` (examples, …) and `y` (examples, …)."""
+    """Examples with their targets.
+
+    **Arguments:**
+
+    - `x`: the inputs (examples, …).
+    - `y`: the targets (examples, …); integers (examples) are class labels.
+
+    **Raises** `ValueError` where the two have different lengths, or none.
+    """
 
     x: Num[np.ndarray, "examples *features"]
     y: Num[np.ndarray, "examples *target"]
@@ -17,7 +25,8 @@ class Split:
     def __post_init__(self):
         if len(self.x) != len(self.y) or len(self.x) == 0:
             raise ValueError(
-                f"`x` and `y` must hold the same number of examples, and some, but hold {len(self.x)} and {len(self.y)}"
+                "`x` and `y` must hold the same number of examples, and some, but hold "
+                f"{len(self.x)} and {len(self.y)}"
             )
 
     def __len__(self) -> int:
@@ -26,7 +35,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A training set, a test set that no training decision reads, and a validation set, or none, on which the best epoch is chosen."""
+    """A data set in its parts.
+
+    - `train`: what is learned from.
+    - `test`: what no decision in training reads.
+    - `validation`: what the best epoch is chosen on, or `None`.
+    """
 
     train: Split
     test: Split
@@ -36,9 +50,17 @@ class Data:
 def hold_out(
     labels: Int[np.ndarray, " examples"], count: int, seed: int
 ) -> Sequence[slice | Int[np.ndarray, " rows"]]:
-    """The rows to keep and the `count` rows to hold out, both in ascending order; all rows and nothing else where `count` is 0.
+    """Return the rows to keep and the rows to hold out, both in ascending order.
 
-    Which rows are held out is drawn with `seed`. Each class gives its share of them, rounded up or down to a whole number.
+    Each class gives its share of them, rounded up or down to a whole number.
+
+    **Arguments:**
+
+    - `labels`: the class of each example.
+    - `count`: the number of examples to hold out.
+    - `seed`: draws which.
+
+    **Returns** the two arrays of rows; all rows, and nothing else, where `count` is 0.
 
     **Raises** `ValueError` unless 0 ≤ `count` < examples.
     """
@@ -49,10 +71,10 @@ def hold_out(
         )
     if count == 0:
         return (slice(None),)  # a view, where an array of rows would copy
+
     shuffled = np.random.default_rng(seed).permutation(examples)
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    # Evenly spaced in the order of the classes, so that each class gives its share.
     held = np.zeros(examples, bool)
-    held[by_class[(2 * np.arange(count) + 1) * examples // (2 * count)]] = (
-        True  # evenly spaced, so that each class meets its share
-    )
+    held[by_class[(2 * np.arange(count) + 1) * examples // (2 * count)]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)

@@ -1,6 +1,6 @@
 """Figures of energies, phases, gradients and training.
 
-Every function draws on the axes it is given, or on new ones, and returns them. New axes are
+Every function draws on the axes that it is given, or on new ones, and returns them. New axes are
 pyplot's, so that a notebook shows them.
 """
 

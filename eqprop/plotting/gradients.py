@@ -7,15 +7,23 @@ from ..estimators import Traces
 from .style import COLOURS, new_axes
 
 
-def orders(found: Mapping[str, tuple[float, Mapping[float, float]]], ax: Any = None) -> Any:
-    """How the error of a gradient falls with the nudge, by estimator: what `eqprop.order_of_error` returns, by name."""
+def orders(errors: Mapping[str, tuple[float, Mapping[float, float]]], ax: Any = None) -> Any:
+    """Draw how the error of a gradient falls with the nudge, on logarithmic axes.
+
+    **Arguments:**
+
+    - `errors`: what `eqprop.order_of_error` returns, by the name of the estimator.
+    - `ax`: the axes to draw on; new ones if not given.
+
+    **Returns** the axes.
+    """
     ax = new_axes() if ax is None else ax
-    for index, (name, (slope, errors)) in enumerate(found.items()):
+    for index, (name, (slope, by_nudge)) in enumerate(errors.items()):
         marker = "os^Dv"[index % 5]
         label = f"{name}: order {slope:.2f}"
         ax.loglog(
-            list(errors),
-            list(errors.values()),
+            list(by_nudge),
+            list(by_nudge.values()),
             marker + "-",
             color=COLOURS[index % len(COLOURS)],
             markersize=5,
@@ -28,16 +36,27 @@ def orders(found: Mapping[str, tuple[float, Mapping[float, float]]], ax: Any = N
     return ax
 
 
-def traces(found: Traces, parameters: Mapping[str, Callable[[Any], Any]], ax: Any = None) -> Any:
-    """What each step adds to the gradient: of back-propagation through time as a broad line, of the nudged phase as a thin one on top.
+def traces(
+    gradients: Traces, parameters: Mapping[str, Callable[[Any], Any]], ax: Any = None
+) -> Any:
+    """Draw what each step adds to the gradient.
 
-    **Arguments:** `parameters`: by name, a parameter as a function of the gradient, e.g. `lambda grad: grad.biases[0][:, 3]`; time is
-    the leading axis of its leaves.
+    Back-propagation through time is a broad line, the nudged phase a dashed thin one on top of it.
+
+    **Arguments:**
+
+    - `gradients`: what `eqprop.traces` returns.
+    - `parameters`: by name, a parameter as a function of the gradient, for example
+      `lambda grad: grad.biases[0][:, 3]`; time is the leading axis of its leaves.
+    - `ax`: the axes to draw on; new ones if not given.
+
+    **Returns** the axes.
     """
     ax = new_axes() if ax is None else ax
     for (name, pick), colour in zip(parameters.items(), COLOURS, strict=False):
-        ax.plot(pick(found.backpropagation), color=colour, linewidth=5, alpha=0.35, label=name)
-        ax.plot(pick(found.nudged), color=colour, linewidth=1, linestyle="--")
+        broad = {"linewidth": 5, "alpha": 0.35, "label": name}
+        ax.plot(pick(gradients.backpropagation), color=colour, **broad)
+        ax.plot(pick(gradients.nudged), color=colour, linewidth=1, linestyle="--")
     ax.set_xlabel("step")
     ax.set_ylabel("contribution to the gradient")
     ax.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""Figures of energies and of their phases."""
+"""Figures of energies and of phases that settle on them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from .style import COLOURS, new_axes
 
 
 def landscape(
-    energy: Energy,
+    net: Energy,
     x: Any,
     state: State,
     *,
@@ -23,28 +23,41 @@ def landscape(
     paths: Mapping[str, Trajectory] | None = None,
     ax: Any = None,
 ) -> Any:
-    """The energy of any model over two nodes, with more levels near its lowest, the others as in `state`, marked by a cross.
+    """Draw the energy of a network over two of its nodes, with more levels where it is lowest.
 
-    **Arguments:** `nodes`: indices into the flattened state. `span`: how far to either side of `state` the plane reaches, in the
-    state's units. `paths`: phases in time, drawn over the landscape by name, each ending in a dot. **Raises** `ValueError` for nodes
-    that the state does not have.
+    The other nodes are as in `state`, which a cross marks.
+
+    **Arguments:**
+
+    - `net`: the network.
+    - `x`: the input of one example.
+    - `state`: a state of the network.
+    - `nodes`: the two nodes, as indices into the flattened state.
+    - `span`: how far to either side of `state` the plane reaches, in the state's units.
+    - `paths`: phases in time, drawn over the landscape by name, each ending in a dot.
+    - `ax`: the axes to draw on; new ones if not given.
+
+    **Returns** the axes.
+
+    **Raises** `ValueError` for nodes that the state does not have.
     """
     from matplotlib.colors import BoundaryNorm
 
     flat, restore = ravel_pytree(state)
     if len(set(nodes)) < 2 or not all(0 <= node < flat.size for node in nodes):
         raise ValueError(f"`nodes` must be two of the {flat.size} nodes, but are {nodes}")
+
     places = jnp.array(nodes)
     axes = [np.linspace(centre - span, centre + span, 81) for centre in np.asarray(flat[places])]
     grid = jnp.stack(jnp.meshgrid(*axes), axis=-1).reshape(-1, 2)
     heights = jax.jit(
-        jax.vmap(lambda at: energy(restore(flat.at[places].set(at.astype(flat.dtype))), x))
+        jax.vmap(lambda at: net(restore(flat.at[places].set(at.astype(flat.dtype))), x))
     )(grid)
-    ax = new_axes() if ax is None else ax
     heights = np.asarray(heights).reshape(81, 81)
-    levels = (
-        heights.min() + np.ptp(heights) * np.linspace(0, 1, 25) ** 2
-    )  # closer where the phases end
+
+    ax = new_axes() if ax is None else ax
+    # Levels are closer where the phases end.
+    levels = heights.min() + np.ptp(heights) * np.linspace(0, 1, 25) ** 2
     filled = ax.contourf(
         *axes, heights, levels=levels, cmap="cividis", norm=BoundaryNorm(levels, 256)
     )
@@ -61,9 +74,19 @@ def landscape(
 
 
 def well(phases: Mapping[str, tuple[Energy, Trajectory]], x: Any, *, ax: Any = None) -> Any:
-    """The energy of a network of one node in each of its phases, and the phases moving on it: a dot at each time, a ring at the end.
+    """Draw the energy of a network of one node in each of its phases, and the phases moving on it.
 
-    **Arguments:** `phases`: by name, an energy and a trajectory on it. **Raises** `ValueError` for a state of more than one node.
+    A phase is a dot at each time, and a ring at its end.
+
+    **Arguments:**
+
+    - `phases`: by name, an energy and a trajectory on it.
+    - `x`: the input of one example.
+    - `ax`: the axes to draw on; new ones if not given.
+
+    **Returns** the axes.
+
+    **Raises** `ValueError` for a state of more than one node.
     """
     ax = new_axes() if ax is None else ax
     paths = [
@@ -103,7 +126,15 @@ def well(phases: Mapping[str, tuple[Energy, Trajectory]], x: Any, *, ax: Any = N
 
 
 def phase(path: Trajectory, ax: Any = None) -> Any:
-    """Every node of a phase over time, and when it had settled."""
+    """Draw every node of a phase over time, and when it had settled.
+
+    **Arguments:**
+
+    - `path`: the phase in time, of which times are in seconds.
+    - `ax`: the axes to draw on; new ones if not given.
+
+    **Returns** the axes.
+    """
     ax = new_axes() if ax is None else ax
     values = np.asarray(jax.vmap(lambda s: ravel_pytree(s)[0])(path.states))
     for index, column in enumerate(values.T):

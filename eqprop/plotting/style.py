@@ -3,7 +3,7 @@
 from typing import Any
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in dash besides."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart; lines also differ in dash."""
 
 
 def new_axes() -> Any:

@@ -1,4 +1,4 @@
-"""Figures of training: decisions, accuracies."""
+"""Figures of training: what a network decides, and its accuracy over the epochs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,19 @@ from .style import COLOURS, new_axes
 
 
 def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: int = 60) -> Any:
-    """What a network of two inputs decides over their plane, with the examples of all classes, those decided wrongly ringed.
+    """Draw what a network of two inputs decides over their plane, and the examples of all classes.
 
-    **Arguments:** `points`: of the plane along each input, each of which settles.
+    A ring marks an example that is decided wrongly.
+
+    **Arguments:**
+
+    - `net`: the network.
+    - `cost`: the cost, which reads the decision from the outputs.
+    - `split`: the examples, with class labels.
+    - `ax`: the axes to draw on; new ones if not given.
+    - `points`: the number of points of the plane along each input, each of which settles.
+
+    **Returns** the axes.
     """
     from matplotlib.colors import ListedColormap
 
@@ -28,14 +38,13 @@ def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: 
         for low, high in zip(x.min(0) - margin, x.max(0) + margin, strict=True)
     ]
     plane = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2).astype(x.dtype)
-    said = evaluate(net, cost, Split(plane, np.zeros(len(plane), y.dtype))).decisions.reshape(
-        points, points
-    )
+    over_plane = evaluate(net, cost, Split(plane, np.zeros(len(plane), y.dtype))).decisions
     wrong = evaluate(net, cost, split).decisions != y
     classes = int(y.max()) + 1
+
     ax.pcolormesh(
         *axes,
-        said,
+        over_plane.reshape(points, points),
         cmap=ListedColormap(COLOURS[:classes]),
         vmin=0,
         vmax=classes - 1,
@@ -43,9 +52,8 @@ def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: 
         rasterized=True,
     )
     for label in range(classes):
-        of = y == label
         ax.plot(
-            *x[of].T,
+            *x[y == label].T,
             "os^Dv"[label % 5],
             color=COLOURS[label % len(COLOURS)],
             markersize=3.5,
@@ -66,11 +74,17 @@ def decisions(net: Energy, cost: Cost, split: Split, ax: Any = None, *, points: 
 
 
 def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
-    """The error in training and in test over the epochs, on a logarithmic axis, one colour for each named fit.
+    """Draw the error in training and in test over the epochs, on a logarithmic axis.
 
-    Epochs without any error, which that axis cannot show, are marks at its lower end.
+    Epochs without any error, which that axis cannot show, are marks at its lower end. Of several
+    seeds the mean is drawn, and a band of one standard deviation to either side.
 
-    Of several seeds, the mean and a band of one standard deviation to either side.
+    **Arguments:**
+
+    - `fits`: trained networks by name, one colour each.
+    - `ax`: the axes to draw on; new ones if not given.
+
+    **Returns** the axes.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -79,6 +93,7 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
         for kind, dash in (("train", "--"), ("test", "-")):
             right, spread, ending = _percent_right(fit, f"{kind}_accuracy")
             epochs, wrong = np.arange(1, len(right) + 1), 100 - right
+
             ax.semilogy(
                 epochs,
                 np.where(wrong > 0, wrong, np.nan),
@@ -86,11 +101,11 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
                 color=colour,
                 label=f"{name}, {kind} ({ending})",
             )
-            none = epochs[wrong <= 0]  # a logarithmic axis has no 0
+            # A logarithmic axis has no 0.
+            none = epochs[wrong <= 0]
+            marker = "v" if kind == "test" else "1"
             below = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-            ax.plot(
-                none, np.zeros(len(none)), "v" if kind == "test" else "1", color=colour, **below
-            )
+            ax.plot(none, np.zeros(len(none)), marker, color=colour, **below)
             if spread is not None:
                 low = np.where(spread < 100 - right, 100 - right - spread, (100 - right) / 100)
                 ax.fill_between(
@@ -109,7 +124,7 @@ def training(fits: Mapping[str, Fit | Fits], ax: Any = None) -> Any:
 
 
 def _percent_right(fit: Fit | Fits, kind: str) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """The accuracy over the epochs in percent, its spread over seeds, and both at the end in words."""
+    """Return the accuracy over the epochs in percent, its spread over seeds, and both in words."""
     if isinstance(fit, Fit):
         right = 100 * fit.history[kind]
         return right, None, f"{right[-1]:.2f} % right at the end"

@@ -1,4 +1,4 @@
-"""Training by any estimator: the loop, many seeds at once, checkpoints, and what went wrong when it fails."""
+"""Training by any estimator: the loop, many seeds at once, checkpoints, errors that name a step."""
 
 from .checkpoints import CheckpointError as CheckpointError
 from .diagnosis import TrainingError as TrainingError

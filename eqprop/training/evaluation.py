@@ -91,8 +91,8 @@ def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = N
         tried = "the default method" if method is None else str(method)
         raise NotSettledError(
             f"the free phase did not settle in {(~settled).sum()} of {len(split)} examples, the "
-            f"first of them example {np.argmin(settled)}, by {tried}: error up to {worst:.3g}; give "
-            "another `method`, more steps or a larger `tolerance`"
+            f"first of them example {np.argmin(settled)}, by {tried}: error up to {worst:.3g}; "
+            "give another `method`, more steps or a larger `tolerance`"
         )
     right = np.mean(decisions == np.asarray(split.y)) if has_labels(split) else math.nan
     return Evaluation(float(loss), float(right), decisions)

@@ -28,7 +28,8 @@ def require_descent(optimizer: Any, params: Any) -> None:
     """
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValueError(
-            f"`optimizer` must be an optimiser of optax, such as optax.adam(1e-3), but is {optimizer}"
+            "`optimizer` must be an optimiser of optax, such as optax.adam(1e-3), "
+            f"but is {optimizer}"
         )
     if float(_first_climb(optimizer, params)) > 0:
         raise ValueError(

@@ -8,21 +8,30 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-Report = Callable[[float, str], None]  # epochs done, and what was seen in the last of them
+Report = Callable[[float, str], None]
+"""Called with the epochs done and a line about the last of them."""
+
+_PERIOD = 0.2
+"""The least time between two drawings of the bars, in seconds."""
 
 
 class Display:
-    """A bar for each name, drawn by whoever reports and at most five times a second: it has no thread of its own.
+    """A progress bar for each name; a context manager.
 
-    **Arguments:** `console`: where the bars go; to standard error if `None`, where that is a terminal. `names`: their labels. `epochs`:
-    the length of each.
+    The bars are drawn by whoever reports, at most five times a second: there is no thread for them.
+
+    **Arguments:**
+
+    - `console`: where the bars go; to standard error if `None`, where that is a terminal.
+    - `names`: the labels of the bars.
+    - `epochs`: the length of each.
     """
 
     def __init__(self, console: Console | None, names: Sequence[str], epochs: int):
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[epoch]}/{task.total} epochs  {task.fields[seen]}"),
+            TextColumn("{task.fields[epoch]}/{task.total} epochs  {task.fields[line]}"),
             TimeElapsedColumn(),
         )
         silent = console is None and not sys.stderr.isatty()
@@ -30,7 +39,7 @@ class Display:
             *columns, console=console or Console(stderr=True), disable=silent, auto_refresh=False
         )
         self._bars = {
-            name: self._progress.add_task(name, total=epochs, epoch=0, seen="") for name in names
+            name: self._progress.add_task(name, total=epochs, epoch=0, line="") for name in names
         }
         self._drawn = 0.0
 
@@ -42,11 +51,16 @@ class Display:
         self._progress.stop()
 
     def reporter(self, name: str) -> Report:
-        """What moves the bar `name`; threads may call theirs at any time."""
+        """Return what moves the bar `name`; threads may call theirs at any time.
 
-        def report(epochs: float, seen: str) -> None:
-            self._progress.update(self._bars[name], completed=epochs, epoch=int(epochs), seen=seen)
-            if time.perf_counter() - self._drawn > 0.2:
+        **Arguments:**
+
+        - `name`: one of the labels.
+        """
+
+        def report(epochs: float, line: str) -> None:
+            self._progress.update(self._bars[name], completed=epochs, epoch=int(epochs), line=line)
+            if time.perf_counter() - self._drawn > _PERIOD:
                 self._drawn = time.perf_counter()
                 self._progress.refresh()
 

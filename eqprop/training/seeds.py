@@ -178,7 +178,7 @@ def _train_all(
 
 
 class _Turns:
-    """Which of several threads run: of those that wait the least advanced, so that all end together.
+    """Which of several threads run: the least advanced of those that wait, so that all end at once.
 
     **Arguments:**
 
@@ -198,7 +198,7 @@ class _Turns:
             self._leave()
 
     def offer(self, seed: int, advanced: float) -> None:
-        """Give the turn to a less advanced thread that waits, if there is one; wait for the next."""
+        """Give the turn to a less advanced thread that waits, if one does; wait for the next."""
         self._leave()
         self._take(seed, advanced)
 

@@ -79,7 +79,8 @@ class Steps:
         error = failure(looks, run, paths(state.params), begun, rows, unsettled)
         if unsettled and run.unsettled == "skip":
             return NotSettledError(
-                f"more than {LIMIT:.0%} of the examples of epoch {state.epoch} did not settle: {error}"
+                f"more than {LIMIT:.0%} of the examples of epoch {state.epoch} did not settle: "
+                f"{error}"
             )
         return error
 

@@ -64,7 +64,7 @@ class StopError(Exception):
 
 
 def stop_after(reports, file, **change):
-    """Trains until that many looks of the host, and says how many there were."""
+    """Train until that many looks of the host; return the result and the epochs at each look."""
     seen = []
 
     def report(epochs, text):
@@ -157,7 +157,7 @@ def test_the_clock_goes_on(tmp_path):
 
 @pytest.mark.parametrize(("every", "writes"), [(0, 13), (1e9, 2)])
 def test_it_is_written_as_often_as_asked(every, writes, tmp_path, monkeypatch):
-    """Before the first step, after each of 9 chunks, and after each of 3 epochs; or at the start and at the end only."""
+    """Before the first step, after each of 9 chunks and of 3 epochs; or at start and end only."""
     written, write = [], checkpoints.write
     monkeypatch.setattr(
         "eqprop.training.state.write", lambda *args: (written.append(args), write(*args))
@@ -173,7 +173,7 @@ def test_the_time_between_writes_must_be_one(tmp_path):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The bytes of a checkpoint in the middle of an epoch."""
+    """Return the bytes of a checkpoint in the middle of an epoch."""
     file = tmp_path_factory.mktemp("whole") / "run.npz"
     before, eqprop.training.loop.CHUNK = eqprop.training.loop.CHUNK, CHUNK
     stop_after(5, file)
@@ -276,7 +276,8 @@ def test_the_file_is_a_plain_npz(whole):
         ({"cost": ep.SquaredError(on=0.3)}, "`cost.on` is 0.3, and was 0.2"),
         (
             {"estimator": ep.EqProp.one_sided(0.2, ep.FixedSweeps(n=6))},
-            r"`estimator.stencil.nudges` is float64\(1,\) \[0.2\], and was .*; `estimator.stencil.weights`",
+            r"`estimator.stencil.nudges` is float64\(1,\) \[0.2\], and was .*; "
+            "`estimator.stencil.weights`",
         ),
         (
             {"estimator": ep.EqProp.one_sided(0.1, ep.FixedSweeps(n=7))},

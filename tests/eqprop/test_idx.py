@@ -31,7 +31,7 @@ EXAMPLES = settings(
 
 
 def idx_bytes(array, kind=8):
-    """An IDX file as its definition says, written without the code under test."""
+    """Return an IDX file as its definition says, written without the code under test."""
     return (
         bytes((0, 0, kind, array.ndim))
         + np.array(array.shape, ">u4").tobytes()
@@ -50,7 +50,7 @@ def arrays(n=12, test=5, rows=2, columns=3):
 
 
 def write(folder, contents, ending=""):
-    """The four files in `folder`; what is bytes is written as it is, `None` is left out."""
+    """Write the four files into `folder`: bytes as they are, and nothing for `None`."""
     for name, content in contents.items():
         if content is not None:
             raw = content if isinstance(content, bytes) else PACK[ending](idx_bytes(content))
@@ -72,7 +72,7 @@ def rows(split):
 
 @pytest.fixture
 def mnist_root(monkeypatch):
-    """The folder with `mnist` in it: what `EQPROP_DATA` names, or `shared/data` beside the repository."""
+    """Return the folder with `mnist`: that of `EQPROP_DATA`, or `../shared/data`."""
     places = [Path(os.environ[name]) for name in ("EQPROP_DATA",) if os.environ.get(name)] + [
         ROOT.parent / "shared" / "data"
     ]
@@ -273,7 +273,8 @@ def packed(array, kind=8):
         ),
         (
             {IMAGES: packed(np.zeros(72))},
-            r"must start with the bytes 00 00 08 03 \(unsigned bytes in 3 dimensions\), but .* 00 00 08 01",
+            r"must start with the bytes 00 00 08 03 \(unsigned bytes in 3 dimensions\), "
+            "but .* 00 00 08 01",
         ),
         (
             {IMAGES: b"\1" + packed(np.zeros(72))[1:]},
@@ -299,7 +300,8 @@ def packed(array, kind=8):
         ),
         (
             {TEST_LABELS: packed(np.zeros(6))},
-            f"{TEST_LABELS} must hold a label for each of the 5 images of {TEST_IMAGES}, but holds 6",
+            f"{TEST_LABELS} must hold a label for each of the 5 images of {TEST_IMAGES}, "
+            "but holds 6",
         ),
         (
             {LABELS: packed(np.arange(12))},

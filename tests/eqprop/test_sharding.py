@@ -21,7 +21,8 @@ from eqprop.training.runs import Run
 
 x = np.random.default_rng(0).uniform(-1, 1, (40, 3))
 split = Split(x, (x[:, 0] > x[:, 1]).astype(np.int32))
-data, cost, net = Data(split, split, split), ep.SquaredError(on=0.2), network(device=None, biases=0.0)
+data, cost = Data(split, split, split), ep.SquaredError(on=0.2)
+net = network(device=None, biases=0.0)
 estimator, calls, train = ep.EqProp.one_sided(0.1, ep.BlockNewton()), [], steps.train_steps
 
 def spy(*args, **kwargs):
@@ -30,12 +31,17 @@ def spy(*args, **kwargs):
     return following, seen
 
 def fit(**change):
-    settings = {"rates": {"conductances*": 0.5}, "epochs": 3, "key": jax.random.key(0), "batch": 8} | change
-    return ep.fit(net, cost, data, estimator, **settings)
+    settings = {"rates": {"conductances*": 0.5}, "epochs": 3, "batch": 8} | change
+    return ep.fit(net, cost, data, estimator, **{"key": jax.random.key(0)} | settings)
 
 def apart(a, b):
-    pairs = list(zip(jax.tree.leaves(a.net), jax.tree.leaves(b.net), strict=True)) + [(a.history["loss"], b.history["loss"])]
-    return max(float(np.max(np.abs(u - v) / np.max(np.abs(v)))) for u, v in pairs if np.max(np.abs(v)) > 0)
+    pairs = list(zip(jax.tree.leaves(a.net), jax.tree.leaves(b.net), strict=True))
+    pairs += [(a.history["loss"], b.history["loss"])]
+    pairs = [(u, v) for u, v in pairs if np.max(np.abs(v)) > 0]
+    return max(float(np.max(np.abs(u - v) / np.max(np.abs(v)))) for u, v in pairs)
+
+def replicated(leaf):
+    return leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4
 
 def program(*args):
     return train.lower(*args).compile().compiled.as_text()
@@ -46,13 +52,13 @@ one = fit()
 calls.clear()
 four = fit(devices=jax.devices())
 (shared, following), *_ = calls
-replicated = (*shared[:-1], NamedSharding(shared[-1].mesh, PartitionSpec()))
+whole = (*shared[:-1], NamedSharding(shared[-1].mesh, PartitionSpec()))
 answer = {
     "devices": len(jax.devices()),
     "apart": apart(four, one),
     "another": apart(fit(key=jax.random.key(1)), one),
-    "reduces": ["all-reduce" in program(*args) for args in (shared, replicated, alone)],
-    "replicated": all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(following)),
+    "reduces": ["all-reduce" in program(*args) for args in (shared, whole, alone)],
+    "replicated": all(replicated(leaf) for leaf in jax.tree.leaves(following)),
     "home": sorted({len(leaf.devices()) for leaf in (*four.net.conductances, *four.net.biases)}),
     "best": [one.epoch, four.epoch],
 }
@@ -64,17 +70,26 @@ def stop(epochs, seen):
     if epochs == 1:
         raise StopError
 
-settings = {"rates": {"conductances*": 0.5}, "batch": 8}
-whole = {"epochs": 3, "key": jax.random.key(0), "decay": 1.0, "optimizer": None, "unsettled": "raise", "chunk": loop.CHUNK}
-run = Run(net=net, cost=cost, data=loop.on_device(data), estimator=estimator, **settings, **whole)
+shared = {"cost": cost, "estimator": estimator, "rates": {"conductances*": 0.5}, "batch": 8}
+run = Run(
+    net=net,
+    data=loop.on_device(data),
+    optimizer=None,
+    epochs=3,
+    key=jax.random.key(0),
+    decay=1.0,
+    unsettled="raise",
+    chunk=loop.CHUNK,
+    **shared,
+)
 calls.clear()
 try:
     loop.train(run, stop, checkpoint=sys.argv[1], every=0, devices=jax.devices())
 except StopError:
     answer["resumed"] = apart(fit(checkpoint=sys.argv[1]), one)
     answer["epochs"] = len(calls)
-seeds = ep.fit_seeds(lambda key: net, cost, data, estimator, seeds=(0, 1), epochs=1, devices=jax.devices(), **settings)
-answer["seeds"] = len(seeds.fits)
+settings = {"data": data, "seeds": (0, 1), "epochs": 1, "devices": jax.devices()}
+answer["seeds"] = len(ep.fit_seeds(lambda key: net, **shared, **settings).fits)
 try:
     fit(batch=6, devices=jax.devices())
 except ValueError as error:
@@ -85,7 +100,7 @@ print(json.dumps(answer))
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
-    """What a process with four devices found."""
+    """Return what a process with four devices says."""
     here, file = Path(__file__).parents[1], tmp_path_factory.mktemp("four") / "run.npz"
     paths = os.pathsep.join([str(here.parent), str(here), os.environ.get("PYTHONPATH", "")])
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
@@ -115,7 +130,10 @@ def test_one_device_goes_on_where_four_stopped(four):
 
 
 def test_the_batch_is_shared_among_them(four):
-    """The gradient is summed over the devices; not where each has the whole batch, nor on one device: the controls."""
+    """The gradient is summed over the devices.
+
+    Not where each has the whole batch, nor on one device: the controls.
+    """
     assert four["reduces"] == [True, False, False]
 
 

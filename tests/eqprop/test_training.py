@@ -27,7 +27,7 @@ BETA = 0.1
 
 
 def toy(seed=0, n=40):
-    """Two classes that a line parts."""
+    """Return two classes that a line parts."""
     x = np.random.default_rng(seed).uniform(-1, 1, (n, 3))
     return Split(x, (x[:, 0] > x[:, 1]).astype(np.int32))
 
@@ -45,12 +45,15 @@ ONE_SIDED = ep.EqProp.one_sided(BETA, ep.FixedSweeps(n=2))
 
 
 def linear(seed=0, biases=0.0):
-    """A network that compiles fast."""
+    """Return a network that compiles fast."""
     return network(device=None, seed=seed, biases=biases)
 
 
 class Rooted(ep.Energy):
-    """½ Σ (s − x)² − √a s₀ settles at s = (x₀ + √a, x₁). With a = 0 states are finite, and the gradient with respect to a is not."""
+    """½ Σ (s − x)² − √a s₀, which settles at s = (x₀ + √a, x₁).
+
+    With a = 0 states are finite, and the gradient with respect to a is not.
+    """
 
     a: jax.Array
 
@@ -280,7 +283,7 @@ def test_what_is_wrong_stops_it(change, error, message):
 
 
 class Strange(ep.Cost):
-    """A squared error, infinite for class 1 by `lift`, or with a slope that is not a number by a `kink` of 0."""
+    """A squared error, infinite for class 1 by `lift`, or without a slope by a `kink` of 0."""
 
     lift: bool = False
     kink: jax.Array | None = None
@@ -299,7 +302,7 @@ ORDER = np.asarray(jax.random.permutation(jax.random.fold_in(jax.random.key(0), 
 
 
 def step_of(chosen):
-    """The first step that meets one of the `chosen` examples."""
+    """Return the first step that meets one of the `chosen` examples."""
     return int(np.argmax(np.isin(ORDER, np.flatnonzero(chosen)).any(1)))
 
 
@@ -337,8 +340,8 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
                 "estimator": ONE_SIDED,
             },
             ep.TrainingError,
-            rf"nudged phase 1 \(nudge = 0.1\) of example {ORDER[0, 0]} of `data.train` is not finite "
-            "at training step 0$",
+            rf"nudged phase 1 \(nudge = 0.1\) of example {ORDER[0, 0]} of `data.train` is not "
+            "finite at training step 0$",
         ),
         (
             {
@@ -370,7 +373,8 @@ STILL = Split(np.zeros((40, 3)), DATA.train.y)
             ep.NotSettledError,
             r"the free phase of example \d+ of `data.train`, and of 3 more of its batch, did not "
             r"settle at training step 0: after 2 steps of BlockNewton\(.*\) its error is 0\.\d+. "
-            'Give the estimator another `method`, .*, leave such examples out by `unsettled="skip"`',
+            "Give the estimator another `method`, .*, leave such examples out by "
+            '`unsettled="skip"`',
         ),
         (
             {
@@ -407,7 +411,7 @@ def test_a_held_out_set_that_does_not_settle_is_named():
 
 
 def compilations(caplog, call):
-    """The names of the functions that a call compiles, on any thread."""
+    """Return the names of the functions that a call compiles, on any thread."""
     caplog.clear()
     jax.config.update("jax_log_compiles", True)
     try:
@@ -531,7 +535,8 @@ def test_a_label_needs_an_output():
     ):
         with pytest.raises(
             ValueError,
-            match=r"`data\.\w*\.y`: labels must be from 0 to 1, one for each output, but go from 1 to 2",
+            match=r"`data\.\w*\.y`: labels must be from 0 to 1, one for each output, but go from 1 "
+            "to 2",
         ):
             fit(data=wrong, rates={"*": 0.05}, epochs=1)
 
@@ -650,7 +655,7 @@ def test_one_seed_has_no_spread():
 
 @pytest.mark.parametrize("cores", [2, 1])
 def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
-    """Each waits for the other after its first epoch: on one core, the control, that is for ever."""
+    """Each waits for the other after its first epoch: for ever on one core, the control."""
     meeting, real = (
         threading.Barrier(2, timeout=60 if cores == 2 else 0.5),
         eqprop.training.loop.evaluate,

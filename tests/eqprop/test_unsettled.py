@@ -58,7 +58,7 @@ def fit(train=TRAIN, *, estimator=ESTIMATOR, **change):
 
 
 def test_examples_that_do_not_settle_are_left_out_of_the_mean():
-    """Training on the whole set is then training on those that settle, in batches of all of them."""
+    """Training on the whole set is then training on those that settle, all of them a batch."""
     good = rows(TRAIN, np.setdiff1d(np.arange(20), WRONG))
     skipped, kept = fit(unsettled="skip", batch=20), fit(good, batch=18)
     np.testing.assert_allclose(skipped.net.a, kept.net.a, rtol=1e-12)
