@@ -1,10 +1,13 @@
 """Files that are written whole or not at all, and read within a limit."""
 
+import contextlib
+import mmap
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write(path: str | Path, fill: Callable[[Path], object]) -> Path:
@@ -45,16 +48,41 @@ def read_bytes(path: str | Path, *, most: int) -> bytes:
     **Returns** the content. **Raises** `ValueError` for what is no regular file and for one that
     is larger, `OSError` where it cannot be read.
     """
+    with _regular_file(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise _too_large(path, most)
+    return data
+
+
+def map_bytes(path: str | Path, *, most: int) -> mmap.mmap | bytes:
+    """Map a regular file of at most `most` bytes into memory, to be read only.
+
+    The map stays when the file is removed, but not when it is written to. Arguments and errors are
+    those of `read_bytes`.
+
+    **Returns** the map, or no bytes where the file is empty.
+    """
+    with _regular_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise _too_large(path, most)
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+
+
+@contextlib.contextmanager
+def _regular_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to be read. Raises `ValueError` for what is no regular file."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(file, "rb", closefd=True) as opened:  # noqa: PTH123 - a descriptor, not a path
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise ValueError(f"`path` must be a regular file, but {str(path)!r} is none")
-        data = opened.read(most + 1)
-    if len(data) > most:
-        raise ValueError(
-            f"`path` must be a file of at most {most} bytes, but {str(path)!r} has more"
-        )
-    return data
+        yield opened
+
+
+def _too_large(path: str | Path, most: int) -> ValueError:
+    """Return the error about a file of more than `most` bytes."""
+    return ValueError(f"`path` must be a file of at most {most} bytes, but {str(path)!r} has more")
 
 
 def output_folder(path: str | Path, argument: str = "out") -> Path:

@@ -1,30 +1,34 @@
 """ngspice as a process: a private folder, binary results and limits."""
 
+import contextlib
 import re
 import signal
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..files import read_bytes
+from ..files import map_bytes
 from .base import SimulationError, check_positive
-from .ngspice_decks import DeckSimulator, quoted_log
+from .ngspice_decks import DeckSimulator, quoted_log, reports_trouble
+from .ngspice_process import POOL
 from .processes import LARGEST_FILE, private_folder, program_path, run_program
-from .raw import RawError, read
+from .raw import Plot, RawError, read
 
 
 @dataclass(frozen=True)
 class Ngspice(DeckSimulator):
-    """ngspice 39 or later, one process a deck, as `DeckSimulator` describes.
+    """ngspice 39 or later, as `DeckSimulator` describes.
 
     It runs in an empty private folder, which is its home too, and reads no start-up file. It ends
-    with everything that it started when it has answered, when its time is over, and (on Linux, with
-    util-linux) when Python dies.
+    with everything that it started when its time is over, and (on Linux, with util-linux) when
+    Python dies. For operating points, all decks but the first go to processes that stay, one for
+    each thread that asks, until Python ends; whatever is not well in their answers is found out
+    again by a process that runs the deck alone, as all other analyses have.
 
     **Arguments:**
 
     - `command`: the program's name or path.
-    - `timeout`: seconds for one process, above 0.
+    - `timeout`: seconds for one deck, above 0.
     - `tolerance`: the largest Newton correction, in V, of a point that is `ok`; above 0.
 
     **Raises** `ValueError` where an argument is none of these.
@@ -43,13 +47,26 @@ class Ngspice(DeckSimulator):
     def version(self):
         return _version(program_path(self.command))
 
-    def _answer(self, text, title):
+    def _answer(self, text, title, *, points):
+        program = program_path(self.command)
+        if points:
+            answer = POOL.answer(program, text, self.timeout)
+            # Whatever is not well is found out by a process of its own.
+            if answer is not None and not reports_trouble(answer[1]):
+                with contextlib.suppress(RawError):
+                    return read(answer[0]), answer[1]
+        answer = self._alone(text, title)
+        POOL.know(program)
+        return answer
+
+    def _alone(self, text: str, title: str) -> tuple[list[Plot], str]:
+        """Return the answer of a process that runs this deck alone."""
         with private_folder() as folder:
             Path(folder, "deck.cir").write_text(text, encoding="ascii")
             command = [self.command, "-n", "-b", "-r", "out.raw", "deck.cir"]
             status, log = run_program(command, folder, self.timeout)
             raw = Path(folder, "out.raw")
-            data = read_bytes(raw, most=LARGEST_FILE) if raw.is_file() else b""
+            data = map_bytes(raw, most=LARGEST_FILE) if raw.is_file() else b""
         if status > 0:
             log += f"\nexit status {status}"
         if status < 0:

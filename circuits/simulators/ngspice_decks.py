@@ -47,8 +47,10 @@ class DeckSimulator(Simulator):
     tolerance: float
 
     @abc.abstractmethod
-    def _answer(self, text: str, title: str) -> tuple[list[Plot], str]:
+    def _answer(self, text: str, title: str, *, points: bool) -> tuple[list[Plot], str]:
         """Return the plots that ngspice makes of a deck, whole or not, and its log.
+
+        `points`: whether it is a deck of operating points, which has one plot.
 
         **Raises** `SimulationError`, naming the netlist's title, where ngspice cannot be run or
         does not end by itself.
@@ -180,7 +182,8 @@ class DeckSimulator(Simulator):
         With `partial`, a point that ngspice gives up is no error.
         """
         # The title and the header are for people: ngspice never sees them.
-        plots, log = self._answer(replace(deck, title="Deck", header=()).spice(), deck.title)
+        text = replace(deck, title="Deck", header=()).spice()
+        plots, log = self._answer(text, deck.title, points=partial)
         plots = [plot for plot in plots if not variable or variable in plot.values]
         unsolved = partial and _UNSOLVED.search(log)
         error = _error_line(log)
@@ -199,6 +202,11 @@ class DeckSimulator(Simulator):
 def quoted_log(log: str) -> str:
     """Return the end of a message about a run: what ngspice printed, its last 2,000 characters."""
     return f"; it said: {log.strip()[-2000:] or 'nothing'}"
+
+
+def reports_trouble(log: str) -> bool:
+    """Whether a log reports an error, or a point that ngspice gave up."""
+    return bool(_UNSOLVED.search(log) or _error_line(log))
 
 
 def _error_line(log: str) -> str:

@@ -43,7 +43,8 @@ class NgspiceShared(DeckSimulator):
     def version(self):
         return f"ngspice-{_library().ngspice_version} (shared)"
 
-    def _answer(self, text, title):
+    def _answer(self, text, title, *, points):
+        del points
         with _ALONE, _quiet():
             library = _library()
             others = library.plot_names

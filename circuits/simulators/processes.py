@@ -24,7 +24,7 @@ LARGEST_FILE = 2 * 2**30
 DRAIN = 0.5
 """Seconds in which what an ended program has printed must have arrived."""
 
-_POLL, _LONG = 0.01, 1e6
+POLL, LONG = 0.01, 1e6
 """Seconds between looks at a process: where the system does not say when it ends, and where so."""
 
 _PREFIX, _LOCK = "circuits-ngspice-", ".lock"
@@ -100,6 +100,34 @@ def run_program(command: Sequence[str], folder: Path, timeout: float) -> tuple[i
     **Raises** `SimulationError` where the program cannot be run, does not end in time, or prints
     more than `LARGEST_LOG` bytes.
     """
+    process = start_program(command, folder, timeout, subprocess.DEVNULL)
+    try:
+        output = _output(process, command[0], timeout)
+    finally:
+        end_program(process)
+    if process.returncode == -signal.SIGXFSZ:
+        raise SimulationError(
+            f"{command[0]} may write {LARGEST_FILE} bytes to a file, but was about to write more"
+        )
+    return process.returncode, output.decode("utf-8", "replace")
+
+
+def start_program(
+    command: Sequence[str], folder: Path, processor: float, standard_input: int
+) -> subprocess.Popen:
+    """Start a program in `folder`, with the environment and the limits that `run_program` says.
+
+    It leads a process group of its own. `end_program` must end it.
+
+    **Arguments:**
+
+    - `command`: the program and its arguments.
+    - `folder`: an existing folder.
+    - `processor`: seconds of processor time; a second above it the system ends the program.
+    - `standard_input`: `subprocess.PIPE` or `subprocess.DEVNULL`.
+
+    **Raises** `SimulationError` where the program cannot be run.
+    """
     program = program_path(command[0])
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -108,11 +136,11 @@ def run_program(command: Sequence[str], folder: Path, timeout: float) -> tuple[i
         "OMP_NUM_THREADS": "1",
     }
     try:
-        process = subprocess.Popen(  # noqa: S603 - the command is the caller's, its text is ours
-            [*_launcher(timeout), program, *command[1:]],
+        return subprocess.Popen(  # noqa: S603 - the command is the caller's, its text is ours
+            [*_launcher(processor), program, *command[1:]],
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=standard_input,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             bufsize=0,
@@ -121,20 +149,17 @@ def run_program(command: Sequence[str], folder: Path, timeout: float) -> tuple[i
     except OSError as error:
         raise SimulationError(f"{program!r} cannot be run: {error.strerror}") from error
 
+
+def end_program(process: subprocess.Popen) -> None:
+    """End a process and its group, if it has not ended, and wait for it."""
     # The leader is not waited for before its group is killed: until then it keeps its number, so
     # that no other process can be meant.
-    try:
-        output = _output(process, command[0], timeout)
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        _close(process.stdout)
-        process.wait()
-    if process.returncode == -signal.SIGXFSZ:
-        raise SimulationError(
-            f"{command[0]} may write {LARGEST_FILE} bytes to a file, but was about to write more"
-        )
-    return process.returncode, output.decode("utf-8", "replace")
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.stdin is not None:
+        process.stdin.close()
+    _close(process.stdout)
+    process.wait()
 
 
 def _launcher(timeout: float) -> list[str]:
@@ -160,7 +185,7 @@ def _output(process: subprocess.Popen, name: str, timeout: float) -> bytes:
     deadline, output, ended, open_pipe = time.monotonic() + timeout, bytearray(), False, True
     pipe: Any = process.stdout
     os.set_blocking(pipe.fileno(), False)
-    with selectors.DefaultSelector() as selector, _exit_of(process) as exit_file:
+    with selectors.DefaultSelector() as selector, exit_of(process) as exit_file:
         selector.register(pipe, selectors.EVENT_READ)
         if exit_file is not None:
             selector.register(exit_file, selectors.EVENT_READ)
@@ -170,7 +195,7 @@ def _output(process: subprocess.Popen, name: str, timeout: float) -> bytes:
                 if ended:
                     break  # something else holds the pipe, and prints
                 raise SimulationError(f"{name} did not end within the time limit of {timeout} s")
-            wait = 0 if ended else min(left, _LONG if exit_file is not None else _POLL)
+            wait = 0 if ended else min(left, LONG if exit_file is not None else POLL)
             ready = {key.fileobj for key, _ in selector.select(wait)}
 
             if pipe in ready:
@@ -182,10 +207,7 @@ def _output(process: subprocess.Popen, name: str, timeout: float) -> bytes:
             elif ended:
                 break  # all that it printed before it ended has been read
             if len(output) > LARGEST_LOG:
-                raise SimulationError(
-                    f"{name} may print {LARGEST_LOG} bytes, but printed more; it began: "
-                    f"{bytes(output[:200]).decode('utf-8', 'replace')!r}"
-                )
+                raise SimulationError(too_long(name, output))
 
             if not ended and (
                 process.poll() is not None if exit_file is None else exit_file in ready
@@ -194,6 +216,14 @@ def _output(process: subprocess.Popen, name: str, timeout: float) -> bytes:
                 if exit_file is not None:
                     selector.unregister(exit_file)
     return bytes(output)
+
+
+def too_long(name: str, output: bytes | bytearray) -> str:
+    """Return the message about a program that prints more than it may."""
+    return (
+        f"{name} may print {LARGEST_LOG} bytes, but printed more; it began: "
+        f"{bytes(output[:200]).decode('utf-8', 'replace')!r}"
+    )
 
 
 def _close(pipe: Any) -> None:
@@ -207,7 +237,7 @@ def _close(pipe: Any) -> None:
 
 
 @contextlib.contextmanager
-def _exit_of(process: subprocess.Popen) -> Iterator[int | None]:
+def exit_of(process: subprocess.Popen) -> Iterator[int | None]:
     """Give a file that can be read once a process has ended; `None` where the system has none."""
     try:
         file = os.pidfd_open(process.pid)

@@ -1,5 +1,6 @@
 """ngspice's binary raw files."""
 
+import mmap
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,13 @@ class RawError(ValueError):
     """A raw file that is not what it says."""
 
 
-def read(data: bytes) -> list[Plot]:
+def read(data: bytes | mmap.mmap) -> list[Plot]:
     """Return the plots of a binary raw file, real or complex.
 
     A plot has the points that its header counts or, where that is 0 or more than there are, as
     after a run that failed, those that the rest of the data holds.
 
-    **Arguments:** `data`: the content of the file.
+    **Arguments:** `data`: the content of the file, or a map of it, on which the values then stand.
 
     **Raises** `RawError` for what is no such file.
     """
