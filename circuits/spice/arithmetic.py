@@ -1,5 +1,6 @@
-"""Numbers with SPICE's suffixes, and expressions: of parameters alone, or of voltages and currents too."""
+"""Numbers with SPICE's suffixes, and expressions of parameters, voltages and currents."""
 
+import operator
 import re
 from collections.abc import Callable
 
@@ -29,6 +30,13 @@ _LEVELS: list[tuple[str, ...]] = [
     ("*", "/"),
 ]
 _POWERS = {"t": 12, "g": 9, "meg": 6, "k": 3, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15}
+_PLAIN_NUMBERS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+_END = "the end of the expression"
 _ALIASES = {"log": "ln", "pow": "^"}
 DEEPEST, BRACKETS = 100, 50
 """How deep an expression may nest in all, and how deep in brackets."""
@@ -38,18 +46,20 @@ Parameters = Callable[[str], float | None]
 
 
 def number(text: str) -> float | None:
-    """The value of `text` if all of it is a number, as 4.7k, 2.5meg, 10pF or -1e-3; `None` otherwise. More letters are units."""
+    """Return the value of a text that is all one number, as 4.7k, 2.5meg, 10pF or -1e-3.
+
+    Letters after the suffix are units and mean nothing.
+
+    **Arguments:** `text`: a word of a deck. **Returns** `None` where it is no number.
+    """
     sign, body = (-1.0 if text[:1] == "-" else 1.0), text[1:] if text[:1] in ("+", "-") else text
-    found = _NUMBER.fullmatch(body)
-    return None if found is None else sign * _value(found)
+    match = _NUMBER.fullmatch(body)
+    return None if match is None else sign * _value(match)
 
 
-def _value(found: re.Match[str]) -> float:
-    mantissa, exponent, suffix = (
-        found.group(1),
-        int(found.group(2) or 0),
-        (found.group(3) or "").lower(),
-    )
+def _value(match: re.Match[str]) -> float:
+    mantissa, exponent, suffix = match.groups()
+    suffix, exponent = (suffix or "").lower(), int(exponent or 0)
     if suffix == "mil":
         return float(f"{mantissa}e{exponent}") * 25.4e-6
     return float(f"{mantissa}e{exponent + _POWERS.get(suffix, 0)}")
@@ -58,79 +68,100 @@ def _value(found: re.Match[str]) -> float:
 def expression(
     line: Line, start: int, end: int, parameters: Parameters, *, constant: bool
 ) -> Expression:
-    """The expression in `line.text[start:end]`, with parameters put in; a `Constant` where no voltage or current is in it.
+    """Return the expression in a part of a line, with parameters put in.
 
-    Raises `DeckError` for what is no expression, an unknown name, one nested too deep, a value that is not finite, and, if `constant`,
-    for voltages and currents.
+    **Arguments:**
+
+    - `line`, `start`, `end`: the expression is `line.text[start:end]`.
+    - `parameters`: gives the value of a parameter by its name in lower case.
+    - `constant`: whether only numbers and parameters may stand in it.
+
+    **Returns** a `Constant` where no voltage or current is in it.
+
+    **Raises** `DeckError` for what is no expression, an unknown name, one nested too deep, a value
+    that is not finite, and, if `constant`, for voltages and currents.
     """
     reader = _Reader(line, start, end, parameters, constant)
-    found = reader.ternary()
+    try:
+        whole = reader.ternary()
+    except RecursionError:
+        raise line.error("an expression and its parameters nest too deep", start) from None
     if reader.rest():
-        raise reader.error(f"an operator must follow here, but {reader.rest()[:20]!r} does")
-    return found
+        raise reader.error(f"an operator must follow here, but {reader.rest()!r} does")
+    return whole
+
+
+def _constant(whole: Operation) -> float:
+    """Return the value of an operation on constants, NaN where it has none."""
+    try:
+        if kind := _PLAIN_NUMBERS.get(whole.kind):  # the same, without arrays
+            left, right = (argument.value for argument in whole.arguments)  # type: ignore[union-attr]
+            return kind(left, right)
+        with np.errstate(all="ignore"):
+            return float(evaluate(whole, {})[0])
+    except (ArithmeticError, ValueError):
+        return np.nan
 
 
 class _Reader:
     """Recursive descent over the characters of an expression."""
 
     def __init__(self, line: Line, start: int, end: int, parameters: Parameters, constant: bool):
-        self.line, self.at, self.end, self.parameters, self.constant = (
-            line,
-            start,
-            end,
-            parameters,
-            constant,
-        )
+        self.line, self.text, self.at, self.end = line, line.text, start, end
+        self.parameters, self.constant = parameters, constant
         self.depth = 0
         self.heights: dict[int, tuple[Operation, int]] = {}  # by identity, with what keeps it alive
 
     def error(self, message: str, at: int | None = None) -> DeckError:
+        """Return an error at a character, the next one if not given."""
         return self.line.error(
-            message, min(self.at if at is None else at, max(len(self.line.text) - 1, 0))
+            message, min(self.at if at is None else at, max(len(self.text) - 1, 0))
         )
 
-    def rest(self) -> str:
-        while self.at < self.end and self.line.text[self.at].isspace():
+    def skip(self) -> int:
+        """Go to the next character that is no blank, and return its offset."""
+        while self.at < self.end and self.text[self.at].isspace():
             self.at += 1
-        return self.line.text[self.at : self.end]
+        return self.at
+
+    def rest(self) -> str:
+        """Return the beginning of what is left, for messages; empty at the end."""
+        start = self.skip()
+        return self.text[start : min(start + 20, self.end)]
 
     def take(self, *symbols: str) -> str | None:
-        rest = self.rest()
+        """Take the first of `symbols` that stands here."""
+        start = self.skip()
         for symbol in symbols:
-            if rest.startswith(symbol):
-                self.at += len(symbol)
+            if self.text.startswith(symbol, start, self.end):
+                self.at = start + len(symbol)
                 return symbol
         return None
 
     def need(self, symbol: str) -> None:
+        """Take a symbol; raise an error where it does not stand here."""
         if self.take(symbol) is None:
-            raise self.error(
-                f"{symbol!r} must follow here, but {self.rest()[:20] or 'the end of the expression'!r} does"
-            )
+            raise self.error(f"{symbol!r} must follow here, but {self.rest() or _END!r} does")
 
-    def made(self, kind: str, *arguments: Expression) -> Expression:
-        """The operation, worked out where all its arguments are constants."""
+    def operation(self, kind: str, *arguments: Expression) -> Expression:
+        """Return the operation, worked out where all its arguments are constants."""
         whole = Operation(kind, arguments)
         if not all(isinstance(argument, Constant) for argument in arguments):
-            height = 1 + max(
-                self.heights[id(a)][1] if id(a) in self.heights else 0 for a in arguments
-            )
+            known = (self.heights.get(id(argument)) for argument in arguments)
+            height = 1 + max(0 if one is None else one[1] for one in known)
             if height > DEEPEST:
                 raise self.error(
                     f"an expression may nest {DEEPEST} deep, but this one nests deeper"
                 )
             self.heights[id(whole)] = (whole, height)
             return whole
-        try:
-            with np.errstate(all="ignore"):
-                value = float(evaluate(whole, {})[0])
-        except (ArithmeticError, ValueError):
-            value = np.nan
+        value = _constant(whole)
         if not np.isfinite(value):
-            raise self.error(f"{whole} must have a finite value")
+            raise self.error(f"{str(whole)[:200]} must have a finite value")
         return Constant(value)
 
     def ternary(self) -> Expression:
+        """Read an expression of any kind."""
         self.depth += 1
         if self.depth > BRACKETS:
             raise self.error(f"brackets may nest {BRACKETS} deep, but these nest deeper")
@@ -138,71 +169,79 @@ class _Reader:
         if self.take("?"):
             then = self.ternary()
             self.need(":")
-            condition = self.made("?:", condition, then, self.ternary())
+            condition = self.operation("?:", condition, then, self.ternary())
         self.depth -= 1
         return condition
 
     def infix(self, weakest: int) -> Expression:
-        """Operations of `_LEVELS` from `weakest` on, by precedence climbing."""
+        """Read operations of `_LEVELS` from `weakest` on, by precedence climbing."""
         left = self.signed()
         while found := self.operator(weakest):
             symbol, level = found
-            left = self.made(symbol, left, self.infix(level + 1))
+            left = self.operation(symbol, left, self.infix(level + 1))
         return left
 
     def operator(self, weakest: int) -> tuple[str, int] | None:
+        """Take an operator of `_LEVELS` from `weakest` on."""
         for level in range(weakest, len(_LEVELS)):
             if symbol := self.take(*_LEVELS[level]):
                 return symbol, level
         return None
 
     def signed(self) -> Expression:
-        signs = []
+        """Read a power and the signs before it."""
+        negative = self.negative()
+        power = self.power()
+        return self.operation("negative", power) if negative else power
+
+    def negative(self) -> bool:
+        """Take signs, and return whether they are a minus together."""
+        negative = False
         while sign := self.take("-", "+"):
-            signs.append(sign)
-        found = self.power()
-        return self.made("negative", found) if signs.count("-") % 2 else found
+            negative ^= sign == "-"
+        return negative
 
     def power(self) -> Expression:
-        """From the left, as ngspice does; an exponent may have a sign of its own."""
+        """Read powers from the left, as ngspice does; an exponent may have a sign of its own."""
         left = self.operand()
         while self.take("**", "^"):
-            negative = False
-            while sign := self.take("-", "+"):
-                negative ^= sign == "-"
+            negative = self.negative()
             right = self.operand()
-            left = self.made("^", left, self.made("negative", right) if negative else right)
+            left = self.operation(
+                "^", left, self.operation("negative", right) if negative else right
+            )
         return left
 
     def operand(self) -> Expression:
-        rest, start = self.rest(), self.at
+        """Read a bracket, a number, a parameter, a function, a voltage or a current."""
+        start = self.skip()
         for opening, closing in (("(", ")"), ("{", "}")):
             if self.take(opening):
                 inside = self.ternary()
                 self.need(closing)
                 return inside
-        if found := _NUMBER.match(rest):
-            self.at += found.end()
-            return self.finite(_value(found), start)
-        if found := _WORD.match(rest):
-            self.at += found.end()
-            return self.named(found.group().lower(), start)
+        if match := _NUMBER.match(self.text, start, self.end):
+            self.at = match.end()
+            return self.finite(_value(match), start)
+        if match := _WORD.match(self.text, start, self.end):
+            self.at = match.end()
+            return self.named(match.group().lower(), start)
         raise self.error(
-            f"a number, a name or a bracket must stand here, but {rest[:20] or 'the end of the expression'!r} does"
+            f"a number, a name or a bracket must stand here, but {self.rest() or _END!r} does"
         )
 
     def finite(self, value: float, at: int) -> Constant:
+        """Return a number, or raise an error where it is not finite."""
         if not np.isfinite(value):
             raise self.error("a number must be finite", at)
         return Constant(value)
 
     def named(self, name: str, start: int) -> Expression:
-        if not self.rest().startswith("("):
-            value = (
-                {"pi": float(np.pi)}.get(name)
-                if (known := self.parameters(name)) is None
-                else known
-            )
+        """Read what a name means: a parameter, or with a bracket a function or a variable."""
+        if not self.text.startswith("(", self.skip(), self.end):
+            value = self.parameters(name)
+            if value is None and name == "pi":
+                value = float(np.pi)
             if value is None:
                 raise self.error(f"{name!r} is no parameter that the deck defines", start)
             return self.finite(value, start)
@@ -221,9 +260,10 @@ class _Reader:
             raise self.error(f"{name!r} is no function that is supported here", start)
         if len(arguments) != count:
             raise self.error(f"{name} must have {count} arguments, but has {len(arguments)}", start)
-        return self.made(name, *arguments)
+        return self.operation(name, *arguments)
 
     def table(self, arguments: list[Expression], start: int) -> Expression:
+        """Return straight lines between points, which must be numbers and increase."""
         points = [argument.value for argument in arguments[1:] if isinstance(argument, Constant)]
         if (
             len(points) != len(arguments) - 1
@@ -232,21 +272,23 @@ class _Reader:
             or np.any(np.diff(points[0::2]) <= 0)
         ):
             raise self.error(
-                "pwl must have two or more points, numbers, with increasing first ones, after its argument",
+                "pwl must have two or more points, numbers, with increasing first ones, "
+                "after its argument",
                 start,
             )
-        return self.made("pwl", *arguments)
+        return self.operation("pwl", *arguments)
 
     def variable(self, name: str, start: int) -> Expression:
+        """Read the nodes of a voltage, or the source of a current."""
         if self.constant:
             raise self.error(
                 "only numbers and parameters may stand here, no voltages and currents", start
             )
         self.take("(")
-        close = self.line.text.find(")", self.at, self.end)
+        close = self.text.find(")", self.at, self.end)
         if close < 0:
             raise self.error("')' must follow", start)
-        names = [part.strip() for part in self.line.text[self.at : close].split(",")]
+        names = [part.strip() for part in self.text[self.at : close].split(",")]
         self.at = close + 1
         if not all(names) or len(names) > (2 if name == "v" else 1):
             raise self.error(

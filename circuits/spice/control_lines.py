@@ -1,10 +1,9 @@
 """The dot lines of a deck that set its options, and those that ask for analyses."""
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from ..elements.base import GROUND
 from ..netlist.analyses import Analysis, DcSweep, Noise, OperatingPoint, SmallSignal, Transient
@@ -12,6 +11,7 @@ from ..units import ROOM
 from .arithmetic import number
 from .cards import Card
 from .lexer import DeckError, Line, Token, split
+from .limits import MOST_ANALYSES, MOST_POINTS, MOST_STEPS
 
 SETTINGS = (
     "gmin",
@@ -31,36 +31,45 @@ SETTINGS = (
 )
 """The options that a deck may set, numbers all."""
 
-_SETTING = (".global", ".options", ".option", ".temp")
+_OPTIONS = (".options", ".option")
 _KEEPING = (".save", ".print", ".plot", ".probe")
 _ANALYSES = (".op", ".dc", ".tran", ".noise", ".ac")
 _PLAIN = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
 _SAVED = re.compile(r"([vi])\(([^()]*)\)|(\S+)#branch|(\S+)", re.IGNORECASE)
 
 
-def settings(lines: list[Line]) -> tuple[dict[str, str], set[str], float]:
-    """The options that the lines set, as they are written, the nodes that they make global, and the temperature in K."""
-    found: dict[str, str] = {}
-    nodes: set[str] = set()
+def settings(lines: Sequence[Line]) -> tuple[dict[str, str], set[str], float]:
+    """Return what dot lines set.
+
+    **Arguments:** `lines`: all dot lines of a deck.
+
+    **Returns** the options as they are written, by name; the nodes that are global; and the
+    temperature in K, the last that is given.
+
+    **Raises** `DeckError` for a line of another kind and for an option that is not supported.
+    """
+    options: dict[str, str] = {}
+    global_nodes: set[str] = set()
     temperatures = [ROOM]
     for line in lines:
-        word, tokens = line.word, split(line)[1:]
+        word = line.word
         if word == ".global":
-            nodes |= {token.text.lower() for token in tokens}
+            global_nodes |= {token.text.lower() for token in split(line)[1:]}
         elif word == ".temp":
+            tokens = split(line)[1:]
             if len(tokens) != 1:
                 raise line.error(".temp must give one temperature")
             temperatures.append(_kelvin(line, tokens[0]))
-        elif word in _SETTING:
-            found |= _options(line, tokens, temperatures)
+        elif word in _OPTIONS:
+            options |= _options(line, split(line)[1:], temperatures)
         elif word not in (*_KEEPING, *_ANALYSES, ".ic"):
             raise line.error(f"{word} is not supported")
-    return found, nodes, temperatures[-1]
+    return options, global_nodes, temperatures[-1]
 
 
 def _options(line: Line, tokens: list[Token], temperatures: list[float]) -> dict[str, str]:
-    """What a line of options sets; a temperature is appended to `temperatures`."""
-    found = {}
+    """Return what a line of options sets; a temperature is appended to `temperatures`."""
+    options = {}
     for at in range(0, len(tokens), 3):
         name = tokens[at].text.lower()
         value = (
@@ -68,10 +77,10 @@ def _options(line: Line, tokens: list[Token], temperatures: list[float]) -> dict
             if at + 2 < len(tokens) and tokens[at + 1].text == "="
             else None
         )
-        if name not in SETTINGS or value is None or not np.isfinite(value):
-            known = ", ".join(SETTINGS)
+        if name not in SETTINGS or value is None or not math.isfinite(value):
             raise line.error(
-                f"{tokens[at].text!r} is not supported as an option; what is: {known}, each = a number",
+                f"{tokens[at].text!r} is not supported as an option; what is: "
+                f"{', '.join(SETTINGS)}, each = a number",
                 tokens[at].offset,
             )
         if name == "temp":
@@ -83,17 +92,18 @@ def _options(line: Line, tokens: list[Token], temperatures: list[float]) -> dict
                     tokens[at].offset,
                 )
         else:
-            found[name] = (
-                tokens[at + 2].text if _PLAIN.fullmatch(tokens[at + 2].text) else repr(value)
-            )
-    return found
+            text = tokens[at + 2].text
+            options[name] = text if _PLAIN.fullmatch(text) else repr(value)
+    return options
 
 
 def _kelvin(line: Line, token: Token) -> float:
+    """Return a temperature of a deck, in degrees Celsius there, in K."""
     value = number(token.text)
-    if value is None or not -273.15 < value < np.inf:
+    if value is None or not -273.15 < value < math.inf:
         raise line.error(
-            f"a temperature must be a number of degrees Celsius above -273.15, but is {token.text!r}",
+            "a temperature must be a number of degrees Celsius above -273.15, "
+            f"but is {token.text!r}",
             token.offset,
         )
     return value + 273.15
@@ -101,7 +111,14 @@ def _kelvin(line: Line, token: Token) -> float:
 
 @dataclass
 class Analyses:
-    """What a deck asks for: `names` are its elements' SPICE names by those in lower case, `node` gives a node's name."""
+    """The analyses that a deck asks for, as its dot lines are read.
+
+    **Arguments:**
+
+    - `nodes`: all nodes of the netlist.
+    - `names`: its elements' SPICE names by those in lower case.
+    - `node`: gives the netlist's name of a node.
+    """
 
     nodes: tuple[str, ...]
     names: Mapping[str, str]
@@ -110,8 +127,12 @@ class Analyses:
     branches: list[str] = field(default_factory=list)
     start: dict[str, float] = field(default_factory=dict)
 
-    def read(self, cards: list[Card]) -> tuple[Analysis, ...]:
-        """The analyses, each for the nodes that are saved, all of them if none is."""
+    def read(self, cards: Sequence[Card]) -> tuple[Analysis, ...]:
+        """Return the analyses, each for the nodes that are saved, all of them if none is.
+
+        **Arguments:** `cards`: all dot lines. **Raises** `DeckError` for what is not understood,
+        and for more analyses or points than a deck may have.
+        """
         asked = []
         for card in cards:
             word = card.line.word
@@ -122,31 +143,31 @@ class Analyses:
                 self._initial(card)
             elif word in _ANALYSES:
                 asked.append(card)
-        nodes, branches = (
-            tuple(dict.fromkeys(self.kept)) or self.nodes,
-            tuple(dict.fromkeys(self.branches)),
-        )
+                if len(asked) > MOST_ANALYSES:
+                    raise card.line.error(f"a deck may ask for {MOST_ANALYSES} analyses")
+        nodes = tuple(dict.fromkeys(self.kept)) or self.nodes
+        branches = tuple(dict.fromkeys(self.branches))
         return tuple(self._analysis(card, nodes, branches) for card in asked)
 
     def _keep(self, card: Card) -> None:
+        """Note the voltages and currents that a line saves or prints."""
         card.accept("op", "dc", "tran", "ac", "noise")
-        for match in _SAVED.finditer(
-            card.line.text, card.tokens[card.at].offset if card.more() else len(card.line.text)
-        ):
+        start = card.tokens[card.at].offset if card.more() else len(card.line.text)
+        for match in _SAVED.finditer(card.line.text, start):
             kind, names, branch, other = match.groups()
             if other is not None and other.lower() != "all":
                 raise card.line.error(
                     f"v(node), i(source) or all may be saved, but here is {other!r}", match.start()
                 )
             if kind is not None and kind.lower() == "v":
-                self.kept += [
-                    node for name in names.split(",") if (node := self.node(name.strip())) != GROUND
-                ]
+                nodes = (self.node(name.strip()) for name in names.split(","))
+                self.kept += [node for node in nodes if node != GROUND]
             elif other is None:
                 name = (branch or names).strip()
                 self.branches.append(self.names.get(name.lower(), name))
 
     def _initial(self, card: Card) -> None:
+        """Note the voltages from which a transient starts."""
         while card.more():
             node = card.voltage()
             if not card.accept("="):
@@ -154,6 +175,7 @@ class Analyses:
             self.start[node] = card.value("a voltage")
 
     def _analysis(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
+        """Return the analysis of a line."""
         makers = {
             ".op": self._point,
             ".dc": self._sweep,
@@ -162,13 +184,13 @@ class Analyses:
             ".ac": self._small_signal,
         }
         try:
-            made = makers[card.line.word](card, nodes, branches)
+            analysis = makers[card.line.word](card, nodes, branches)
             card.end()
         except ValueError as error:
             if isinstance(error, DeckError):
                 raise
             raise card.line.error(str(error)) from error
-        return made
+        return analysis
 
     def _source(self, card: Card) -> str:
         name = card.take("a source").text
@@ -180,14 +202,13 @@ class Analyses:
 
     def _sweep(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
         source = self._source(card)
-        return DcSweep(
-            nodes,
-            source,
-            card.value("a first value"),
-            card.value("a last value"),
-            card.value("a step"),
-            branches,
-        )
+        first, last = card.value("a first value"), card.value("a last value")
+        step = card.value("a step")
+        if step and not abs((last - first) / step) < MOST_POINTS:
+            raise card.line.error(
+                f"a sweep may have {MOST_POINTS} points, but {first} to {last} by {step} has more"
+            )
+        return DcSweep(nodes, source, first, last, step, branches)
 
     def _transient(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
         step, stop = card.value("a step"), card.value("an end")
@@ -200,6 +221,10 @@ class Analyses:
             if card.more() and card.peek() != "uic"
             else min(step, stop / 50)
         )
+        if longest > 0 and not stop / longest <= MOST_STEPS:
+            raise card.line.error(
+                f"a transient may take {MOST_STEPS} steps, but {stop} s in {longest} s are more"
+            )
         return Transient(
             nodes, longest, stop, tuple(self.start.items()), card.accept("uic"), branches
         )
@@ -218,6 +243,7 @@ class Analyses:
 
 
 def _decades(card: Card) -> tuple[int, float, float]:
+    """Return the points a decade, the lowest and the highest frequency in Hz."""
     if not card.accept("dec"):
         raise card.error("dec must stand here: points a decade")
     points = card.value("points a decade")
@@ -226,4 +252,10 @@ def _decades(card: Card) -> tuple[int, float, float]:
             f"the points a decade must be a whole number up to a million, but are {points}",
             card.tokens[card.at - 1],
         )
-    return int(points), card.value("a lowest frequency"), card.value("a highest frequency")
+    lowest, highest = card.value("a lowest frequency"), card.value("a highest frequency")
+    if 0 < lowest < highest and points * math.log10(highest / lowest) > MOST_POINTS:
+        raise card.line.error(
+            f"an analysis may have {MOST_POINTS} frequencies, but {points} a decade "
+            f"from {lowest} to {highest} Hz are more"
+        )
+    return int(points), lowest, highest

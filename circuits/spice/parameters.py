@@ -3,7 +3,10 @@
 import re
 
 from .arithmetic import expression
-from .lexer import Line, Token
+from .lexer import Line, Token, split
+
+DEEPEST = 50
+"""How many parameters may stand behind one another."""
 
 
 class Parameters:
@@ -16,24 +19,20 @@ class Parameters:
         self.open: set[str] = set()
 
     def define(self, name: Token, line: Line, start: int, end: int, scope: "Parameters") -> None:
-        """`name` is what `line.text[start:end]` says in `scope`."""
-        key = name.text.lower()
-        if not re.fullmatch(r"[a-z_][a-z0-9_]*", key):
-            raise line.error(
-                f"a parameter's name must be letters, digits and _, but is {name.text!r}",
-                name.offset,
-            )
+        """Let `name` mean what `line.text[start:end]` says in `scope`."""
+        key = check_parameter(name, line)
         if key in self.texts:
             raise line.error(f"parameter {key!r} is defined twice", name.offset)
         self.texts[key] = (line, start, end, scope)
 
     def __call__(self, name: str) -> float | None:
+        """Return the value of a parameter by its name in lower case, `None` if there is none."""
         if name in self.values:
             return self.values[name]
         if name not in self.texts:
             return None if self.outer is None else self.outer(name)
         line, start, end, scope = self.texts[name]
-        if name in self.open or len(self.open) > 50:
+        if name in self.open or len(self.open) > DEEPEST:
             raise line.error(
                 f"parameter {name!r} depends on itself, or through too many others", start
             )
@@ -44,17 +43,44 @@ class Parameters:
         return value
 
     def check(self) -> None:
-        """Works out all of them, so that an error in one that nothing uses is found too."""
+        """Work out all of them, so that an error in one that nothing uses is found too."""
         for name in self.texts:
             self(name)
 
 
+def check_parameter(name: Token, line: Line) -> str:
+    """Return a parameter's name in lower case; raise an error where it can be none."""
+    key = name.text.lower()
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", key):
+        raise line.error(
+            f"a parameter's name must be letters, digits and _, but is {name.text!r}", name.offset
+        )
+    return key
+
+
+def define_parameters(line: Line, into: Parameters) -> None:
+    """Define the parameters of a `.param` line: `name=value` pairs."""
+    tokens = split(line)[1:]
+    starts = [k for k, token in enumerate(tokens) if token.text == "="]
+    if not starts or starts[0] != 1:
+        raise line.error(".param must hold name=value pairs")
+    for this, following in zip(starts, [*starts[1:], None], strict=True):
+        last = len(tokens) if following is None else following - 1
+        if last <= this + 1:
+            raise line.error("a value must follow '='", tokens[this].offset)
+        if last == this + 2:
+            start, end = inside(tokens[this + 1])
+        else:  # several words, as in a = b + 1
+            start, end = tokens[this + 1].offset, end_of(tokens[last - 1])
+        into.define(tokens[this - 1], line, start, end, into)
+
+
 def inside(token: Token) -> tuple[int, int]:
-    """Where the expression of a value is: without its braces or quotes."""
+    """Return where the expression of a value begins and ends: without its braces or quotes."""
     braced = token.text[0] in "{'" and len(token.text) > 1
     return (token.offset + 1, end_of(token) - 1) if braced else (token.offset, end_of(token))
 
 
 def end_of(token: Token) -> int:
-    """The offset after a token."""
+    """Return the offset after a token."""
     return token.offset + len(token.text)

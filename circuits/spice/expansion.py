@@ -1,0 +1,217 @@
+"""The elements of a deck, with its subcircuits expanded and its models found."""
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..elements.base import GROUND, Element
+from ..elements.diodes import DiodeModel
+from ..elements.transistors import MosfetModel
+from .cards import Card
+from .element_lines import elements
+from .includes import DeckLines, Subcircuit
+from .lexer import Line, PlainRun, Token
+from .limits import DEEPEST, LARGEST, LONGEST_NAME
+from .model_cards import model
+from .parameters import Parameters, define_parameters, inside
+from .plain import plain_resistors
+
+
+@dataclass
+class Scope:
+    """What names mean in the deck or in one instance of a subcircuit: parameters, nodes, models."""
+
+    parameters: Parameters
+    prefix: str
+    nodes: Mapping[str, str]
+    models: ChainMap[str, Any] = field(default_factory=ChainMap)
+
+
+class Expansion:
+    """The `elements` of a deck, and their SPICE `names` by those in lower case.
+
+    **Arguments:**
+
+    - `deck`: its lines.
+    - `global_nodes`: the nodes that mean the same in all subcircuits.
+    - `gmin`: the conductance across junctions, in S.
+    """
+
+    def __init__(self, deck: DeckLines, global_nodes: set[str], gmin: float):
+        self.deck, self.global_nodes, self.gmin = deck, global_nodes, gmin
+        self.elements: list[Element] = []
+        self.names: dict[str, str] = {}
+        self.root = Scope(deck.parameters, "", {})
+        self._models: dict[str, Any] = {}  # by name in lower case
+        self._renamed: dict[Any, Any] = {}  # models of one name, told apart
+        self._count: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Append all elements. Raises `DeckError` for what is not understood."""
+        self._expand(self.deck.body, self.root, 0)
+
+    def card(self, line: Line, scope: Scope) -> Card:
+        """Return a line to be read in `scope`."""
+        return Card(line, scope.parameters, lambda name: self.node(name, scope), scope.prefix)
+
+    def node(self, name: str, scope: Scope) -> str:
+        """Return what a node of `scope` is called in the netlist."""
+        name = name.lower()
+        if name in (GROUND, "gnd") or name in self.global_nodes:
+            return GROUND if name == "gnd" else name
+        if name in scope.nodes:
+            return scope.nodes[name]
+        return f"x{scope.prefix}{name}".lower() if scope.prefix else name
+
+    def _expand(self, lines: Sequence[Line | PlainRun], scope: Scope, depth: int) -> None:
+        """Append the elements of `lines`, as they are named in `scope`."""
+        single = [line for line in lines if isinstance(line, Line)]
+        if own := self._models_of(single, scope):
+            scope.models = scope.models.new_child(own)
+        sources = _sources(single, scope.prefix)
+        for line in lines:
+            if isinstance(line, Line):
+                self._read(line, scope, sources, depth)
+            elif (resistors := plain_resistors(line, self.names)) is None:
+                for one in line.lines():  # something is wrong with one of them, and will be said
+                    self._read(one, scope, sources, depth)
+            else:
+                self.elements += resistors.values()
+                pairs = zip(resistors, resistors.values(), strict=True)
+                self.names |= {key: "R" + one.name for key, one in pairs}
+                self._check_size(line.lines()[-1] if len(self.elements) > LARGEST else None)
+
+    def _read(self, line: Line, scope: Scope, sources: Callable[[str], str], depth: int) -> None:
+        """Append the elements of one line."""
+        letter = line.text[0].lower()
+        if letter == ".":
+            word = line.word
+            if word.startswith((".model", ".param")):
+                return
+            raise line.error(f"{line.text.split(None, 1)[0]} is not supported within a subcircuit")
+        card = self.card(line, scope)
+        if letter == "x":
+            self._instance(card, scope, depth)
+            return
+        try:
+            fresh = elements(card, scope.models, sources)
+        except RecursionError:
+            raise line.error("an expression nests too deep") from None
+        for element in fresh:
+            self._add(element, line)
+
+    def _add(self, element: Element, line: Line) -> None:
+        name = element.letter + element.name
+        longest = max(map(len, (name, *element.nodes)))
+        if longest > LONGEST_NAME:
+            raise line.error(
+                f"names may have {LONGEST_NAME} characters, but one here has {longest}"
+            )
+        if name.lower() in self.names:
+            raise line.error(f"element {name} stands twice")
+        self.names[name.lower()] = name
+        self.elements.append(element)
+        self._check_size(line)
+
+    def _check_size(self, line: Line | None) -> None:
+        if line is not None and len(self.elements) > LARGEST:
+            raise line.error(f"a deck may expand to {LARGEST} elements")
+
+    # --- models
+
+    def _models_of(self, lines: Sequence[Line], scope: Scope) -> dict[str, Any]:
+        """Return the models that lines define, by their names in lower case."""
+        models: dict[str, Any] = {}
+        for line in lines:
+            if line.word != ".model":
+                continue
+            key, card = model(self.card(line, scope), self.gmin)
+            if key in models:
+                raise line.error(f"model {key!r} is defined twice")
+            models[key] = replace(card, law=self._unique(card.law))
+        return models
+
+    def _unique(self, law: DiodeModel | MosfetModel) -> DiodeModel | MosfetModel:
+        """Return the model under a name that no other has: in several scopes one may mean several.
+
+        The first keeps its name, the others are called `name_2`, `name_3`, …
+        """
+        if law in self._renamed:
+            return self._renamed[law]
+        unique, key = law, law.name.lower()
+        while self._models.setdefault(unique.name.lower(), unique) != unique:
+            self._count[key] = self._count.get(key, 1) + 1
+            unique = replace(law, name=f"{law.name}_{self._count[key]}")
+        self._renamed[law] = unique
+        return unique
+
+    # --- instances of subcircuits
+
+    def _instance(self, card: Card, scope: Scope, depth: int) -> None:
+        """Append the elements of an instance of a subcircuit."""
+        first, tokens = card.take("a name"), card.tokens[1:]
+        equals = next((k for k, token in enumerate(tokens) if token.text == "="), None)
+        words = tokens if equals is None else tokens[: equals - 1]
+        given = [] if equals is None else tokens[equals - 1 :]
+        words = [token for token in words if token.text.lower() != "params:"]
+        if not words:
+            raise card.error("an instance must name its nodes and its subcircuit", first)
+
+        chosen = self.deck.subcircuits.get(words[-1].text.lower())
+        if chosen is None:
+            raise card.error(
+                f"{words[-1].text!r} must be a subcircuit that the deck defines", words[-1]
+            )
+        if len(words) - 1 != len(chosen.ports):
+            raise card.error(
+                f"{words[-1].text} has {len(chosen.ports)} ports, "
+                f"but is given {len(words) - 1} nodes",
+                first,
+            )
+        if depth >= DEEPEST:
+            raise card.error(f"subcircuits may nest {DEEPEST} deep", first)
+        prefix = f"{scope.prefix}{first.text[1:]}."
+        if len(prefix) > LONGEST_NAME:
+            raise card.error(
+                f"names may have {LONGEST_NAME} characters, as that of an instance", first
+            )
+        self.deck.budget.spend(
+            len(chosen.body) + 1, chosen.characters, lambda text: card.error(text, first)
+        )
+
+        parameters = self._parameters(card, given, chosen, scope)
+        ends = (self.node(token.text, scope) for token in words[:-1])
+        nodes = dict(zip(chosen.ports, ends, strict=True))
+        inner = Scope(parameters, prefix, nodes, scope.models)
+        self._expand(chosen.body, inner, depth + 1)
+
+    def _parameters(
+        self, card: Card, given: Sequence[Token], chosen: Subcircuit, scope: Scope
+    ) -> Parameters:
+        """Return the parameters of an instance: those given, defaults, and those of its body."""
+        parameters = Parameters(self.deck.parameters)
+        for name, (line, token) in chosen.defaults.items():
+            parameters.texts[name] = (line, *inside(token), parameters)
+        for k in range(0, len(given), 3):
+            known = given[k].text.lower() in chosen.defaults
+            if len(given) < k + 3 or given[k + 1].text != "=" or not known:
+                raise card.error(
+                    f"parameters must be name=value pairs of {list(chosen.defaults)[:50]}", given[k]
+                )
+            place = inside(given[k + 2])
+            parameters.texts[given[k].text.lower()] = (card.line, *place, scope.parameters)
+        for line in chosen.body:
+            if line.text.lower().startswith(".param"):
+                define_parameters(line, parameters)
+        return parameters
+
+
+def _sources(lines: Sequence[Line], prefix: str) -> Callable[[str], str]:
+    """Return how the netlist calls the voltage sources of lines, letters as they are written."""
+    named = {line.word: line.text.split(None, 1)[0] for line in lines if line.text[0] in "vV"}
+
+    def key(name: str) -> str:
+        return "V" + prefix + named.get(name.lower(), name)[1:]
+
+    return key
