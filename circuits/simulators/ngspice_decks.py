@@ -258,7 +258,8 @@ def _sweep_deck(equations: Equations, drives: Drives, samples: int) -> Netlist:
             elements += _driven(element, drives[element.key], sensed)
         else:
             elements.append(element)
-    sweep = DcSweep(equations.free, f"V{COUNTER}", 0.0, float(samples - 1), 1.0, equations.branches)
+    nodes, branches = _named(equations.free, equations.branches)
+    sweep = DcSweep(nodes, f"V{COUNTER}", 0.0, float(samples - 1), 1.0, branches)
     return replace(equations.netlist, elements=tuple(elements), analyses=(sweep,))
 
 
@@ -306,11 +307,15 @@ def _table(plot: Plot, nodes: tuple[str, ...], branches: tuple[str, ...]) -> np.
         for name, values in plot.values.items()
         if name[:2] in ("v(", "i(") and name != "v(v-sweep)"
     }
-    named = bool(_named(nodes, branches)[0] or not asked)
-    others = set(columns) ^ set(asked) if named else set(asked).difference(columns)
+    if _named(nodes, branches)[0]:
+        others = set(columns) ^ set(asked)
+    else:  # it was asked for all
+        others = set(asked).difference(columns)
     if others:
         raise SimulationError(
             "ngspice must return the voltages of the netlist's nodes, "
             f"but returned others: {sorted(others)[:10]}"
         )
+    if not asked:
+        return np.empty((len(next(iter(plot.values.values()))), 0))
     return np.stack([columns[name] for name in asked], axis=1)

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers.netlists import program, raw_body
 
 import circuits
 from circuits.spice import lexer, limits
@@ -86,7 +87,7 @@ def test_no_deck_costs_the_square_of_its_length(name):
 
 
 def test_many_saved_nodes_are_read_and_simulated(simulator):
-    """ngspice's time goes as the square of the voltages that it is asked for by name: 10 s here."""
+    """ngspice's time goes as the square of the voltages that it is asked for by name: 6 s here."""
     n = 30_000
     chain = [f"R{k} n{k} n{k + 1} 1" for k in range(n)]
     saved = [f".save v(n{k})" for k in range(0, n, 3)]
@@ -94,22 +95,28 @@ def test_many_saved_nodes_are_read_and_simulated(simulator):
     netlist = circuits.parse(deck("V1 n0 0 1", *chain, f"Rl n{n} 0 1", *saved, ".op"))
     assert len(netlist.analyses[0].nodes) == n // 3
     assert time.process_time() - start < 6
-    start = time.monotonic()
+    start = os.times().children_user
     points = simulator.operating_points(netlist, {"V1": np.array([1.0, 2.0])})
-    assert time.monotonic() - start < 9
+    assert os.times().children_user - start < 3
     assert points.status.values.tolist() == ["ok", "ok"]
     expected = np.outer([1, 2], 1 - np.arange(1, n + 1) / (n + 1))
     np.testing.assert_allclose(points.voltage, expected, atol=1e-8)
 
 
-def test_what_ngspice_gives_of_many_nodes_is_still_asked_for_by_name(tmp_path):
-    """With all voltages in its answer, a node that is missing is still missed."""
-    from helpers.netlists import program, raw_body
-
-    netlist = circuits.parse(deck("V1 n0 0 1", *(f"R{k} n{k} 0 1" for k in range(2)), "R9 n0 n1 1"))
-    fake = program(tmp_path, raw_body(["v(n0)"], [1.0]))
-    with pytest.raises(circuits.SimulationError, match=r"returned others: \['v\(n0\)', 'v\(n1\)'"):
+def test_a_node_that_is_missing_among_many_is_said(tmp_path):
+    """A large circuit is not asked for by name, but all its nodes must be in the answer."""
+    lines = [f"R{k} n{k} 0 1" for k in range(1, 1_101)]
+    netlist = circuits.parse(deck("I1 0 n1 1", *lines))
+    fake = program(tmp_path, raw_body(["v(n1)", "v(more)"], [1.0, 2.0]))
+    with pytest.raises(circuits.SimulationError, match=r"returned others: \['v\(n10\)', 'v\(n100"):
         fake.operating_points(netlist)
+
+
+def test_a_transient_of_sources_alone_has_no_free_voltage(simulator):
+    netlist = circuits.parse(deck("V1 in 0 pulse(0 1 1m 1u 1u 5m 20m)", "R1 in 0 1k"))
+    answer = simulator.transient(netlist, stop=1e-2, step=1e-4)
+    assert answer.voltage.shape[1] == 0
+    assert float(answer.time[-1]) == pytest.approx(1e-2)
 
 
 @pytest.mark.parametrize(
