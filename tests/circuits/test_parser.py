@@ -442,7 +442,9 @@ def test_subcircuits_that_never_end_are_refused(monkeypatch):
         for line in (f".subckt s{k} a", *(f"X{j} a s{k + 1}" for j in range(10)), ".ends")
     ]
     monkeypatch.setattr("circuits.spice.limits.MOST_LINES", 20_000)
-    with pytest.raises(circuits.DeckError, match="a deck may have 20000 lines, its files and expanded"):
+    with pytest.raises(
+        circuits.DeckError, match="a deck may have 20000 lines, its files and expanded"
+    ):
         circuits.parse(deck("X1 a s0", *bomb, ".subckt s12 a", "R1 a 0 1", ".ends"))
 
 
