@@ -25,7 +25,7 @@ class Scope:
     parameters: Parameters
     prefix: str
     nodes: Mapping[str, str]
-    models: ChainMap[str, Any] = field(default_factory=ChainMap)
+    models: ChainMap[str, Any] = field(default_factory=lambda: ChainMap({}))
 
 
 class Expansion:

@@ -34,7 +34,7 @@ def plain_resistors(run: PlainRun, known: Mapping[str, object]) -> dict[str, Res
     resistors: dict[str, Resistor] = {}
     for name, plus, minus, value in zip(names, first, second, siemens, strict=True):
         resistors["r" + name.lower()] = fresh = object.__new__(Resistor)
-        fresh.__dict__.update(name=name, plus=nodes[plus], minus=nodes[minus], siemens=value)
+        vars(fresh).update(name=name, plus=nodes[plus], minus=nodes[minus], siemens=value)
     if len(resistors) < len(names) or not resistors.keys().isdisjoint(known):
         return None
     return resistors
