@@ -1,6 +1,7 @@
-"""Hysteresis of every memristor model, ngspice's `.tran` over the ODE of `Nodal`. `python -m benchmarks.memristors`.
+"""Hysteresis of every memristor model, ngspice's `.tran` over the ODE of `Nodal`.
 
-The drives are those of the papers; what is printed is how far the two loops are apart, in units of their peaks.
+The drives are those of the papers; printed is how far the two loops are apart, in units of their
+peaks. Run by `python -m benchmarks.memristors`.
 """
 
 import argparse
@@ -50,11 +51,11 @@ LOOPS = {
         2e-6,
     ),
 }
-"""Model, drive, state at first, end and step in s."""
+"""Model, drive, state at time 0, end in s and step in s, by name."""
 
 
 def main() -> None:
-    """Simulates every loop twice and prints the table."""
+    """Simulate every loop twice and print the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.memristors", description=(__doc__ or "").splitlines()[0]
     )
@@ -66,13 +67,13 @@ def main() -> None:
     for (name, (model, drive, state, stop, step)), ax in zip(
         LOOPS.items(), page.subplots(2, 3).flat, strict=True
     ):
-        found: list[Any] = []
+        loops: list[Any] = []
         seconds = []
         for simulator in (circuits.Nodal(), circuits.Ngspice()):
             start = time.perf_counter()
-            found.append(hysteresis(simulator, model, drive, state=state, stop=stop, step=step / 5))
+            loops.append(hysteresis(simulator, model, drive, state=state, stop=stop, step=step / 5))
             seconds.append(time.perf_counter() - start)
-        line, dots = found
+        line, dots = loops
         apart = separation(line, dots)  # ngspice's steps are fine where a state switches
         draw(line, dots, ax).set_title(f"{name}: {apart:.0e} apart", fontsize="medium")
         figures[name] = {

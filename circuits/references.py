@@ -1,6 +1,6 @@
-"""The published work that `circuits` rests on; read by `eqprop.citation`, whose own `references` module says how.
+"""The published work behind `circuits`, read by `eqprop.citation`.
 
-Keys that have no entry here are those of `eqprop`'s entries.
+`eqprop.references` says how. Keys without an entry here are those of `eqprop`'s entries.
 """
 
 from collections.abc import Callable
@@ -49,15 +49,15 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "circuits.twins": ("stern2021", "dillavou2022"),
     "circuits.write_verify": ("hochbruck2010",),
 }
-"""The keys of the entries behind a class or a function; none where it is the toolkit's own."""
+"""Keys of the entries behind a class or a function; none where it is the toolkit's own."""
 
 FURTHER: dict[str, Callable[[Any], str | None]] = {
-    "circuits.Preset": lambda made: "circuits." + made.name.partition("@")[0].replace("-", "_"),
-    "circuits.SpiceEqProp": lambda made: (
-        "circuits.SpiceEqProp.centred" if made.stencil.order == 2 else None
+    "circuits.Preset": lambda preset: "circuits." + preset.name.partition("@")[0].replace("-", "_"),
+    "circuits.SpiceEqProp": lambda estimator: (
+        "circuits.SpiceEqProp.centred" if estimator.stencil.order == 2 else None
     ),
 }
-"""For some classes, by which name of `SOURCES` an object of it is also known."""
+"""For some classes, a function of an object that returns a further name of it in `SOURCES`."""
 
 BIBTEX = r"""
 @article{biolek2009,
@@ -71,8 +71,10 @@ BIBTEX = r"""
 }
 
 @article{chen2015,
-  title = {{RRAM} Defect Modeling and Failure Analysis Based on March Test and a Novel Squeeze-Search Scheme},
-  author = {Chen, Ching-Yi and Shih, Hsiu-Chuan and Wu, Cheng-Wen and Lin, Chih-He and Chiu, Pi-Feng and Sheu, Shyh-Shyuan and
+  title = {{RRAM} Defect Modeling and Failure Analysis Based on March Test and a Novel
+           Squeeze-Search Scheme},
+  author = {Chen, Ching-Yi and Shih, Hsiu-Chuan and Wu, Cheng-Wen and Lin, Chih-He and Chiu, Pi-Feng
+            and Sheu, Shyh-Shyuan and
             Chen, Frederick T.},
   journal = {IEEE Transactions on Computers},
   volume = {64},
@@ -83,7 +85,8 @@ BIBTEX = r"""
 }
 
 @article{chen2015compact,
-  title = {Compact Modeling of {RRAM} Devices and Its Applications in {1T1R} and {1S1R} Array Design},
+  title = {Compact Modeling of {RRAM} Devices and Its Applications in {1T1R} and {1S1R} Array
+           Design},
   author = {Chen, Pai-Yu and Yu, Shimeng},
   journal = {IEEE Transactions on Electron Devices},
   volume = {62},
@@ -111,7 +114,8 @@ BIBTEX = r"""
 }
 
 @article{gokmen2016,
-  title = {Acceleration of Deep Neural Network Training with Resistive Cross-Point Devices: Design Considerations},
+  title = {Acceleration of Deep Neural Network Training with Resistive Cross-Point Devices: Design
+           Considerations},
   author = {Gokmen, Tayfun and Vlasov, Yurii},
   journal = {Frontiers in Neuroscience},
   volume = {10},
@@ -166,7 +170,8 @@ BIBTEX = r"""
 @inproceedings{milo2021,
   title = {Optimized Programming Algorithms for Multilevel {RRAM} in Hardware Neural Networks},
   author = {Milo, Valerio and Anzalone, Francesco and Zambelli, Cristian and P{\'e}rez, Eduardo and
-            Mahadevaiah, Mamathamba Kalishettyhalli and Ossorio, {\'O}scar G. and Olivo, Piero and Wenger, Christian and
+            Mahadevaiah, Mamathamba Kalishettyhalli and Ossorio, {\'O}scar G. and Olivo, Piero and
+            Wenger, Christian and
             Ielmini, Daniele},
   booktitle = {IEEE International Reliability Physics Symposium},
   year = {2021},
@@ -183,7 +188,8 @@ BIBTEX = r"""
 
 @article{nandakumar2018,
   title = {A Phase-Change Memory Model for Neuromorphic Computing},
-  author = {Nandakumar, S. R. and Le Gallo, Manuel and Boybat, Irem and Rajendran, Bipin and Sebastian, Abu and
+  author = {Nandakumar, S. R. and Le Gallo, Manuel and Boybat, Irem and Rajendran, Bipin and
+            Sebastian, Abu and
             Eleftheriou, Evangelos},
   journal = {Journal of Applied Physics},
   volume = {124},
@@ -194,7 +200,8 @@ BIBTEX = r"""
 
 @inproceedings{nandakumar2019,
   title = {Phase-Change Memory Models for Deep Learning Training and Inference},
-  author = {Nandakumar, S. R. and Boybat, Irem and Joshi, Vinay and Piveteau, Christophe and Le Gallo, Manuel and
+  author = {Nandakumar, S. R. and Boybat, Irem and Joshi, Vinay and Piveteau, Christophe and Le
+            Gallo, Manuel and
             Rajendran, Bipin and Sebastian, Abu and Eleftheriou, Evangelos},
   booktitle = {IEEE International Conference on Electronics, Circuits and Systems},
   pages = {727--730},
@@ -238,7 +245,8 @@ BIBTEX = r"""
 
 @article{strukov2008,
   title = {The Missing Memristor Found},
-  author = {Strukov, Dmitri B. and Snider, Gregory S. and Stewart, Duncan R. and Williams, R. Stanley},
+  author = {Strukov, Dmitri B. and Snider, Gregory S. and Stewart, Duncan R. and Williams, R.
+            Stanley},
   journal = {Nature},
   volume = {453},
   pages = {80--83},
@@ -248,8 +256,10 @@ BIBTEX = r"""
 
 @inproceedings{tang2018,
   title = {{ECRAM} as Scalable Synaptic Cell for High-Speed, Low-Power Neuromorphic Computing},
-  author = {Tang, Jianshi and Bishop, Douglas and Kim, Seyoung and Copel, Matt and Gokmen, Tayfun and Todorov, Teodor and
-            Shin, SangHoon and Lee, Ko-Tao and Solomon, Paul and Chan, Kevin and Haensch, Wilfried and Rozen, John},
+  author = {Tang, Jianshi and Bishop, Douglas and Kim, Seyoung and Copel, Matt and Gokmen, Tayfun
+            and Todorov, Teodor and
+            Shin, SangHoon and Lee, Ko-Tao and Solomon, Paul and Chan, Kevin and Haensch, Wilfried
+            and Rozen, John},
   booktitle = {IEEE International Electron Devices Meeting},
   pages = {13.1.1--13.1.4},
   year = {2018},
@@ -258,8 +268,10 @@ BIBTEX = r"""
 
 @article{wan2022,
   title = {A Compute-in-Memory Chip Based on Resistive Random-Access Memory},
-  author = {Wan, Weier and Kubendran, Rajkumar and Schaefer, Clemens and Eryilmaz, Sukru Burc and Zhang, Wenqiang and Wu, Dabin and
-            Deiss, Stephen and Raina, Priyanka and Qian, He and Gao, Bin and Joshi, Siddharth and Wu, Huaqiang and
+  author = {Wan, Weier and Kubendran, Rajkumar and Schaefer, Clemens and Eryilmaz, Sukru Burc and
+            Zhang, Wenqiang and Wu, Dabin and
+            Deiss, Stephen and Raina, Priyanka and Qian, He and Gao, Bin and Joshi, Siddharth and
+            Wu, Huaqiang and
             Wong, H.-S. Philip and Cauwenberghs, Gert},
   journal = {Nature},
   volume = {608},
@@ -270,7 +282,8 @@ BIBTEX = r"""
 
 @article{yakopcic2011,
   title = {A Memristor Device Model},
-  author = {Yakopcic, Chris and Taha, Tarek M. and Subramanyam, Guru and Pino, Robinson E. and Rogers, Stanley},
+  author = {Yakopcic, Chris and Taha, Tarek M. and Subramanyam, Guru and Pino, Robinson E. and
+            Rogers, Stanley},
   journal = {IEEE Electron Device Letters},
   volume = {32},
   number = {10},

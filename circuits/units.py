@@ -63,12 +63,18 @@ def number(value: float) -> str:
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 
 
+def prefixed(value: float, unit: str) -> tuple[float, str]:
+    """Return the factor and the unit with an SI prefix in which `value` is from 1 to 1000.
+
+    0.0047 and "A" give 1000 and "mA"; beyond the prefixes, and for 0, the factor is 1.
+    """
+    power = int(f"{abs(value):.2e}".split("e")[1]) // 3 * 3 if value else 0
+    if power not in _PREFIXES:
+        return 1.0, unit
+    return 10.0**-power, f"{_PREFIXES[power]}{unit}"
+
+
 def quantity(value: float, unit: str) -> str:
     """Return a number with its unit as an engineer writes it: 4700 Ω is `4.7 kΩ`; three digits."""
-    if value == 0:
-        return f"0 {unit}"
-    digits = f"{abs(value):.2e}"
-    power = int(digits.split("e")[1]) // 3 * 3
-    if power not in _PREFIXES:
-        return f"{value:.3g} {unit}"
-    return f"{float(f'{value:.3g}') / 10.0**power:.3g} {_PREFIXES[power]}{unit}"
+    factor, shown = prefixed(value, unit)
+    return f"{float(f'{value:.3g}') * factor:.3g} {shown}"

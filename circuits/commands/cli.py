@@ -14,8 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     - `arguments`: the words after `circuits`; those of the process where `None`.
 
-    **Returns** the exit status: 0; 1 with one line on standard error for what was asked wrongly or is
-    missing; 3 where a sweep ended with points that failed; 130 where a sweep was interrupted.
+    **Returns** the exit status: 0; 1 with one line on standard error for wrong input and missing
+    programs; 3 where a sweep ended with points that failed; 130 where a sweep was interrupted.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""What `circuits devices` lists: the devices of a node, the models of elements, and published devices by name."""
+"""The command `circuits devices`: devices of nodes, models of elements and published devices."""
 
 import inspect
 from collections.abc import Callable
@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from ..devices.curves import Curve
-from ..devices.diodes import DiodePair, SingleDiode, ZenerDiode
-from ..devices.ideal import IdealDiodes, IdealPair
+from ..devices import Device
+from ..elements.base import concrete_subclasses
 from ..elements.diodes import DiodeModel
 from ..elements.passive import ConductanceMatrix
 from ..elements.transistors import MosfetModel
 from ..files import write
-from ..memristors import VTEAM, IonDrift, StanfordRRAM, Yakopcic
+from ..memristors import MemristorModel
 from ..netlist.netlist import Netlist
 from ..variation import MATCHING, PRESETS
 
 KINDS: dict[str, tuple[type, ...]] = {
-    "devices of hidden nodes": (IdealPair, IdealDiodes, DiodePair, SingleDiode, ZenerDiode, Curve),
+    "devices of hidden nodes": tuple(concrete_subclasses(Device).values()),
     "models of elements": (DiodeModel, MosfetModel),
-    "memristors (circuits.memristors)": (IonDrift, VTEAM, Yakopcic, StanfordRRAM),
+    "memristors (circuits.memristors)": tuple(concrete_subclasses(MemristorModel).values()),
 }
+"""The classes that are listed, by heading."""
 UNITS = {
     "saturation": "A",
     "bias": "V",
@@ -53,8 +53,8 @@ UNITS = {
     "set_speed": "1/s",
     "reset_speed": "1/s",
     "gap_scale": "m",
-    "least_gap": "m",
-    "largest_gap": "m",
+    "lowest_gap": "m",
+    "highest_gap": "m",
     "speed": "m/s",
     "generation": "eV",
     "recombination": "eV",
@@ -66,9 +66,14 @@ UNITS = {
 
 
 def devices(say: Callable[[str], None], plot: str | Path | None = None) -> None:
-    """Says which devices there are, their parameters with units and defaults, and the sources of published ones.
+    """List the devices, their parameters with units and defaults, and published ones with sources.
 
-    **Arguments:** `plot`: a file for a figure of the published ones' spread, PNG or SVG.
+    **Arguments:**
+
+    - `say`: prints a line.
+    - `plot`: a file for a figure of the published devices' errors, PNG or SVG; none by default.
+
+    **Raises** `ValueError` for a file that cannot be written.
     """
     for heading, kinds in KINDS.items():
         say(f"{heading}:")
@@ -88,34 +93,38 @@ def devices(say: Callable[[str], None], plot: str | Path | None = None) -> None:
     if plot is not None:
         from ..plotting import devices as draw
 
-        write(
-            plot,
-            lambda fresh: draw({name: spread(name) for name in PRESETS}).figure.savefig(
-                fresh, dpi=150
-            ),
-        )
+        figure = draw({name: spread(name) for name in PRESETS}).figure
+        write(plot, lambda fresh: figure.savefig(fresh, dpi=150))
 
 
 def spread(name: str, levels: int = 25, chips: int = 2000) -> tuple[np.ndarray, np.ndarray]:
-    """Targets (levels,) and the standard deviation of what they become, both in units of the highest conductance, drawn."""
+    """Return targets and the standard deviation of what is programmed, drawn at random.
+
+    **Arguments:**
+
+    - `name`: of the published device.
+    - `levels`: the number of targets, from the lowest to the highest conductance.
+    - `chips`: the number of devices for each target.
+
+    **Returns** two arrays (levels,) in units of the highest conductance.
+    """
     preset = PRESETS[name]()
     targets = np.linspace(max(preset.lowest, preset.highest / levels), preset.highest, levels)
     rows, columns = tuple(f"a{i}" for i in range(chips)), tuple(f"b{j}" for j in range(levels))
     matrix: Any = ConductanceMatrix("g1", rows, columns, np.tile(targets, (chips, 1)))
-    (made,) = preset.variation.chip(Netlist("Devices", (matrix,)), seed=0, number=0).of(
-        ConductanceMatrix
-    )
-    return targets / preset.highest, made.siemens.std(0) / preset.highest
+    chip = preset.variation.chip(Netlist("Devices", (matrix,)), seed=0, number=0)
+    (programmed,) = chip.of(ConductanceMatrix)
+    return targets / preset.highest, programmed.siemens.std(0) / preset.highest
 
 
 def _parameter(field: Any) -> str:
+    """Return the name of a parameter with its unit and default."""
     unit = f" in {UNITS[field.name]}" if field.name in UNITS else ""
-    return (
-        f"{field.name}{unit}"
-        if field.default is MISSING
-        else f"{field.name}{unit} = {field.default}"
-    )
+    default = "" if field.default is MISSING else f" = {field.default}"
+    return f"{field.name}{unit}{default}"
 
 
 def _first_line(thing: Any) -> str:
-    return (inspect.getdoc(thing) or "").splitlines()[0]
+    """Return the first line of a docstring, without the verb of a function's."""
+    line = (inspect.getdoc(thing) or "").splitlines()[0].removeprefix("Return ")
+    return line[:1].upper() + line[1:]

@@ -1,4 +1,4 @@
-"""What `circuits run` does: reads a deck, says what is wrong with it, simulates it, and compares two simulators' answers."""
+"""The command `circuits run`: lint a deck, simulate it, and compare two simulators."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,16 +14,18 @@ from ..netlist.analyses import Analysis, DcSweep, Noise, OperatingPoint, SmallSi
 from ..netlist.lint import lint
 from ..netlist.netlist import Netlist
 from ..simulators import Ngspice, SimulationError, Simulator
+from ..simulators.base import require_ok
 from ..spice.parser import read
 
 if TYPE_CHECKING:
     import xarray as xr
 
 SIMULATORS = ("ngspice", "nodal")
+"""The names of the simulators, in the order in which they are compared."""
 
 
 def simulator(name: str) -> Simulator:
-    """A simulator by its name, one of `SIMULATORS`."""
+    """Return a simulator by its name, one of `SIMULATORS`."""
     if name == "ngspice":
         return Ngspice()
     from ..simulators.nodal import Nodal
@@ -32,7 +34,15 @@ def simulator(name: str) -> Simulator:
 
 
 def simulate(chosen: Simulator, netlist: Netlist) -> Iterator[tuple[Analysis, "xr.Dataset"]]:
-    """Every analysis of a netlist with its dataset; the operating point where it has none. Raises as the simulator does."""
+    """Return every analysis of a netlist with its dataset.
+
+    **Arguments:**
+
+    - `chosen`: the simulator.
+    - `netlist`: whose analyses are run; the operating point where it has none.
+
+    **Raises** as the simulator does.
+    """
     for analysis in netlist.analyses or (OperatingPoint(netlist.nodes),):
         if isinstance(analysis, OperatingPoint):
             yield analysis, chosen.operating_points(netlist)
@@ -64,9 +74,12 @@ def simulate(chosen: Simulator, netlist: Netlist) -> Iterator[tuple[Analysis, "x
 
 
 def _at_rest(chosen: Simulator, netlist: Netlist) -> dict[str, float]:
-    """The operating point that a transient starts from, its sources being what their waveforms are at time 0.
+    """Return the operating point from which a transient starts, in V by node.
 
-    Raises `SimulationError` where it is not certified, and for inductors, whose currents a start does not tell.
+    The sources have the values of their waveforms at time 0.
+
+    **Raises** `SimulationError` where it is not certified, and for inductors, whose currents are no
+    part of a start.
     """
     if netlist.of(Inductor):
         raise SimulationError(
@@ -80,12 +93,9 @@ def _at_rest(chosen: Simulator, netlist: Netlist) -> dict[str, float]:
     first = (
         replace(e, **{e.unit: float(e.waveform.at(0.0))}) for e in moving if e.waveform is not None
     )
-    found = chosen.operating_points(netlist.with_elements(*first))
-    if found.status.values != ["ok"]:
-        raise SimulationError(
-            f"the operating point that a transient starts from must be certified, but is {found.status.item()}"
-        )
-    return dict(zip(found.node.values.tolist(), found.voltage.values[0].tolist(), strict=True))
+    points = chosen.operating_points(netlist.with_elements(*first))
+    require_ok(points, f"{netlist.title}, from which a transient starts")
+    return dict(zip(points.node.values.tolist(), points.voltage.values[0].tolist(), strict=True))
 
 
 def run(
@@ -96,27 +106,31 @@ def run(
     compare: bool = False,
     trusted: bool = False,
 ) -> float:
-    """Simulates the deck at a path and says what was found; with `compare`, by both simulators.
+    """Simulate a deck and print its voltages; with `compare`, by both simulators side by side.
 
-    Returns the largest difference between their answers in V, 0 without `compare`. Raises `DeckError`, `NetlistError`,
-    `SimulationError` and `OSError`.
+    **Arguments:**
+
+    - `deck`: the path of the file.
+    - `name`: of the simulator, one of `SIMULATORS`; not used with `compare`.
+    - `say`: prints a line.
+    - `compare`: whether to ask both simulators.
+    - `trusted`: whether to follow `.include` and `.lib` within the deck's folder.
+
+    **Returns** the largest difference between the simulators in V, 0 without `compare`.
+
+    **Raises** `DeckError`, `NetlistError`, `SimulationError` and `OSError`.
     """
     netlist = read(deck, trusted=trusted)
     used = [simulator(one) for one in (SIMULATORS if compare else (name,))]
     versions = [one.version() for one in used]
-    major = next(
-        (
-            int(found.group(1))
-            for version in versions
-            if (found := re.match(r"ngspice-(\d+)", version))
-        ),
-        None,
-    )
-    say(
-        f"{netlist.title}: {len(netlist.elements)} elements, {len(netlist.nodes)} nodes; {', '.join(versions)}"
-    )
+    size = f"{len(netlist.elements)} elements, {len(netlist.nodes)} nodes"
+    say(f"{netlist.title}: {size}; {', '.join(versions)}")
+
+    matches = (re.match(r"ngspice-(\d+)", version) for version in versions)
+    major = next((int(match.group(1)) for match in matches if match), None)
     for finding in lint(netlist, major):
         say(f"{'error' if finding.serious else 'note'}: {finding.message}")
+
     largest = 0.0
     for answers in zip(*(simulate(one, netlist) for one in used), strict=True):
         analysis = answers[0][0]
@@ -131,7 +145,17 @@ def run(
 def _show(
     analysis: Analysis, answers: "list[xr.Dataset]", versions: list[str], say: Callable[[str], None]
 ) -> float:
-    """Says the answers to one analysis side by side, at its last point, and returns the largest difference over all."""
+    """Print the answers to one analysis side by side, at its last point.
+
+    **Arguments:**
+
+    - `analysis`: of which they are.
+    - `answers`: the datasets, one of each simulator.
+    - `versions`: of the simulators, for the heading.
+    - `say`: prints a line.
+
+    **Returns** the largest difference over all points, in V.
+    """
     quantity = "deviation" if isinstance(analysis, Noise) else "voltage"
     nodes = [node for node in analysis.nodes if node in answers[0].node.values]
     values = [_table(answer, quantity, nodes, answers[0]) for answer in answers]
@@ -143,28 +167,30 @@ def _show(
         )
         if wrong:
             say(
-                f"{answer.attrs['simulator']}: {len(wrong)} points are not certified: {', '.join(sorted(set(wrong)))}"
+                f"{answer.attrs['simulator']}: {len(wrong)} points are not certified: "
+                f"{', '.join(sorted(set(wrong)))}"
             )
+
+    compared = len(values) > 1
     heading = "".join(f"{version[:22]:>24}" for version in versions)
-    say(f"{'node':<16}{heading}" + (f"{'difference':>14}" if len(values) > 1 else ""))
+    say(f"{'node':<16}{heading}" + (f"{'difference':>14}" if compared else ""))
     for k, node in enumerate(nodes):
         row = "".join(f"{value[-1, k]:>24.15g}" for value in values)
-        say(
-            f"{node:<16}{row}"
-            + (f"{abs(values[0][-1, k] - values[1][-1, k]):>14.3g}" if len(values) > 1 else "")
-        )
-    if len(values) == 1 or not nodes:
+        if compared:
+            row += f"{abs(values[0][-1, k] - values[1][-1, k]):>14.3g}"
+        say(f"{node:<16}{row}")
+    if not compared or not nodes:
         return 0.0
     return float(np.max(np.abs(values[0] - values[1])))
 
 
 def _table(answer: "xr.Dataset", quantity: str, nodes: list[str], like: "xr.Dataset") -> np.ndarray:
-    """The values (points, nodes), at the times of `like`."""
-    found = answer[quantity].sel(node=nodes)
-    if "time" in found.dims:
-        times = like.time.values
-        return np.stack(
-            [np.interp(times, answer.time.values, found.sel(node=node).values) for node in nodes],
-            axis=1,
-        )
-    return np.atleast_2d(found.values)
+    """Return values (points, nodes) of one answer, for a transient at the times of `like`."""
+    values = answer[quantity].sel(node=nodes)
+    if "time" not in values.dims:
+        return np.atleast_2d(values.values)
+    columns = [
+        np.interp(like.time.values, answer.time.values, values.sel(node=node).values)
+        for node in nodes
+    ]
+    return np.stack(columns, axis=1)

@@ -1,4 +1,4 @@
-"""What stands at each hidden node of a network: ideal diodes, Shockley diodes, measured curves."""
+"""Devices at the hidden nodes of a network: ideal diodes, Shockley diodes, measured curves."""
 
 from .base import Device as Device
 from .base import first_half as first_half

@@ -1,4 +1,4 @@
-"""What stands at each hidden node of a network: a current, its co-content, and its elements in a netlist."""
+"""The contract of a device at a hidden node: current, co-content and elements in a netlist."""
 
 import abc
 
@@ -9,35 +9,52 @@ from ..units import ROOM, Array
 
 
 class Device(abc.ABC):
-    """What stands between each hidden node of a network and ground: a current, its co-content, and its elements in a netlist.
+    """A device between each hidden node of a network and ground.
 
-    Voltages `v` (…, n) are those of all n nodes of a layer, as some devices differ from node to node. `temperature` is that of the
-    circuit in K.
+    Voltages are those of all n nodes of a layer, as some devices differ from node to node.
+
+    **Arguments:**
+
+    - `temperature`: of the circuit, in K.
     """
 
     temperature: float = ROOM
 
     @abc.abstractmethod
     def current(self, v: Array) -> Array:
-        """i(v) in A, node by node."""
+        """Return the current i(v) in A, node by node.
+
+        **Arguments:**
+
+        - `v`: voltages of a layer in V, (…, n), of NumPy or JAX.
+        """
 
     @abc.abstractmethod
     def cocontent(self, v: Array) -> Array:
-        """∫ i dv in W up to a constant, node by node."""
+        """Return the co-content ∫ i dv in W up to a constant; `v` as for `current`."""
 
     @abc.abstractmethod
     def describe(self) -> str:
-        """What a hidden node has, in words, for the netlist's header."""
+        """Return what a hidden node has, in words, for the netlist's header."""
 
     @abc.abstractmethod
     def rails(self) -> list[Element]:
-        """The sources that all nodes of a circuit share."""
+        """Return the sources that all nodes of a circuit share."""
 
     @abc.abstractmethod
     def elements(self, nodes: tuple[str, ...], loads: np.ndarray) -> list[Element]:
-        """Its elements at each of `nodes`, one layer; `loads` are the other conductances at the nodes in S."""
+        """Return the elements of the device at each node of a layer.
+
+        **Arguments:**
+
+        - `nodes`: the names of the layer's n nodes.
+        - `loads`: the sum of the other conductances at each node, in S, (n,).
+        """
 
 
 def first_half(n: int) -> np.ndarray:
-    """Which of n nodes are in the first half of their layer; the larger half where n is odd."""
+    """Return which of n nodes are in the first half of their layer, as booleans (n,).
+
+    The first half is the larger one where n is odd.
+    """
     return np.arange(n) < (n + 1) // 2

@@ -1,4 +1,4 @@
-"""Measured devices: the current of a two-terminal element between the points of a table."""
+"""Measured devices: current-voltage curves between the points of a table."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +15,21 @@ from .base import Device
 
 @dataclass(frozen=True)
 class Curve(Device):
-    """A measured current-voltage curve at every node: straight lines between its points, and beyond them the first and last line.
+    """A measured current-voltage curve at every node, of straight lines between its points.
 
-    i(v) = i_k + s_k (v − v_k) on the segment k of v, with slope s_k, and P(v) = ∫₀ᵛ i(u) du, a parabola on each segment. The current
-    may not fall, so that the co-content has one minimum; it need not be 0 at 0 V, as in light. The points are data: they do not learn,
-    and they have no noise, which a curve does not tell.
+    i(v) = i_k + s_k (v − v_k) on the segment k of v, with slope s_k, and P(v) = ∫₀ᵛ i(u) du, a
+    parabola on each segment. Beyond the points the first and the last line go on. The current may
+    not fall, so that the co-content has one minimum; it need not be 0 at 0 V, as in light. The
+    points are data: they do not learn, and they have no noise, which a curve does not show.
 
-    **Arguments:** `volts`: strictly increasing, two or more, at most some thousands. `amperes`: as many, none below the one before.
-    Both in any form NumPy reads; kept as tuples of numbers. Raises `ValueError` where they are not so, or not finite.
+    **Arguments:**
+
+    - `volts`: strictly increasing, in V, two or more, at most some thousands.
+    - `amperes`: as many, in A, none below the one before.
+
+    Both in any form that NumPy reads; kept as tuples of numbers.
+
+    **Raises** `ValueError` where they are not so, or not finite.
     """
 
     volts: tuple[float, ...]
@@ -30,26 +37,23 @@ class Curve(Device):
 
     def __post_init__(self):
         for field in ("volts", "amperes"):
-            values = np.asarray(getattr(self, field), float)
-            if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
-                raise ValueError(
-                    f"`{field}` must be two or more finite numbers in a row, but is {getattr(self, field)}"
-                )
-            object.__setattr__(self, field, tuple(values.tolist()))
+            # Tuples are hashable, and no array that would learn.
+            object.__setattr__(self, field, _numbers(getattr(self, field), field))
         if len(self.volts) != len(self.amperes):
             raise ValueError(
-                f"`volts` and `amperes` must have as many points, but have {len(self.volts)} and {len(self.amperes)}"
+                "`volts` and `amperes` must have as many points, "
+                f"but have {len(self.volts)} and {len(self.amperes)}"
             )
-        for field, falls in (
-            ("volts", np.diff(self.volts) <= 0),
-            ("amperes", np.diff(self.amperes) < 0),
+        for field, requirement, wrong in (
+            ("volts", "strictly increasing", np.diff(self.volts) <= 0),
+            ("amperes", "nowhere decreasing", np.diff(self.amperes) < 0),
         ):
-            if falls.any():
-                at = int(np.argmax(falls))
+            if wrong.any():
+                at = int(np.argmax(wrong))
                 one, other = getattr(self, field)[at : at + 2]
-                kind = "strictly increasing" if field == "volts" else "nowhere decreasing"
                 raise ValueError(
-                    f"`{field}` must be {kind}, but is {one} and then {other} at points {at} and {at + 1}"
+                    f"`{field}` must be {requirement}, but is {one} and then {other} "
+                    f"at points {at} and {at + 1}"
                 )
 
     def current(self, v):
@@ -57,7 +61,7 @@ class Curve(Device):
         return amperes + slope * (v - start)
 
     def conductance(self, v: Array) -> Array:
-        """di/dv in S, at a point that of the segment above it."""
+        """Return di/dv in S at voltages `v` in V; at a point, that of the segment above it."""
         return self._segments(v)[2]
 
     def cocontent(self, v):
@@ -65,7 +69,10 @@ class Curve(Device):
         return content + (amperes + slope * (v - start) / 2) * (v - start)
 
     def describe(self):
-        return f"a measured element, {len(self.volts)} points from {self.volts[0]} to {self.volts[-1]} V with straight lines between them"
+        return (
+            f"a measured element, {len(self.volts)} points from {self.volts[0]} to "
+            f"{self.volts[-1]} V with straight lines between them"
+        )
 
     def rails(self):
         return []
@@ -75,11 +82,11 @@ class Curve(Device):
         return [curve_source(f"{node}d", node, self) for node in nodes]
 
     def slopes(self) -> np.ndarray:
-        """The conductance of every segment, in S."""
+        """Return the conductance of every segment, in S, (points − 1,)."""
         return np.diff(self.amperes) / np.diff(self.volts)
 
     def _segments(self, v: Array) -> tuple[Array, ...]:
-        """For the segment of each voltage: the voltage, the current, the slope and the co-content at its start."""
+        """Return voltage, current, slope and co-content at the start of each voltage's segment."""
         v = np.asarray(v) if isinstance(v, float | int) else v
         xp: Any = v.__array_namespace__()
         table = [xp.asarray(column.astype(v.dtype)) for column in self._table]
@@ -88,19 +95,40 @@ class Curve(Device):
 
     @cached_property
     def _table(self) -> tuple[np.ndarray, ...]:
+        """Return voltage, current, slope and co-content at the start of every segment."""
         volts, amperes, slopes = np.array(self.volts), np.array(self.amperes), self.slopes()
         contents = np.concatenate(
             [[0.0], np.cumsum((amperes[1:] + amperes[:-1]) / 2 * np.diff(volts))]
         )
+
+        # The co-content is 0 at 0 V, on the segment that holds it.
         zero = int(np.searchsorted(volts[1:-1], 0.0, side="right"))
         at_zero = contents[zero] - (amperes[zero] - slopes[zero] * volts[zero] / 2) * volts[zero]
         return volts[:-1], amperes[:-1], slopes, contents[:-1] - at_zero
 
 
-def curve_source(name: str, node: str, curve: Curve) -> Behavioural:
-    """The current of `curve` from `node` to ground.
+def _numbers(values: Any, field: str) -> tuple[float, ...]:
+    """Return a row of two or more finite numbers as a tuple; raise `ValueError` for another."""
+    try:
+        row = np.asarray(values, float)
+    except (TypeError, ValueError):
+        row = np.empty(0)
+    if row.ndim != 1 or row.size < 2 or not np.isfinite(row).all():
+        raise ValueError(f"`{field}` must be two or more finite numbers in a row, but is {values}")
+    return tuple(row.tolist())
 
-    Beyond its points a SPICE `pwl` may go on or stay where it is, so its argument is kept between them and the rest is written out.
+
+def curve_source(name: str, node: str, curve: Curve) -> Behavioural:
+    """Return a source of the current of `curve` from `node` to ground.
+
+    Beyond its points a SPICE `pwl` may go on or stay where it is, so its argument is kept between
+    them and the rest is written out.
+
+    **Arguments:**
+
+    - `name`: of the source, without SPICE's letter.
+    - `node`: its first node.
+    - `curve`: the points.
     """
     slopes, v, zero = curve.slopes(), Voltage(node), Constant(0.0)
     first, last = Constant(curve.volts[0]), Constant(curve.volts[-1])

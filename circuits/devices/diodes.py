@@ -7,15 +7,26 @@ import numpy as np
 from ..elements.base import GROUND
 from ..elements.diodes import Diode, DiodeModel, Junction
 from ..elements.sources import VoltageSource
-from ..units import GMIN, ROOM, Array, check_temperature
+from ..units import GMIN, ROOM, Array, check_number, check_temperature
 from .base import Device, first_half
 from .ideal import IdealDiodes, IdealPair
 
 
 class JunctionDevice(Device):
-    """Diodes of one law between the nodes and rails at ±`bias`, at a `temperature` in K. Is is that at 300.15 K.
+    """Diodes of one law between the nodes and rails at ±`bias`.
 
-    Raises `ValueError` as `DiodeModel`, or for a bias not finite, or a temperature not above 0.
+    **Arguments:**
+
+    - `saturation`: Is at 300.15 K, in A.
+    - `bias`: of the rails, in V.
+    - `emission`: N, a pure number.
+    - `gmin`: the conductance that SPICE puts across a junction, in S.
+    - `temperature`: of the circuit, in K.
+
+    Numbers may be arrays, which learn.
+
+    **Raises** `ValueError` as `Junction` does, for a bias that is not finite, and for a
+    temperature that is not above 0.
     """
 
     saturation: float
@@ -26,21 +37,21 @@ class JunctionDevice(Device):
     def __post_init__(self):
         check_temperature(self.temperature)
         for field in ("saturation", "bias", "emission", "gmin"):
-            if isinstance(getattr(self, field), np.number):
-                object.__setattr__(
-                    self, field, float(getattr(self, field))
-                )  # a plain number, which does not learn
-        _ = self.junction
-        if isinstance(self.bias, float | int) and not np.isfinite(self.bias):
-            raise ValueError(f"`bias` must be finite, but is {self.bias}")
+            if isinstance(value := getattr(self, field), np.number):
+                # A scalar of NumPy is meant as a plain number, which does not learn.
+                object.__setattr__(self, field, float(value))
+        _ = self.junction  # which checks the parameters
+        if not hasattr(self.bias, "shape"):
+            check_number(self.bias, "bias", "finite")
 
     @property
     def junction(self) -> Junction:
-        """The law of each diode at the temperature."""
+        """Return the law of each diode at the temperature."""
         return self._model.at(self.temperature)
 
     @property
     def _model(self) -> DiodeModel:
+        """Return the law of each diode at 300.15 K, as a netlist states it."""
         return DiodeModel(self.saturation, self.emission, self.gmin)
 
     def rails(self):
@@ -52,10 +63,13 @@ class JunctionDevice(Device):
 
 @dataclass(frozen=True)
 class DiodePair(JunctionDevice):
-    """Two antiparallel diodes at a node, each to a rail of `bias` volts against it (Kendall et al. 2020, arXiv:2006.01981).
+    """Two antiparallel diodes at every node (Kendall et al. 2020, arXiv:2006.01981).
 
-    i(v) = j(v − bias) − j(−v − bias), j being the law of a `Junction`: little current until |v| passes `bias` and a diode's own
-    voltage.
+    i(v) = j(v − bias) − j(−v − bias)
+
+    with the law j of a `Junction`, each diode going to a rail: little current flows until |v|
+    passes `bias` and a diode's own voltage. Arguments and errors are those of `JunctionDevice`,
+    besides `bias`, the voltage of the rails in V.
     """
 
     saturation: float
@@ -71,11 +85,14 @@ class DiodePair(JunctionDevice):
         return self.junction.cocontent(v - self.bias) + self.junction.cocontent(-v - self.bias)
 
     def ideal(self) -> IdealPair:
-        """The same pair with diodes that drop no voltage."""
+        """Return the same pair with diodes that drop no voltage."""
         return IdealPair(self.bias)
 
     def describe(self):
-        return f"a diode to railp (+{self.bias} V) and one from railn (-{self.bias} V); Is = {self.saturation} A, N = {self.emission}"
+        return (
+            f"a diode to railp (+{self.bias} V) and one from railn (-{self.bias} V); "
+            f"Is = {self.saturation} A, N = {self.emission}"
+        )
 
     def elements(self, nodes, loads):
         del loads
@@ -91,9 +108,13 @@ class DiodePair(JunctionDevice):
 class SingleDiode(JunctionDevice):
     """One diode at every node: the soft form of `IdealDiodes`.
 
-    i(v) = −j(−v − bias) in the first half of a layer, whose diodes come from the rail at −bias, and i(v) = j(v − bias) in the second,
-    whose diodes go to the rail at +bias, j being the law of a `Junction`. Within a diode's own voltage the first half is so held at or
-    above −bias and the second at or below bias. `bias` has either sign; a negative one makes up for the diodes' voltage.
+    i(v) = −j(−v − bias) in the first half of a layer, whose diodes come from the rail at −bias,
+
+    i(v) = j(v − bias) in the second half, whose diodes go to the rail at +bias,
+
+    with the law j of a `Junction`. Within a diode's own voltage the first half is so held at or
+    above −bias and the second at or below bias. Arguments and errors are those of `JunctionDevice`,
+    besides `bias`, in V and of either sign; a negative one makes up for the diodes' voltage.
     """
 
     saturation: float
@@ -110,12 +131,13 @@ class SingleDiode(JunctionDevice):
         return self.junction.cocontent(_polarity(v) * v - self.bias)
 
     def ideal(self) -> IdealDiodes:
-        """The same diodes without a voltage of their own."""
+        """Return the same diodes without a voltage of their own."""
         return IdealDiodes(self.bias)
 
     def describe(self):
         return (
-            f"a diode, in the first half of a layer from railn ({0.0 - self.bias} V), in the second to railp ({self.bias} V); "
+            f"a diode, in the first half of a layer from railn ({0.0 - self.bias} V), "
+            f"in the second to railp ({self.bias} V); "
             f"Is = {self.saturation} A, N = {self.emission}"
         )
 
@@ -132,10 +154,13 @@ class SingleDiode(JunctionDevice):
 
 @dataclass(frozen=True)
 class ZenerDiode(JunctionDevice):
-    """A diode from every node to ground that conducts forward, and in reverse beyond its breakdown voltage `bias`.
+    """A diode from every node to ground that conducts forward, and in reverse beyond breakdown.
 
-    i(v) = j(v) − j(−v − bias), j being the law of a `Junction`: the breakdown is a second junction, behind a rail at −`bias`, and as
-    steep as the first. Raises `ValueError` for a `bias` that is not above 0.
+    i(v) = j(v) − j(−v − bias)
+
+    with the law j of a `Junction`: the breakdown is a second junction, behind a rail at −`bias`,
+    and as steep as the first. Arguments and errors are those of `JunctionDevice`, besides `bias`,
+    the breakdown voltage in V, above 0.
     """
 
     saturation: float
@@ -160,8 +185,8 @@ class ZenerDiode(JunctionDevice):
 
     def describe(self):
         return (
-            f"a Zener diode to ground, which breaks down at {self.bias} V (a second one from railn); Is = {self.saturation} A, "
-            f"N = {self.emission}"
+            f"a Zener diode to ground, which breaks down at {self.bias} V (a second one from "
+            f"railn); Is = {self.saturation} A, N = {self.emission}"
         )
 
     def elements(self, nodes, loads):
@@ -175,5 +200,5 @@ class ZenerDiode(JunctionDevice):
 
 
 def _polarity(v: Array) -> Array:
-    """−1 in the first half of the nodes and +1 in the second, in the precision of `v`."""
+    """Return −1 in the first half of the nodes and +1 in the second, in the precision of `v`."""
     return np.where(first_half(v.shape[-1]), -1, 1).astype(v.dtype)

@@ -8,24 +8,36 @@ import numpy as np
 from ..elements.base import GROUND
 from ..elements.expressions import Constant, Operation, Voltage
 from ..elements.sources import Behavioural
+from ..units import check_number
 from .base import Device, first_half
 
 
-def clamp(name: str, node: str, low: float, high: float, siemens: float) -> Behavioural:
-    """An ideal diode pair at a node: no current between `low` and `high`, a conductance of `siemens` beyond them.
+def clamp(name: str, node: str, lowest: float, highest: float, siemens: float) -> Behavioural:
+    """Return an ideal diode pair at a node: a source of the current that holds the voltage.
 
-    Raises `ValueError` where `siemens` is not above 0, or `low` above `high`, or neither is finite.
+    i(v) = siemens · (max(v − highest, 0) + min(v − lowest, 0))
+
+    **Arguments:**
+
+    - `name`: of the source, without SPICE's letter.
+    - `node`: whose voltage is held; the other side is ground.
+    - `lowest`, `highest`: bounds of the voltage, in V; one of them may be infinite.
+    - `siemens`: the conductance beyond them, in S.
+
+    **Raises** `ValueError` where `siemens` is not above 0, `lowest` is above `highest`, or neither
+    is finite.
     """
     if not (np.isfinite(siemens) and siemens > 0):
         raise ValueError(f"`siemens` of {name} must be finite and above 0, but is {siemens}")
-    if not low <= high or not np.isfinite([low, high]).any():
+    if not lowest <= highest or not np.isfinite([lowest, highest]).any():
         raise ValueError(
-            f"`low` of {name} must be at most `high`, and one of them finite, but they are {low} and {high}"
+            f"`lowest` of {name} must be at most `highest`, and one of them finite, "
+            f"but they are {lowest} and {highest}"
         )
     v, zero = Voltage(node), Constant(0.0)
     beyond = [
         Operation(kind, (Operation("-", (v, Constant(bound))), zero))
-        for kind, bound in (("max", high), ("min", low))
+        for kind, bound in (("max", highest), ("min", lowest))
         if np.isfinite(bound)
     ]
     current = beyond[0] if len(beyond) == 1 else Operation("+", tuple(beyond))
@@ -37,7 +49,7 @@ class IdealDevice(Device):
 
     @abc.abstractmethod
     def bounds(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and the highest voltage of each of n nodes."""
+        """Return the lowest and the highest voltage of each of n nodes, in V, two arrays (n,)."""
 
     def current(self, v):
         return np.zeros(v.shape, v.dtype)
@@ -49,23 +61,33 @@ class IdealDevice(Device):
         return []
 
     def elements(self, nodes, loads):
-        """A clamp of a billion times the node's other conductances: it gives way by a billionth of what would flow."""
-        low, high = self.bounds(len(nodes))
+        """Return a clamp at each node, of a billion times the node's other conductances.
+
+        Its voltage is off by a billionth of what it holds back.
+        """
         return [
-            clamp(f"{node}d", node, float(below), float(above), 1e9 * float(load))
-            for node, below, above, load in zip(nodes, low, high, loads, strict=True)
+            clamp(f"{node}d", node, float(lowest), float(highest), 1e9 * float(load))
+            for node, lowest, highest, load in zip(
+                nodes, *self.bounds(len(nodes)), loads, strict=True
+            )
         ]
 
 
 @dataclass(frozen=True)
 class IdealPair(IdealDevice):
-    """Two ideal diodes at every node that hold its voltage within ±`bias`."""
+    """Two ideal diodes at every node that hold its voltage within ±`bias`.
+
+    **Arguments:**
+
+    - `bias`: in V, at least 0.
+
+    **Raises** `ValueError` for a bias that is negative or not finite.
+    """
 
     bias: float
 
     def __post_init__(self):
-        if not (np.isfinite(self.bias) and self.bias >= 0):
-            raise ValueError(f"`bias` must be finite and at least 0, but is {self.bias}")
+        check_number(self.bias, "bias", "finite and at least 0", lambda bias: bias >= 0)
 
     def bounds(self, n):
         return np.full(n, -self.bias), np.full(n, self.bias)
@@ -76,15 +98,24 @@ class IdealPair(IdealDevice):
 
 @dataclass(frozen=True)
 class IdealDiodes(IdealDevice):
-    """One ideal diode at every node: the first half of a layer stays at or above −`bias`, the second at or below `bias`.
+    """One ideal diode at every node.
 
-    Without a bias as in Scellier, "A fast algorithm to simulate nonlinear resistive networks" (ICML 2024).
+    The first half of a layer is held at or above −`bias`, the second at or below `bias`; without a
+    bias as in Scellier, "A fast algorithm to simulate nonlinear resistive networks" (ICML 2024).
+
+    **Arguments:**
+
+    - `bias`: in V, of either sign.
+
+    **Raises** `ValueError` for a bias that is not finite.
     """
 
     bias: float = 0.0
 
     def __post_init__(self):
-        if not np.all(np.isfinite(self.bias)):
+        if not hasattr(self.bias, "shape"):
+            check_number(self.bias, "bias", "finite")
+        elif not np.all(np.isfinite(self.bias)):
             raise ValueError(f"`bias` must be finite, but is {self.bias}")
 
     def bounds(self, n):
@@ -92,4 +123,7 @@ class IdealDiodes(IdealDevice):
         return np.where(first, 0.0 - self.bias, -np.inf), np.where(first, np.inf, self.bias)
 
     def describe(self):
-        return f"an ideal diode: the first half of a layer is held at or above {0.0 - self.bias} V, the second at or below {self.bias} V"
+        return (
+            f"an ideal diode: the first half of a layer is held at or above {0.0 - self.bias} V, "
+            f"the second at or below {self.bias} V"
+        )

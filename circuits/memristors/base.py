@@ -1,7 +1,8 @@
-"""What a memristor is: two equations in one place, from which its current, its ODE, its co-content and its SPICE text come.
+"""Memristors: two equations, from which current, ODE, co-content and SPICE text are derived.
 
-A memristor of voltage v and state x has the current i = i(v, x) and dx/dt = f(v, x). The state is the paper's own, scaled to run from
-0, where the device conducts least, to 1, where it conducts most.
+A memristor of voltage v and state x has the current i = i(v, x) and dx/dt = f(v, x). The state is
+the paper's own, scaled to run from 0, where the device conducts least, to 1, where it conducts
+most.
 """
 
 import abc
@@ -19,7 +20,14 @@ _V, _X = Voltage("plus", "minus"), Voltage("state")
 
 
 class Laws(NamedTuple):
-    """At a voltage and a state: the current in A, dx/dt in 1/s, and the co-content ∫₀ᵛ i(u, x) du in W."""
+    """The equations of a memristor at a voltage and a state.
+
+    **Arguments:**
+
+    - `current`: i(v, x) in A.
+    - `rate`: dx/dt = f(v, x) in 1/s.
+    - `cocontent`: ∫₀ᵛ i(u, x) du in W.
+    """
 
     current: Expression
     rate: Expression
@@ -28,42 +36,66 @@ class Laws(NamedTuple):
 
 @dataclass(frozen=True)
 class MemristorModel(abc.ABC):
-    """The equations of a memristor. Parameters may be arrays, a number for each device, where no SPICE is written."""
+    """A model of a memristor, by its equations.
+
+    Parameters may be arrays, with a number for each device, where no SPICE is written.
+    """
 
     linear: ClassVar[bool]
     """Whether the current is proportional to the voltage at a given state."""
 
     @abc.abstractmethod
     def laws(self, v: Expression, x: Expression) -> Laws:
-        """Its equations, as SPICE is told them and as they are computed."""
+        """Return the equations as expressions, which are written to SPICE and evaluated alike.
+
+        **Arguments:**
+
+        - `v`: the voltage, in V.
+        - `x`: the state, from 0 to 1.
+        """
 
     @cached_property
     def _laws(self) -> Laws:
         return self.laws(_V, _X)
 
     def current(self, v: Array, x: Array) -> Array:
-        """i(v, x) in A, elementwise; NumPy or JAX."""
+        """Return the current i(v, x) in A, elementwise, for arrays of NumPy or JAX.
+
+        **Arguments:**
+
+        - `v`: voltages, in V.
+        - `x`: states, from 0 to 1, of a shape that fits.
+        """
         return evaluate(self._laws.current, {_V: v, _X: x})[0]
 
     def rate(self, v: Array, x: Array) -> Array:
-        """dx/dt in 1/s, elementwise."""
+        """Return dx/dt in 1/s, elementwise; arguments as those of `current`."""
         return evaluate(self._laws.rate, {_V: v, _X: x})[0]
 
     def rate_and_slope(self, v: Array, x: Array) -> tuple[Array, Array]:
-        """dx/dt in 1/s, and its derivative by x in 1/s, elementwise."""
+        """Return dx/dt and its derivative by x, both in 1/s, elementwise."""
         rate, slopes = evaluate(self._laws.rate, {_V: v, _X: x})
         return rate, slopes[_X]
 
     def cocontent(self, v: Array, x: Array) -> Array:
-        """∫₀ᵛ i(u, x) du in W, elementwise."""
+        """Return the co-content ∫₀ᵛ i(u, x) du in W, elementwise."""
         return evaluate(self._laws.cocontent, {_V: v, _X: x})[0]
 
     def siemens(self, x: Array, read: float = 0.1) -> Array:
-        """The conductance i/v in S that is read at `read` volts, elementwise."""
+        """Return the conductance i/v in S at a read-out voltage, elementwise.
+
+        **Arguments:**
+
+        - `x`: states, from 0 to 1.
+        - `read`: the voltage, in V.
+        """
         return self.current(read, x) / read
 
     def subcircuit(self, name: str) -> str:
-        """Its SPICE subcircuit, with the nodes plus, minus and state; the state is a voltage."""
+        """Return the SPICE subcircuit with nodes plus, minus and state, the state being a voltage.
+
+        **Raises** `ValueError` for a `name` that SPICE could read as something else.
+        """
         check_name(name)
         lines = [
             line
@@ -76,7 +108,10 @@ class MemristorModel(abc.ABC):
 def _dynamics(
     model: MemristorModel, prefix: str, plus: str, minus: str, state: str
 ) -> tuple[Element, ...]:
-    """The current, and a farad charged by as many amperes as dx/dt has 1/s: the state is its voltage."""
+    """Return a source of the current, and a capacitor of 1 F whose voltage is the state.
+
+    The capacitor is charged by as many amperes as dx/dt has 1/s.
+    """
     current, rate, _ = model.laws(Voltage(plus, minus), Voltage(state))
     return (
         Behavioural(f"{prefix}current", plus, minus, "i", current),
@@ -87,10 +122,21 @@ def _dynamics(
 
 @dataclass(frozen=True)
 class Memristor:
-    """A memristor of `model` from `plus` to `minus`, at `state` between 0 and 1.
+    """A memristor between two nodes.
 
-    In a transient its state moves: its `elements()` stand in the netlist, and `start` tells where the state starts. At an operating
-    point it is the resistor or the source that `frozen()` gives, as an operating point of the other would be where the state rests.
+    In a transient its state moves: its `elements()` stand in the netlist, and `start` says where
+    the state begins. At an operating point it is the resistor or source that `frozen()` returns, as
+    an operating point of the moving one would be where the state rests.
+
+    **Arguments:**
+
+    - `name`: without SPICE's letter.
+    - `plus`, `minus`: its nodes; a current is positive from plus to minus.
+    - `model`: its equations, with scalar parameters.
+    - `state`: from 0 to 1.
+
+    **Raises** `ValueError` for a name that SPICE could read as something else and for a state
+    outside 0 to 1.
     """
 
     name: str
@@ -106,20 +152,23 @@ class Memristor:
 
     @property
     def node(self) -> str:
-        """The node whose voltage in V is the state."""
+        """Return the node whose voltage in V is the state."""
         return f"x{self.name}.state".lower()
 
     @property
     def start(self) -> dict[str, float]:
-        """Its state as the start of a transient."""
+        """Return the state as the start of a transient: a voltage by node."""
         return {self.node: self.state}
 
     def elements(self) -> tuple[Element, ...]:
-        """What an instance of its subcircuit stands for."""
+        """Return the elements for which an instance of the model's subcircuit stands."""
         return _dynamics(self.model, f"{self.name}.", self.plus, self.minus, self.node)
 
     def frozen(self) -> Element:
-        """The memristor with its state held: a resistor where its model is linear, else a source of its current."""
+        """Return the memristor with its state held.
+
+        It is a resistor where the model is linear, otherwise a source of the current.
+        """
         if self.model.linear:
             return Resistor(
                 self.name, self.plus, self.minus, siemens=float(self.model.siemens(self.state))

@@ -1,4 +1,4 @@
-"""The current of a memristor over its voltage, as a simulator finds it."""
+"""Hysteresis loops: the current of a memristor over its voltage, by a simulator."""
 
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,21 @@ def hysteresis(
     stop: float,
     step: float,
 ) -> "xr.Dataset":
-    """A memristor on an ideal source: `voltage` (V), `current` (A) and `state` over `time` (s), to `stop` in steps of at most `step` s.
+    """Return the transient of a memristor on an ideal voltage source.
 
-    The current is the simulator's own, that of the source. Raises as `Simulator.transient`.
+    **Arguments:**
+
+    - `simulator`: that integrates the circuit.
+    - `model`: of the memristor.
+    - `waveform`: of the source, in V.
+    - `state`: of the memristor at time 0, from 0 to 1.
+    - `stop`: the end, in s.
+    - `step`: the longest step, in s.
+
+    **Returns** a dataset of `voltage` (V), `current` (A) and `state` over `time` (s); the current
+    is that of the source, as the simulator computes it.
+
+    **Raises** as `Simulator.transient` does.
     """
     import xarray as xr
 
@@ -36,7 +48,7 @@ def hysteresis(
     netlist = Netlist(
         f"Hysteresis of {type(model).__name__}", (source, *memristor.elements(), sense)
     )
-    found = simulator.transient(netlist, stop=stop, step=step, start=memristor.start).voltage
+    voltages = simulator.transient(netlist, stop=stop, step=step, start=memristor.start).voltage
     quantities = {
         "voltage": ("in", "V"),
         "current": ("amperes", "A"),
@@ -44,24 +56,32 @@ def hysteresis(
     }
     return xr.Dataset(
         {
-            name: ("time", found.sel(node=node).values, {"units": units})
+            name: ("time", voltages.sel(node=node).values, {"units": units})
             for name, (node, units) in quantities.items()
         },
-        coords={"time": found.time},
+        coords={"time": voltages.time},
         attrs={"simulator": simulator.version(), "model": type(model).__name__},
     )
 
 
 def separation(points: "xr.Dataset", loop: "xr.Dataset") -> float:
-    """How far the points of one loop are from the line of another at most, voltages and currents being in units of the line's peaks.
+    """Return the largest distance of one loop's points from the line of another.
 
-    Where a memristor switches at once, two loops that lie upon each other may differ by all of the current at one time.
+    Voltages and currents are in units of the line's peaks. Distances are not taken at equal times:
+    where a memristor switches at once, two loops that lie upon each other may differ by all of the
+    current at one time.
+
+    **Arguments:**
+
+    - `points`: a loop as of `hysteresis`, taken as points.
+    - `loop`: a loop as of `hysteresis`, taken as a line.
     """
     peaks = [float(np.abs(loop[name]).max()) for name in ("voltage", "current")]
     line, dots = (
-        np.stack([d.voltage.values / peaks[0], d.current.values / peaks[1]], axis=1)
-        for d in (loop, points)
+        np.stack([data.voltage.values / peaks[0], data.current.values / peaks[1]], axis=1)
+        for data in (loop, points)
     )
+
     starts, spans = line[:-1], np.diff(line, axis=0)
     lengths = np.maximum(np.sum(spans**2, axis=1), np.finfo(float).tiny)
     largest = 0.0

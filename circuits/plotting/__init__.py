@@ -1,4 +1,4 @@
-"""Figures of circuits. Every function draws on the axes it is given, or on new ones, and returns them.
+"""Figures of circuits. Every function draws on the axes `ax`, or on new ones, and returns them.
 
 New axes are pyplot's, so that a notebook shows them.
 """

@@ -1,4 +1,4 @@
-"""Figures of imperfect chips: how far off they are, how accurate, and what noise leaves of a gradient."""
+"""Figures of imperfect chips: their errors, their accuracy, and the noise of gradients."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 
 def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
-    """Accuracy over programming spread: each chip, the mean and the range over chips. `data` has `accuracy` (spread, chip)."""
+    """Draw accuracy over programming spread: each chip, the mean and the range over chips.
+
+    **Arguments:**
+
+    - `data`: a dataset with `accuracy` (spread, chip), from 0 to 1, and the attributes
+      `nominal_accuracy` and `saturation_spread`.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
     percent = 100 * data.accuracy.transpose("spread", "chip").values
     position = np.arange(data.spread.size)
@@ -41,18 +50,26 @@ def spreads(data: "xr.Dataset", ax: Any = None) -> Any:
     ax.set_xticks(position, [f"{100 * spread:g}" for spread in data.spread.values])
     ax.set_xlabel("programming spread of the conductances, standard deviation over mean (%)")
     ax.set_ylabel("test accuracy (%)")
-    ax.set_title(
-        f"Accuracy on imperfect chips (saturation currents spread by {100 * data.attrs['saturation_spread']:g} %)"
-    )
+    saturation = 100 * data.attrs["saturation_spread"]
+    ax.set_title(f"Accuracy on imperfect chips (saturation currents spread by {saturation:g} %)")
     ax.legend()
     ax.grid(alpha=0.3)
     return ax
 
 
-def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) -> Any:
-    """Accuracies of chips by kind, such as the device they are made of: each chip, and the mean as a bar; `ideal` of the ideal chip."""
-    ax = axes_or_new(ax, height=1.4 + 0.6 * max(len(found), 2))
-    for row, values in enumerate(found.values()):
+def accuracies(by_kind: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) -> Any:
+    """Draw accuracies of chips by kind: each chip as a point, and the mean as a bar.
+
+    **Arguments:**
+
+    - `by_kind`: accuracies from 0 to 1, (chips,), by name, such as that of a device.
+    - `ideal`: the accuracy of the ideal chip, from 0 to 1.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
+    ax = axes_or_new(ax, height=1.4 + 0.6 * max(len(by_kind), 2))
+    for row, values in enumerate(by_kind.values()):
         percent = 100 * np.asarray(values)
         label = f"{percent.size} chips" if row == 0 else None
         ax.plot(
@@ -80,8 +97,8 @@ def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) 
         linestyle="--",
         label=f"ideal chip, {100 * ideal:.1f} %",
     )
-    ax.set_yticks(range(len(found)), list(found))
-    ax.set_ylim(max(len(found), 2) - 0.5, -0.5)  # from top to bottom, with room for the legend
+    ax.set_yticks(range(len(by_kind)), list(by_kind))
+    ax.set_ylim(max(len(by_kind), 2) - 0.5, -0.5)  # from top to bottom, with room for the legend
     ax.set_xlabel("test accuracy (%)")
     ax.set_title("Chips of imperfect devices")
     ax.legend(fontsize="small")
@@ -90,7 +107,15 @@ def accuracies(found: "Mapping[str, np.ndarray]", ideal: float, ax: Any = None) 
 
 
 def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
-    """The root mean square of each cause's part in V, as bars, the largest on top; `volts` by cause."""
+    """Draw the part of each cause in a chip's error as bars, the largest on top.
+
+    **Arguments:**
+
+    - `volts`: the root mean square in V, by cause.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
     shown = sorted(
         ((cause, value) for cause, value in volts.items() if value > 0), key=lambda item: item[1]
@@ -122,7 +147,16 @@ def attribution(volts: "Mapping[str, float]", ax: Any = None) -> Any:
 
 
 def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = None) -> Any:
-    """How far devices are from what they should be: by name, targets and standard deviations in units of the highest conductance."""
+    """Draw the error of published devices over the conductance asked for.
+
+    **Arguments:**
+
+    - `spreads`: by name, targets and standard deviations in units of the highest conductance,
+      two arrays (levels,).
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax, width=8.0)
     for index, (name, (target, deviation)) in enumerate(spreads.items()):
         style = {
@@ -139,7 +173,15 @@ def devices(spreads: "Mapping[str, tuple[np.ndarray, np.ndarray]]", ax: Any = No
 
 
 def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
-    """What noise and a finite nudge leave of a gradient, over the strength of the nudge: what `circuits.gradient_noise` returns."""
+    """Draw the errors of a gradient by noise and by the finite nudge, over the nudge's strength.
+
+    **Arguments:**
+
+    - `data`: as `circuits.gradient_noise` returns it.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
     ax.axhline(
         float(data.signal[0]),
@@ -187,7 +229,17 @@ def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
 
 
 def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
-    """Accuracy on chips by device, moved there and trained there: each chip, and the mean. Datasets as of `circuits.learn_on_chips`."""
+    """Draw accuracy on chips by device, for networks moved there and trained there.
+
+    Each chip is a point, the mean a bar.
+
+    **Arguments:**
+
+    - `data`: datasets as `circuits.learn_on_chips` returns them, one a device.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax, width=8.0)
     kinds = (
         ("moved", "trained elsewhere", COLOURS[1], "x", -0.15),
@@ -228,9 +280,17 @@ def learning(data: "Sequence[xr.Dataset]", ax: Any = None) -> Any:
 
 
 def against_spread(data: "xr.Dataset", ax: Any = None) -> Any:
-    """Accuracy on chips of one device against its spread, moved there and trained there: means, and ranges over chips as bands.
+    """Draw accuracy on chips of one device against its spread.
 
-    `data` as of `circuits.accuracy_against_spread`.
+    Lines are the means of networks moved there and of those trained there, bands the ranges over
+    chips.
+
+    **Arguments:**
+
+    - `data`: as `circuits.accuracy_against_spread` returns it.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
     """
     ax = axes_or_new(ax)
     at = data.spread.values

@@ -1,10 +1,11 @@
-"""Figures of a circuit beside its model, and of one simulator beside another."""
+"""Figures of a circuit against its model, and of one simulator against another."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..memristors import separation
+from ..units import prefixed
 from .style import COLOURS, axes_or_new
 
 if TYPE_CHECKING:
@@ -12,7 +13,15 @@ if TYPE_CHECKING:
 
 
 def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
-    """Voltages of the circuit over those of the model, all phases, samples and nodes of a comparison's dataset, by layer."""
+    """Draw voltages of the circuit over those of the model, by layer.
+
+    **Arguments:**
+
+    - `data`: the dataset of a comparison, of which all phases, samples and nodes are drawn.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
     for index, (layer, model, circuit) in enumerate(_layers(data)):
         marker, size = (".", 8) if index == 0 else ("x", 14)
@@ -37,19 +46,19 @@ def agreement(data: "xr.Dataset", ax: Any = None) -> Any:
 
 
 def differences(data: "xr.Dataset", ax: Any = None) -> Any:
-    """The distribution of |circuit − model| of a comparison's dataset, by layer, with its tolerance."""
+    """Draw the distribution of |circuit − model|, by layer, with its tolerance.
+
+    **Arguments:**
+
+    - `data`: the dataset of a comparison.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
-    smallest = 1e-17  # V, where what is equal to the last bit is shown
-    bins = np.logspace(
-        np.log10(smallest),
-        np.log10(
-            max(
-                2 * data.attrs["tolerance_volts"],
-                2 * float(np.abs(data.circuit - data.model).max()),
-            )
-        ),
-        60,
-    )
+    smallest = 1e-17  # V, at which differences of 0 are drawn
+    largest = max(data.attrs["tolerance_volts"], float(np.abs(data.circuit - data.model).max()))
+    bins = np.logspace(np.log10(smallest), np.log10(2 * largest), 60)
     for index, (layer, model, circuit) in enumerate(_layers(data)):
         gap = np.maximum(np.abs(circuit - model), smallest)
         style = (
@@ -82,22 +91,25 @@ def differences(data: "xr.Dataset", ax: Any = None) -> Any:
 
 
 def _layers(data: "xr.Dataset") -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, model's and circuit's voltages of each layer of a comparison."""
-    found = []
+    """Return name, model's voltages and circuit's voltages of each layer, in V, flattened."""
+    layers = []
     for layer in dict.fromkeys(data.layer.values):
         chosen = data.layer.values == layer
-        found.append(
-            (
-                str(layer),
-                data.model.values[:, :, chosen].ravel(),
-                data.circuit.values[:, :, chosen].ravel(),
-            )
-        )
-    return found
+        both = (data.model.values, data.circuit.values)
+        model, circuit = (values[:, :, chosen].ravel() for values in both)
+        layers.append((str(layer), model, circuit))
+    return layers
 
 
 def beside(data: "xr.Dataset") -> Any:
-    """`agreement` and `differences` side by side, on a new figure; returns the second's axes."""
+    """Draw `agreement` and `differences` side by side, on a new figure.
+
+    **Arguments:**
+
+    - `data`: the dataset of a comparison.
+
+    **Returns** the axes of the second.
+    """
     from matplotlib import pyplot
 
     left, right = pyplot.subplots(1, 2, figsize=(11, 4.4), layout="constrained")[1]
@@ -106,7 +118,16 @@ def beside(data: "xr.Dataset") -> Any:
 
 
 def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
-    """The flow's transient with the circuit's on top: what `circuits.compare_transient` returns."""
+    """Draw the transient of the RC flow with the circuit's on top.
+
+    **Arguments:**
+
+    - `data`: as `circuits.compare_transient` returns it.
+    - `nodes`: which of its nodes to draw.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax, width=8.0)
     nanoseconds, simulator = 1e9 * data.time.values, data.attrs["simulator"]
     for index, node in enumerate(nodes):
@@ -145,13 +166,17 @@ def transient(data: "xr.Dataset", nodes: list[str], ax: Any = None) -> Any:
 
 
 def hysteresis(line: "xr.Dataset", dots: "xr.Dataset", ax: Any = None) -> Any:
-    """The loop of a memristor twice, as `memristors.hysteresis` has it: of one simulator as a line, of the other as dots."""
+    """Draw a memristor's loop twice: of one simulator as a line, of the other as dots.
+
+    **Arguments:**
+
+    - `line`, `dots`: as `circuits.memristors.hysteresis` returns them.
+    - `ax`: axes of matplotlib, or `None` for new ones.
+
+    **Returns** the axes.
+    """
     ax = axes_or_new(ax)
-    peak = float(np.abs(line.current).max())
-    scale, unit = next(
-        ((s, u) for s, u in ((1.0, "A"), (1e3, "mA"), (1e6, "µA"), (1e9, "nA")) if s * peak >= 1),
-        (1e12, "pA"),
-    )
+    scale, unit = prefixed(float(np.abs(line.current).max()), "A")
     ax.plot(
         line.voltage,
         scale * line.current,

@@ -1,4 +1,4 @@
-"""Netlists of networks from their conductances: layered, crossbars with their wires, graphs, and twins for coupled learning."""
+"""Netlists of networks from their conductances: layered, crossbars with wires, graphs, twins."""
 
 from .access import transistor_array as transistor_array
 from .crossbars import crossbar as crossbar

@@ -26,21 +26,28 @@ def transistor_array(
     sense_ohms: float = 0.0,
     title: str = "1T1R array",
 ) -> Netlist:
-    """A `crossbar` in which a transistor `Mi_j` stands in series with each device, between `a3_5` and the bit line's `b3_5`.
+    """Return a `crossbar` with a transistor in series with each device (1T1R).
 
-    The gates of a word line are all at the voltage of a source (`Vgate3`), those of bulk at the most negative voltage of all (`Vbulk`).
-    A transistor is no two-terminal element: the array has no energy but where its gates are far above all else, and each channel is a
-    resistor.
+    The transistor `M3_5` stands between the node `a3_5`, at its device, and the bit line's `b3_5`.
+    The gates of a word line are all at the voltage of a source (`Vgate3`), the bulks at the most
+    negative voltage of all (`Vbulk`). A transistor is no two-terminal element: the array has an
+    energy only where its gates are far above all else, so that each channel is a resistor.
 
-    **Arguments:** `siemens`, `volts`, `wire_ohms`, `driver_ohms`, `sense_ohms`: as of a `crossbar`. `gates`: in V (words,). `model`,
-    `width`, `length`: of the transistors, of kind "n"; in m.
+    **Arguments:**
 
-    **Raises** `ValueError` as `crossbar`, for a model of kind "p", and for gates that do not fit or are not finite.
+    - `siemens`, `volts`, `wire_ohms`, `driver_ohms`, `sense_ohms`, `title`: as those of `crossbar`.
+    - `gates`: voltages of the word lines' gates, in V, (words,).
+    - `model`: of the transistors, of kind "n".
+    - `width`, `length`: of their channels, in m.
+
+    **Raises** `ValueError` as `crossbar` does, for a model of kind "p", and for gates that do not
+    fit or are not finite.
     """
     gates = np.asarray(gates, float)
     if gates.shape != np.shape(volts) or not np.isfinite(gates).all():
         raise ValueError(
-            f"`gates` must be finite, one for each of the {np.size(volts)} word lines, but are {gates}"
+            f"`gates` must be finite, one for each of the {np.size(volts)} word lines, "
+            f"but are {gates}"
         )
     if model.kind != "n":
         raise ValueError(f"`model` must be of kind 'n', but is of kind {model.kind!r}")
@@ -58,24 +65,16 @@ def transistor_array(
     elements.append(VoltageSource("bulk", "bulk", GROUND, min(0.0, float(np.min(volts)))))
     for element in bare.elements:
         if isinstance(element, Resistor) and element.name.startswith("g"):
-            at = element.name[1:]
-            elements.append(replace(element, minus=f"a{at}"))
-            elements.append(
-                Mosfet(
-                    at,
-                    f"a{at}",
-                    f"gate{at.split('_')[0]}",
-                    element.minus,
-                    "bulk",
-                    model,
-                    width,
-                    length,
-                )
-            )
+            crossing = element.name[1:]
+            gate, between = f"gate{crossing.split('_')[0]}", f"a{crossing}"
+            nodes = (between, gate, element.minus, "bulk")
+            elements.append(replace(element, minus=between))
+            elements.append(Mosfet(crossing, *nodes, model, width, length))
         else:
             elements.append(element)
     header = (
         *bare.header,
-        f"A transistor M* of {number(width)} by {number(length)} m in series with each device, gates at Vgate*.",
+        f"A transistor M* of {number(width)} by {number(length)} m in series with each device, "
+        "gates at Vgate*.",
     )
     return replace(bare, elements=tuple(elements), header=header)

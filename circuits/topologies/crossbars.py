@@ -9,7 +9,7 @@ from ..elements.passive import Resistor
 from ..elements.sources import VoltageSource
 from ..netlist.analyses import OperatingPoint
 from ..netlist.netlist import Netlist
-from ..units import number
+from ..units import check_number, number
 
 
 def crossbar(
@@ -21,17 +21,26 @@ def crossbar(
     sense_ohms: float = 0.0,
     title: str = "Crossbar",
 ) -> Netlist:
-    """A crossbar: devices between word lines, which sources drive at their left ends, and bit lines, grounded at their lower ends.
+    """Return a crossbar: devices between word lines and bit lines, whose wires have resistance.
 
-    A source (`Vin3`), the driver's resistance and a piece of wire lead to the word line's first crossing `w3_0`, another piece to
-    `w3_1`, and so on; the device `Rg3_5` stands between `w3_5` and `b3_5` on bit line 5, which runs down through `b4_5`, … and, after
-    the last crossing and a piece of wire, `sense5`, through the sense resistance to ground. Without a sense resistance the wire itself
-    ends at ground. The current of bit line j is that of `Rsense_j` (`Rb{last}_j` without one).
+    Sources drive the word lines at their left ends; the bit lines are grounded at their lower ends.
+    A source (`Vin3`), the driver's resistance and a piece of wire lead to the word line's first
+    crossing `w3_0`, another piece to `w3_1`, and so on; the device `Rg3_5` stands between `w3_5`
+    and `b3_5` on bit line 5, which runs down through `b4_5`, … and, after the last crossing and a
+    piece of wire, `sense5`, through the sense resistance to ground. Without a sense resistance the
+    wire itself ends at ground. The current of bit line j is that of `Rsense_j` (`Rb{last}_j`
+    without one).
 
-    **Arguments:** `siemens`: conductances (words, bits) in S, 0 for a device that is absent. `volts`: of the sources (words,).
-    `wire_ohms`: of a piece of wire between two crossings, above 0. `driver_ohms`, `sense_ohms`: in Ω.
+    **Arguments:**
 
-    **Raises** `ValueError` for shapes that do not fit, and conductances and resistances that are negative or not finite.
+    - `siemens`: conductances of the devices, in S, (words, bits); 0 for one that is absent.
+    - `volts`: of the sources, in V, (words,).
+    - `wire_ohms`: of a piece of wire between two crossings, in Ω, above 0.
+    - `driver_ohms`, `sense_ohms`: in series with the sources, and from bit lines to ground, in Ω.
+    - `title`: of the netlist.
+
+    **Raises** `ValueError` for shapes that do not fit, and for conductances and resistances that
+    are negative or not finite.
     """
     siemens, volts = np.asarray(siemens, float), np.asarray(volts, float)
     check_crossbar(siemens, volts, wire_ohms, driver_ohms, sense_ohms)
@@ -52,26 +61,35 @@ def crossbar(
             Resistor(f"sense_{j}", foot, GROUND, siemens=1 / sense_ohms)
             for j, foot in enumerate(feet)
         ]
-    elements += wired(heads, feet, siemens, wire_ohms)
+    elements += crossbar_elements(heads, feet, siemens, wire_ohms)
     read = tuple(f"sense{j}" if sense_ohms else f"b{words - 1}_{j}" for j in range(bits))
     header = (
-        f"{words} word lines w*, {bits} bit lines b*, devices Rg*; wire {number(wire_ohms)} ohm a piece, "
-        f"driver {number(driver_ohms)} ohm, sense {number(sense_ohms)} ohm.",
+        f"{words} word lines w*, {bits} bit lines b*, devices Rg*; "
+        f"wire {number(wire_ohms)} ohm a piece, driver {number(driver_ohms)} ohm, "
+        f"sense {number(sense_ohms)} ohm.",
     )
     return Netlist(title, tuple(elements), header, (OperatingPoint(read),))
 
 
-def wired(
+def crossbar_elements(
     heads: Sequence[str],
     feet: Sequence[str],
     siemens: np.ndarray,
     wire_ohms: float,
     prefix: str = "",
 ) -> list[Element]:
-    """The devices and the lines of a crossbar: word lines that begin at `heads`, and bit lines that end at `feet`.
+    """Return the devices and the pieces of wire of a crossbar.
 
-    A piece of wire leads to every crossing from the one before, or from the head, and from every crossing to the next, or to the foot.
-    `prefix` stands before the names of all, in lower case before those of nodes.
+    A piece of wire leads to every crossing of a word line from the one before, or from its head,
+    and from every crossing of a bit line to the next, or to its foot.
+
+    **Arguments:**
+
+    - `heads`: nodes at which the word lines begin, (words,).
+    - `feet`: nodes at which the bit lines end, (bits,).
+    - `siemens`: conductances of the devices, in S, (words, bits).
+    - `wire_ohms`: of a piece of wire, in Ω.
+    - `prefix`: of the names of all elements, and, in lower case, of the nodes.
     """
     (words, bits), wire, node = siemens.shape, 1 / wire_ohms, prefix.lower()
     elements: list[Element] = []
@@ -96,17 +114,20 @@ def wired(
 def check_crossbar(
     siemens: np.ndarray, volts: np.ndarray, wire_ohms: float, driver_ohms: float, sense_ohms: float
 ) -> None:
-    """Raises `ValueError` for arrays that do not fit, and for what is negative or not finite."""
+    """Raise `ValueError` for arrays that do not fit, and for numbers that a crossbar cannot have.
+
+    Arguments and requirements are those of `crossbar`.
+    """
     if siemens.ndim != 2 or not siemens.size or volts.shape != siemens.shape[:1]:
         raise ValueError(
-            f"`siemens` must be (words, bits) and `volts` (words,), but have shapes {siemens.shape} and {volts.shape}"
+            "`siemens` must be (words, bits) and `volts` (words,), "
+            f"but have shapes {siemens.shape} and {volts.shape}"
         )
-    if not (np.isfinite(siemens) & (siemens >= 0)).all():
+    allowed = np.isfinite(siemens) & (siemens >= 0)
+    if not allowed.all():
         raise ValueError(
-            f"`siemens` must be finite and at least 0, but is {siemens[~(np.isfinite(siemens) & (siemens >= 0))][0]}"
+            f"`siemens` must be finite and at least 0, but is {siemens[~allowed].flat[0]}"
         )
-    if not (np.isfinite(wire_ohms) and wire_ohms > 0):
-        raise ValueError(f"`wire_ohms` must be finite and above 0, but is {wire_ohms}")
+    check_number(wire_ohms, "wire_ohms", "finite and above 0", lambda ohms: ohms > 0)
     for name, ohms in (("driver_ohms", driver_ohms), ("sense_ohms", sense_ohms)):
-        if not (np.isfinite(ohms) and ohms >= 0):
-            raise ValueError(f"`{name}` must be finite and at least 0, but is {ohms}")
+        check_number(ohms, name, "finite and at least 0", lambda ohms: ohms >= 0)

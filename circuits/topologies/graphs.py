@@ -1,6 +1,6 @@
 """Resistors along the edges of a graph, and twins of a network for coupled learning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,16 +13,28 @@ from ..elements.passive import ConductanceMatrix, Resistor
 from ..elements.sources import Behavioural, VoltageSource
 from ..netlist.analyses import OperatingPoint
 from ..netlist.netlist import Netlist, NetlistError
+from ..units import check_number
 
 Edges = Sequence[tuple[str, str]]
+"""Pairs of nodes."""
 
 
 def graph(
     edges: Edges, siemens: float | np.ndarray, sources: Mapping[str, float], *, title: str = "Graph"
 ) -> Netlist:
-    """A resistor `Re0`, `Re1`, … along every edge, of `siemens` (S; one number, or one for each), and sources `V<node>` at some nodes.
+    """Return a netlist of resistors along the edges of a graph, and voltage sources at some nodes.
 
-    Raises `ValueError` for conductances that do not fit, or are not above 0, and a source at a node of no edge.
+    The resistors are `Re0`, `Re1`, … in the order of the edges, the sources `V<node>`.
+
+    **Arguments:**
+
+    - `edges`: pairs of nodes.
+    - `siemens`: conductances in S; one number, or one for each edge, (edges,).
+    - `sources`: voltages in V, by node.
+    - `title`: of the netlist.
+
+    **Raises** `ValueError` for conductances that do not fit or are not above 0, and for a source at
+    a node of no edge.
     """
     values = (
         np.broadcast_to(np.asarray(siemens, float), len(edges))
@@ -31,7 +43,8 @@ def graph(
     )
     if values.shape != (len(edges),):
         raise ValueError(
-            f"`siemens` must be one number or one for each of the {len(edges)} edges, but has shape {values.shape}"
+            f"`siemens` must be one number or one for each of the {len(edges)} edges, "
+            f"but has shape {values.shape}"
         )
     nodes = dict.fromkeys(node for edge in edges for node in edge)
     for node in sources:
@@ -56,9 +69,17 @@ def lattice(
     *,
     title: str = "Lattice",
 ) -> Netlist:
-    """A square lattice of nodes `n<row>_<column>`, each joined with its right and its lower neighbour, in this order, row by row.
+    """Return a square lattice of resistors.
 
-    Arguments and errors as for `graph`; `rows` and `columns` must be at least 1 and the nodes at least 2.
+    Each node `n<row>_<column>` is joined with its right and its lower neighbour, in this order, row
+    by row.
+
+    **Arguments:**
+
+    - `rows`, `columns`: at least 1 each.
+    - `siemens`, `sources`, `title`: as those of `graph`.
+
+    **Raises** `ValueError` as `graph` does, and for fewer than 2 nodes.
     """
     if min(rows, columns) < 1 or rows * columns < 2:
         raise ValueError(
@@ -83,44 +104,74 @@ def random_graph(
     seed: int,
     title: str = "Random graph",
 ) -> Netlist:
-    """A connected graph of nodes `n0`, `n1`, … with edges drawn by `seed`: a random tree, and others until the mean degree is reached.
+    """Return a connected random graph of resistors between nodes `n0`, `n1`, ….
 
-    The number of edges is max(nodes − 1, round(nodes · degree / 2)). Arguments and errors as for `graph`; raises `ValueError` for fewer
-    than 2 nodes and a `degree` above nodes − 1.
+    Its edges are those of a random tree, and others until the mean degree is reached, which makes
+    max(nodes − 1, round(nodes · degree / 2)).
+
+    **Arguments:**
+
+    - `nodes`: how many, 2 or more.
+    - `degree`: the mean number of edges at a node, from 0 to nodes − 1.
+    - `siemens`, `sources`, `title`: as those of `graph`; edges are in the order of their nodes.
+    - `seed`: of the draws.
+
+    **Raises** `ValueError` as `graph` does, and for numbers that are not so.
     """
     if nodes < 2 or not 0 <= degree <= nodes - 1:
         raise ValueError(
-            f"`nodes` must be 2 or more and `degree` from 0 to nodes - 1, but are {nodes} and {degree}"
+            "`nodes` must be 2 or more and `degree` from 0 to nodes - 1, "
+            f"but are {nodes} and {degree}"
         )
     random = np.random.default_rng(seed)
     order = random.permutation(nodes)
-    pairs = {
-        tuple(sorted((int(order[k]), int(order[random.integers(k)])))) for k in range(1, nodes)
-    }
-    rest = [(i, j) for i in range(nodes) for j in range(i + 1, nodes) if (i, j) not in pairs]
-    extra = max(0, round(nodes * degree / 2) - len(pairs))
-    chosen = sorted(pairs | {rest[k] for k in random.choice(len(rest), extra, replace=False)})
-    return graph([(f"n{i}", f"n{j}") for i, j in chosen], siemens, sources, title=title)
+    tree = np.sort([(order[k], order[random.integers(k)]) for k in range(1, nodes)], axis=1)
+
+    # All pairs i < j are numbered in their order, without a list of them; those of the tree are
+    # left out by counting how many of them come before a pair.
+    starts = np.concatenate([[0], np.cumsum(np.arange(nodes - 1, 0, -1))])
+    taken = np.sort(starts[tree[:, 0]] + tree[:, 1] - tree[:, 0] - 1)
+    others = int(starts[-1]) - len(taken)
+    extra = max(0, round(nodes * degree / 2) - len(taken))
+    drawn = random.choice(others, extra, replace=False)
+    drawn = drawn + np.searchsorted(taken - np.arange(len(taken)), drawn, side="right")
+    pairs = np.sort(np.concatenate([taken, drawn]))
+
+    left = np.searchsorted(starts, pairs, side="right") - 1
+    right = pairs - starts[left] + left + 1
+    edges = [(f"n{i}", f"n{j}") for i, j in zip(left.tolist(), right.tolist(), strict=True)]
+    return graph(edges, siemens, sources, title=title)
 
 
 def twins(
     netlist: Netlist, outputs: Sequence[str], targets: Sequence[float], eta: float
 ) -> Netlist:
-    """A network and its clamped twin in one circuit, as in coupled learning (Stern et al. 2021; Dillavou et al. 2022).
+    """Return a network and its clamped twin in one circuit, as in coupled learning.
 
-    The twin has every element again, its nodes and names with `c_` before them; sources to ground are shared. Its outputs are held at
-    v + `eta` (target − v), v being the output of the free network: sources `Bclamp_<node>`, with sources `Vtarget_<node>`. What each
-    conductance learns from is the difference of its two squared voltages.
+    v_c = v + eta (target − v) at each output, v being the output of the free network
 
-    **Raises** `ValueError` where targets and outputs differ in number or `eta` is not in (0, 1], and `NetlistError` for outputs that
-    the network does not have or that have a source, and for elements other than two-terminal ones, matrices and diodes.
+    The twin has every element again, its nodes and names with `c_` before them; sources to ground
+    are shared. Sources `Bclamp_<node>` clamp its outputs, with sources `Vtarget_<node>`. What each
+    conductance learns from is the difference of its two squared voltages. Stern et al., Phys. Rev.
+    X 11, 021045 (2021); Dillavou et al., Phys. Rev. Applied 18, 014040 (2022).
+
+    **Arguments:**
+
+    - `netlist`: of the free network.
+    - `outputs`: its output nodes, one or more.
+    - `targets`: their voltages, in V, (outputs,).
+    - `eta`: how far the clamped outputs are moved, above 0 and at most 1.
+
+    **Raises** `ValueError` where targets and outputs differ in number or `eta` is not in (0, 1],
+    and `NetlistError` for outputs that the network does not have or that have a source, and for
+    elements other than two-terminal ones, matrices and diodes.
     """
     if len(targets) != len(outputs) or not outputs:
         raise ValueError(
-            f"`targets` must be one for each of the {len(outputs)} outputs, one or more, but are {len(targets)}"
+            f"`targets` must be one for each of the {len(outputs)} outputs, one or more, "
+            f"but are {len(targets)}"
         )
-    if not 0 < eta <= 1:
-        raise ValueError(f"`eta` must be above 0 and at most 1, but is {eta}")
+    check_number(eta, "eta", "above 0 and at most 1", lambda eta: 0 < eta <= 1)
     netlist.require_nodes(outputs, "outputs")
     pinned = {GROUND}
     for element in netlist.elements:
@@ -129,41 +180,44 @@ def twins(
     if held := sorted(pinned.intersection(outputs)):
         raise NetlistError(f"`outputs` must be nodes without a source, but {held} have one")
 
-    def own(node: str) -> str:
-        return node if node in pinned else f"c_{node}"
-
-    added: list[Element] = []
-    for element in netlist.elements:
-        name = f"c_{element.name}"
-        if pinned.issuperset(element.nodes):
-            continue
-        changes: dict[str, Any]
-        if isinstance(element, ConductanceMatrix):
-            changes = {
-                "rows": tuple(map(own, element.rows)),
-                "columns": tuple(map(own, element.columns)),
-            }
-        elif isinstance(element, Diode):
-            changes = {"anode": own(element.anode), "cathode": own(element.cathode)}
-        elif (
-            isinstance(element, TwoTerminal)
-            and not isinstance(element, Behavioural)
-            and not hasattr(element, "source")
-        ):
-            changes = {"plus": own(element.plus), "minus": own(element.minus)}
-        else:
-            raise NetlistError(
-                f"the twin of {element.letter}{element.name} is not known: twins are of two-terminal elements"
-            )
-        added.append(replace(element, name=name, **changes))  # pyright: ignore[reportArgumentType]  # each is a dataclass
+    added = [
+        _twin(element, pinned)
+        for element in netlist.elements
+        if not pinned.issuperset(element.nodes)
+    ]
     for node, target in zip(outputs, targets, strict=True):
         added.append(VoltageSource(f"target_{node}", f"target_{node}", GROUND, float(target)))
-        ahead = Operation(
-            "*", (Constant(eta), Operation("-", (Voltage(f"target_{node}"), Voltage(node))))
-        )
-        added.append(
-            Behavioural(
-                f"clamp_{node}", f"c_{node}", GROUND, "v", Operation("+", (Voltage(node), ahead))
-            )
-        )
+        gap = Operation("-", (Voltage(f"target_{node}"), Voltage(node)))
+        moved = Operation("+", (Voltage(node), Operation("*", (Constant(eta), gap))))
+        added.append(Behavioural(f"clamp_{node}", f"c_{node}", GROUND, "v", moved))
     return replace(netlist, elements=(*netlist.elements, *added), analyses=())
+
+
+def _twin(element: Element, pinned: Collection[str]) -> Element:
+    """Return the element of the clamped twin, whose nodes are its own except for `pinned` ones."""
+
+    def node_of_twin(node: str) -> str:
+        return node if node in pinned else f"c_{node}"
+
+    if isinstance(element, ConductanceMatrix):
+        fields = ("rows", "columns")
+    elif isinstance(element, Diode):
+        fields = ("anode", "cathode")
+    elif (
+        isinstance(element, TwoTerminal)
+        and not isinstance(element, Behavioural)
+        and not hasattr(element, "source")
+    ):
+        fields = ("plus", "minus")
+    else:
+        raise NetlistError(
+            f"`netlist` must be of two-terminal elements, matrices and diodes, of which twins are "
+            f"known, but has {element.letter}{element.name}"
+        )
+    changes: dict[str, Any] = {"name": f"c_{element.name}"}
+    for field in fields:
+        nodes = getattr(element, field)
+        changes[field] = (
+            node_of_twin(nodes) if isinstance(nodes, str) else tuple(map(node_of_twin, nodes))
+        )
+    return replace(element, **changes)  # pyright: ignore[reportArgumentType]  # each is a dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..elements.base import GROUND, Element
 from ..elements.passive import ConductanceMatrix, Resistor
 from ..elements.sources import VoltageSource
-from ..topologies.crossbars import wired
+from ..topologies.crossbars import crossbar_elements
 from .base import Part, check_positive
 
 
@@ -57,7 +57,9 @@ class WireResistance(Rewiring):
     def become(self, element):
         if not isinstance(element, ConductanceMatrix):
             return [element]
-        return wired(element.rows, element.columns, element.siemens, self.ohms, f"{element.name}_")
+        return crossbar_elements(
+            element.rows, element.columns, element.siemens, self.ohms, f"{element.name}_"
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import circuits
-from circuits.devices.curves import curve_source
+from circuits.devices import clamp, curve_source
 from circuits.units import THERMAL_VOLTAGE
 
 MODELS = [
@@ -135,7 +135,7 @@ def test_forward_law_is_shockleys():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_ngspice_has_the_same_law(model, simulator):
-    """A resistor divides a swept source onto the diode: the node's balance is the diode's current, in both directions."""
+    """A resistor divides a swept source onto the diode: the node's balance is its current."""
     model = dataclasses.replace(model, gmin=1e-12)
     siemens, source = 1e-4, np.linspace(-2.0, 2.0, 41)
     deck = circuits.Netlist(
@@ -152,7 +152,7 @@ def test_ngspice_has_the_same_law(model, simulator):
 
 
 def test_another_law_is_seen(simulator):
-    """The negative control: Shockley's own law in reverse, and today's constants, are not ngspice's."""
+    """The negative control: Shockley's law in reverse, and today's constants, are not ngspice's."""
     deck = circuits.Netlist(
         "Diode",
         (
@@ -200,7 +200,7 @@ def divider(device, nodes, siemens):
 
 @pytest.mark.parametrize("device", [*SINGLES, *CURVES, *ZENERS])
 def test_ngspice_has_the_same_device(device, simulator):
-    """The node's balance is the device's current, on both sides, also beyond the points of a curve: off by less than 1 nV."""
+    """The node's balance is the device's current to 1 nV, also beyond the points of a curve."""
     nodes, source, siemens = ("a", "b", "c"), np.linspace(-5.0, 5.0, 61), 1e-2
     seen = simulator.operating_points(divider(device, nodes, siemens), {"Vin": source})
     assert set(seen.status.values) == {"ok"}
@@ -215,7 +215,7 @@ def test_ngspice_has_the_same_device(device, simulator):
 
 
 def test_another_curve_is_seen(simulator):
-    """The negative control: one point moved by a millionth is beyond the tolerance of the test above."""
+    """The negative control: one point moved by a millionth is beyond the tolerance above."""
     curve = CURVES[0]
     other = dataclasses.replace(
         curve, amperes=(*curve.amperes[:-1], curve.amperes[-1] * (1 + 1e-6))
@@ -270,6 +270,16 @@ def test_the_spice_lines_of_a_curve_say_what_is_beyond_its_points():
         ),
         (lambda: circuits.SingleDiode(1e-9, bias=np.nan), "`bias` must be finite, but is nan"),
         (lambda: circuits.IdealDiodes(np.inf), "`bias` must be finite, but is inf"),
+        (lambda: circuits.IdealPair("0.1"), "`bias` must be finite and at least 0, but is '0.1'"),
+        (lambda: circuits.SingleDiode(1e-9, bias=None), "`bias` must be finite, but is None"),
+        (
+            lambda: circuits.Curve(["a", "b"], [0.0, 1.0]),
+            "`volts` must be two or more finite numbers in a row",
+        ),
+        (
+            lambda: clamp("a", "n", 1.0, -1.0, 1.0),
+            "`lowest` of a must be at most `highest`, and one of them finite",
+        ),
     ],
 )
 def test_a_device_that_cannot_be_is_refused(make, message):

@@ -31,7 +31,7 @@ def test_what_ngspice_answers_is_what_is_said(simulator, capsys, monkeypatch):
             "no: Verilog-A",
         ),
     ):
-        monkeypatch.setattr(doctor, "_asked", lambda command, log=log: log)
+        monkeypatch.setattr(doctor, "_answer", lambda command, log=log: log)
         doctor.examine(print)
         said = capsys.readouterr().out
         assert f"ngspice KLU   {klu}" in re.sub(r"  +", "   ", said)

@@ -1,4 +1,4 @@
-"""Memristors: SPICE against the ODE and against closed forms and published numbers; pulses and write-and-verify."""
+"""Memristors: SPICE against the ODE, closed forms and published numbers; pulses."""
 
 import dataclasses
 
@@ -32,7 +32,8 @@ NODAL = circuits.Nodal()
 SWEEP = 1e-3
 
 DRIVES = {
-    # Strukov et al. 2008, figure 2b: 1 V, R_off/R_on = 160, D²/(μ v₀) = 10 ms; w/D comes near neither bound
+    # Strukov et al. 2008, figure 2b: 1 V, R_off/R_on = 160, D²/(μ v₀) = 10 ms; w/D keeps off its
+    # bounds
     "strukov": (IonDrift(), Sin(0, 1, 0.5), 0.1, 2.0, 4e-3),
     "joglekar": (IonDrift(window=Joglekar(1)), Sin(0, 1, 0.5), 0.2, 2.0, 4e-3),
     # Biolek et al. 2009: 100 Ω, 16 kΩ and 11 kΩ at first, p = 10, 1.2 V
@@ -156,7 +157,7 @@ def test_loops_are_pinched_and_close_with_the_frequency(name, simulator):
 
 
 def test_linear_drift_is_the_root_of_the_flux(simulator):
-    """Strukov et al. 2008, figure 2b. With R(x) = R_off − Δx, R² = R(x₀)² − 2Δ (μ R_on/D²) ∫v dt."""
+    """Strukov et al. 2008, figure 2b: R(x) = R_off − Δx, R² = R(x₀)² − 2Δ (μ R_on/D²) ∫v dt."""
     model, waveform, state, *_ = DRIVES["strukov"]
     assert model.off_ohms / model.on_ohms == 160
     assert 1.0 / model.on_ohms == 10e-3  # i₀ = v₀/R_on = 10 mA
@@ -171,7 +172,7 @@ def test_linear_drift_is_the_root_of_the_flux(simulator):
 
 
 def test_joglekars_window_makes_the_state_a_logistic_function_of_the_charge(simulator):
-    """Joglekar and Wolf 2009, p = 1: dx/dt = 4k i x (1 − x), so that x/(1 − x) grows by exp(4kq)."""
+    """Joglekar and Wolf 2009, p = 1: dx/dt = 4k i x (1 − x): x/(1 − x) grows by exp(4kq)."""
     loop = spice(simulator, "joglekar", finer=20)
     charge = np.concatenate(
         [
@@ -322,7 +323,8 @@ def test_a_memristor_is_an_instance_of_its_subcircuit(model):
     )
     for one in (netlist, driven):
         assert circuits.parse(one.spice()) == one
-    deck = f"Deck\n{model.subcircuit('device')}V1 a 0 1\nXM1 a b {device.node} device\nR2 b 0 1k\n.end\n"
+    subcircuit, instance = model.subcircuit("device"), f"XM1 a b {device.node} device"
+    deck = f"Deck\n{subcircuit}V1 a 0 1\n{instance}\nR2 b 0 1k\n.end\n"
     assert {*circuits.parse(deck).spice().splitlines()} == {*netlist.spice().splitlines()}
 
 
@@ -495,6 +497,10 @@ def test_bad_input_is_refused():
         ValueError, match=r"`off_ohms` must be above `on_ohms`, 100\.0, but is 50.0"
     ):
         IonDrift(off_ohms=50)
+    with pytest.raises(ValueError, match=r"`on_ohms` must be finite and above 0, but is 'few'"):
+        IonDrift(on_ohms="few")
+    with pytest.raises(ValueError, match=r"`first` must be finite, but is None"):
+        Staircase(None, 2.0, 0.1, 1e-7)
     with pytest.raises(ValueError, match=r"`on_volts` must be finite and below 0, but is 0.2"):
         VTEAM(on_volts=0.2)
     with pytest.raises(ValueError, match=r"`p` must be a whole number of at least 1, but is 0"):

@@ -106,7 +106,7 @@ def test_orders_and_traces_are_the_numbers_that_they_are_given():
 
 
 def test_a_map_of_decisions_is_what_the_network_decides_and_rings_what_is_wrong():
-    """The state copies the input, so that the larger input decides; the last example is labelled as the other class."""
+    """The state copies the input, so that the larger decides; the last label is the other class."""
     net = ep.energy(
         lambda p, s, x: jnp.sum((s - x) ** 2) / 2 + 0.0 * p,
         jnp.array(1.0),

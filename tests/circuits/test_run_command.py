@@ -103,7 +103,7 @@ D1 out 0 d
 
 
 def test_responses_and_transients_from_the_operating_point(tmp_path, capsys, simulator):
-    """The transient starts where the sources' waveforms hold it at time 0, at 0.2 V and not at the 0.5 V of the operating point."""
+    """A transient starts at the sources' waveforms at time 0: 0.2 V, not 0.5 V as the point."""
     path = tmp_path / "step.cir"
     path.write_text(STEP)
     assert circuits.commands.cli.main(["run", str(path), "--compare"]) == 0

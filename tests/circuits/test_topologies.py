@@ -39,10 +39,15 @@ def test_a_random_graph_is_connected_and_its_seeds():
     v = solved(one)  # which would float if it were in parts
     assert all(0 < volts < 1 for volts in v.values())
     assert len(random_graph(30, 0.0, 1e-5, {}, seed=0).elements) == 29
+    complete = random_graph(6, 5.0, 1e-5, {}, seed=0)
+    every = [(f"n{i}", f"n{j}") for i in range(6) for j in range(i + 1, 6)]
+    assert [e.nodes for e in complete.elements] == every
+    large = random_graph(20_000, 3.0, 1e-5, {}, seed=0)  # a list of all pairs would take 20 GB
+    assert len({e.nodes for e in large.elements}) == 30_000
 
 
 def test_a_crossbar_is_its_equations_in_numpy(simulator):
-    """Kirchhoff's laws of every crossing, written down here; with thin wires the currents are those of the matrix alone."""
+    """Kirchhoff's laws of every crossing; with thin wires the currents are those of the matrix."""
     random = np.random.default_rng(0)
     g, u = random.uniform(1e-6, 40e-6, (4, 3)), random.uniform(0, 0.3, 4)
     g[1, 2] = 0.0
@@ -106,7 +111,7 @@ def test_a_crossbar_is_its_equations_in_numpy(simulator):
     ids=["thin", "sensed", "resistive"],
 )
 def test_chips_solved_line_by_line_are_their_netlists(ohms):
-    """Every voltage and current of two chips against `Nodal` on their netlists; wires that resist more than the devices are its own."""
+    """Voltages and currents of two chips against `Nodal`; also with wires beyond the devices."""
     random = np.random.default_rng(1)
     chips, volts = random.uniform(1e-6, 40e-6, (2, 6, 5)), random.uniform(-0.3, 0.3, (3, 6))
     named = dict(zip(("wire_ohms", "driver_ohms", "sense_ohms"), ohms, strict=True))
@@ -140,7 +145,7 @@ def test_chips_solved_line_by_line_are_their_netlists(ohms):
 
 
 def test_twins_learn_what_coupled_learning_learns():
-    """The difference of squared voltages in the two networks is the estimator's gradient, edge by edge."""
+    """The difference of squared voltages in the twins is the estimator's gradient, by edge."""
     network = random_graph(
         8, 3.0, np.linspace(1e-5, 3e-5, 12), {"n0": 1.0, "n1": -0.5, "n2": 0.0}, seed=1
     )
