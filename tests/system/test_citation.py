@@ -63,7 +63,8 @@ def test_every_entry_is_there_once_and_used():
     assert used | {TOOLKIT} == OURS.keys() | THEIRS.keys()
     assert not OURS.keys() & THEIRS.keys()
     titles = [
-        re.search(r"title = \{(.*)\}", entry)[1].lower() for entry in (OURS | THEIRS).values()
+        re.search(r"(?s)title = \{(.*?)\},\n", entry)[1].lower()
+        for entry in (OURS | THEIRS).values()
     ]
     assert len(set(titles)) == len(titles)
     for module, whole in ((eqprop.references, OURS), (circuits.references, THEIRS)):
