@@ -1,7 +1,8 @@
-"""How fast circuits are solved: `Nodal`, ngspice in batch decks, and crossbars with wires. `python -m benchmarks.circuits`.
+"""How fast circuits are written, read and solved: `Nodal`, ngspice in batch decks, crossbars.
 
-Every row is one run. What is not installed is not compared with: PySpice (`pip install 'eqprop-circuits[pyspice]'`) and `badcrossbar`
-1.1.0 (`pip install --no-deps badcrossbar==1.1.0 pathvalidate`).
+Run by `python -m benchmarks.circuits`. Every row is one run. What is not installed is not compared
+with: PySpice (`pip install 'eqprop-circuits[pyspice]'`) and `badcrossbar` 1.1.0
+(`pip install --no-deps badcrossbar==1.1.0 pathvalidate`).
 """
 
 import argparse
@@ -197,15 +198,24 @@ def by_pyspice(netlist: circuits.Netlist, drives: dict[str, np.ndarray]) -> np.n
     return np.array(found)
 
 
-def emission(figures: dict[str, Any]) -> None:
-    """The text of the unreduced network."""
+def text(figures: dict[str, Any]) -> None:
+    """The unreduced network written as a deck, and the deck read; processor time."""
     netlist, _ = shockley()
-    seconds, text = timed(netlist.spice, 3)
-    figures["emission"] = {"seconds": seconds, "lines": text.count("\n")}
+    seconds, deck = timed(netlist.spice, 3)
+    reading = []
+    for _ in range(3):
+        start = time.process_time()
+        again = circuits.parse(deck)
+        reading.append(time.process_time() - start)
+    if again != netlist:
+        raise AssertionError("a deck must read back as the netlist that wrote it")
+    lines = deck.count("\n")
+    figures["emission"] = {"seconds": seconds, "lines": lines}
+    figures["parsing"] = {"CPU seconds": min(reading), "elements": len(again.elements)}
     table(
-        "The deck of 1568-100-20 as text",
+        f"The deck of 1568-100-20 as text, {lines} lines",
         ["", "s"],
-        [[f"{text.count(chr(10))} lines", f"{seconds:.2f}"]],
+        [["written", f"{seconds:.2f}"], ["read, CPU time", f"{min(reading):.2f}"]],
     )
 
 
@@ -218,7 +228,7 @@ def main() -> None:
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     figures: dict[str, Any] = {}
-    for part in (emission, operating_points, sweeps, crossbars):
+    for part in (text, operating_points, sweeps, crossbars):
         part(figures)
     save(arguments.json, figures)
 

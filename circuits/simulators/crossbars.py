@@ -1,4 +1,4 @@
-"""Operating points of crossbars whose lines have resistance: tridiagonal solutions along word and bit lines in turn."""
+"""Operating points of crossbars whose lines have resistance, along word and bit lines in turn."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import xarray as xr
 
 from ..topologies.crossbars import check_crossbar, crossbar
 from ..units import Array
-from .base import SimulationError
+from .base import check_positive, require_ok
 from .nodal import Nodal
 
 ITERATIONS = 100
@@ -23,39 +23,53 @@ def solve_crossbars(
     sense_ohms: float = 0.0,
     tolerance: float = 1e-12,
 ) -> xr.Dataset:
-    """The voltages and currents of chips that are crossbars of one shape, as `topologies.crossbar` describes them.
+    """Compute the voltages and currents of chips that are crossbars of one shape.
 
-    With the bit lines' voltages held, every word line is a tridiagonal system, and the other way round; solved in turn they approach
-    Kirchhoff's laws of all crossings by a factor of about (g · wire_ohms · n²)² a turn, g being the conductances and n the length of a
-    line. Chips on which that does not settle, as their wires resist more than their devices, are solved by `Nodal`.
+    The circuit is that of `topologies.crossbar`. With the bit lines' voltages held, every word line
+    is a tridiagonal system, and the other way round; solved in turn they approach Kirchhoff's laws
+    of all crossings by a factor of about (g · wire_ohms · n²)² a turn, g being the conductances and
+    n the length of a line. Chips on which that does not settle, as their wires resist more than
+    their devices, are solved by `Nodal`.
 
-    **Arguments:** `siemens`: (chips, words, bits) or (words, bits), in S. `volts`: of the word lines' sources, (samples, words).
-    `wire_ohms`, `driver_ohms`, `sense_ohms`: in Ω. `tolerance`: the largest error of a voltage, relative to the largest of `volts`.
+    **Arguments:**
 
-    **Returns:** `word`, `bit` (chip, sample, wordline, bitline): the voltages at the crossings in V. `device`, `along_word`,
-    `along_bit`: the currents of the devices, of the pieces of wire that lead to the crossings, and of those that leave them downwards,
-    in A. `output` (chip, sample, bitline): the current of each bit line. `kcl` (chip): the largest current left over at a crossing,
-    relative to the largest in a wire. `turns` (chip): how many it took, 0 where `Nodal` did.
+    - `siemens`: of the devices, (chips, words, bits) or (words, bits), in S.
+    - `volts`: of the word lines' sources, (samples, words).
+    - `wire_ohms`: of the wire between neighbouring crossings, in Ω, above 0.
+    - `driver_ohms`, `sense_ohms`: at the beginnings of word lines and the ends of bit lines, in Ω.
+    - `tolerance`: the largest error of a voltage, relative to the largest of `volts`.
 
-    **Raises** as `topologies.crossbar`, and `SimulationError` where `Nodal` does not certify a chip's voltages either.
+    **Returns** a Dataset:
+
+    - `word`, `bit` (chip, sample, wordline, bitline): the voltages at the crossings in V.
+    - `device`, `along_word`, `along_bit`, of the same shape: the currents of the devices, of the
+      pieces of wire that lead to the crossings, and of those that leave them downwards, in A.
+    - `output` (chip, sample, bitline): the current of each bit line in A.
+    - `kcl` (chip): the largest current left over at a crossing, relative to the largest in a wire.
+    - `turns` (chip): how many it took, 0 where `Nodal` solved the chip.
+
+    **Raises** as `topologies.crossbar`, `ValueError` for other shapes, and `SimulationError` where
+    `Nodal` does not certify a chip's voltages either.
     """
     siemens, volts = np.asarray(siemens, float), np.asarray(volts, float)
     chips = siemens[None] if siemens.ndim == 2 else siemens
     if volts.ndim != 2 or chips.ndim != 3 or not chips.size or not volts.size:
         raise ValueError(
-            f"`siemens` must be (chips, words, bits) and `volts` (samples, words), but have shapes {siemens.shape} and {volts.shape}"
+            "`siemens` must be (chips, words, bits) and `volts` (samples, words), "
+            f"but have shapes {siemens.shape} and {volts.shape}"
         )
+    check_positive("tolerance", tolerance)
     for chip in chips:
         check_crossbar(chip, volts[0], wire_ohms, driver_ohms, sense_ohms)
     wire, first, last = 1 / wire_ohms, 1 / (wire_ohms + driver_ohms), 1 / (wire_ohms + sense_ohms)
     parts, turns = [], []
     with jax.enable_x64(True):
         for chip in chips:
-            *found, count, error = _settle(
+            *voltages, count, error = _settle(
                 jnp.asarray(chip), jnp.asarray(volts), wire, first, last, tolerance
             )
             if float(error) <= tolerance:
-                parts.append(tuple(np.asarray(part) for part in found))
+                parts.append(tuple(np.asarray(part) for part in voltages))
                 turns.append(int(count))
             else:
                 parts.append(_by_nodal(chip, volts, wire_ohms, driver_ohms, sense_ohms))
@@ -65,6 +79,7 @@ def solve_crossbars(
 
 
 def _dataset(chips, volts, word, bit, conductances, turns) -> xr.Dataset:
+    """Return the Dataset that `solve_crossbars` describes, its currents from the voltages."""
     wire, first, last = conductances
     device = chips[:, None] * (word - bit)
     into = np.concatenate(
@@ -99,20 +114,16 @@ def _dataset(chips, volts, word, bit, conductances, turns) -> xr.Dataset:
 
 
 def _by_nodal(chip, volts, wire_ohms, driver_ohms, sense_ohms) -> tuple[np.ndarray, np.ndarray]:
+    """Return the voltages (samples, words, bits) of word and of bit lines, by `Nodal`."""
     netlist = crossbar(
         chip, volts[0], wire_ohms=wire_ohms, driver_ohms=driver_ohms, sense_ohms=sense_ohms
     )
-    found = Nodal().operating_points(
-        netlist, {f"Vin{i}": column for i, column in enumerate(volts.T)}
-    )
-    if wrong := sorted(set(found.status.values.tolist()) - {"ok"}):
-        raise SimulationError(
-            f"the voltages of a crossbar must be certified, but are {', '.join(wrong)}"
-        )
+    drives = {f"Vin{i}": column for i, column in enumerate(volts.T)}
+    points = require_ok(Nodal().operating_points(netlist, drives), netlist.title)
     words, bits = chip.shape
     lines = ([f"{line}{i}_{j}" for i in range(words) for j in range(bits)] for line in "wb")
     word, bit = (
-        found.voltage.sel(node=line).values.reshape(len(volts), words, bits) for line in lines
+        points.voltage.sel(node=line).values.reshape(len(volts), words, bits) for line in lines
     )
     return word, bit
 
@@ -121,7 +132,11 @@ def _by_nodal(chip, volts, wire_ohms, driver_ohms, sense_ohms) -> tuple[np.ndarr
 def _settle(
     g: Array, volts: Array, wire: float, first: float, last: float, tolerance: float
 ) -> tuple[Array, Array, Array, Array]:
-    """Voltages (samples, words, bits) at the crossings of word and bit lines, the turns taken, and the error, relative to `volts`."""
+    """Solve word lines and bit lines in turn.
+
+    Returns the voltages (samples, words, bits) at the crossings of word and of bit lines, the turns
+    taken, and the error, relative to `volts`.
+    """
     words, bits = g.shape
     ends = jnp.zeros(bits).at[0].set(first).at[1:].set(wire) + jnp.full(bits, wire).at[-1].set(0.0)
     along_words = _factors(g.T + ends[:, None], wire)
@@ -157,10 +172,13 @@ def _settle(
 
 
 def _factors(diagonal: Array, wire: float) -> tuple[Array, Array]:
-    """The inverse pivots, and them times `wire`, (places, lines), of lines with this diagonal (places, lines) and −wire beside it."""
+    """Return the inverse pivots of tridiagonal systems, and the pivots times `wire`.
 
-    def pivot(before, own):
-        inverse = 1 / (own - wire**2 * before)
+    Each system is a line, with a column of `diagonal` (places, lines) and −`wire` beside it.
+    """
+
+    def pivot(before, entry):
+        inverse = 1 / (entry - wire**2 * before)
         return inverse, inverse
 
     inverse = jax.lax.scan(pivot, jnp.zeros_like(diagonal[0]), diagonal)[1]
@@ -168,16 +186,16 @@ def _factors(diagonal: Array, wire: float) -> tuple[Array, Array]:
 
 
 def _solve(factors: tuple[Array, Array], rows: Array) -> Array:
-    """The solutions of tridiagonal systems for right-hand sides (places, lines, samples)."""
+    """Return the solutions of tridiagonal systems for right-hand sides (places, lines, samples)."""
     inverse, gain = factors
 
-    def forward(before, own):
-        row, down = own
+    def forward(before, place):
+        row, down = place
         y = row + down[:, None] * before
         return y, y
 
-    def backward(after, own):
-        y, scale, up = own
+    def backward(after, place):
+        y, scale, up = place
         x = y * scale[:, None] + up[:, None] * after
         return x, x
 

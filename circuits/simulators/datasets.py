@@ -20,7 +20,18 @@ def operating_points(
     tolerance: float,
     attributes: Mapping[str, str | float],
 ) -> "xr.Dataset":
-    """The dataset that `Simulator.operating_points` describes; nothing is dropped, what failed stands there as failed."""
+    """Return the Dataset that `Simulator.operating_points` describes, with its status in words.
+
+    Nothing is dropped: what failed stands there as failed.
+
+    **Arguments:**
+
+    - `nodes`: the free nodes.
+    - `values`: their voltages (samples, nodes) in V, NaN in samples without an answer.
+    - `certificate`: of the samples.
+    - `tolerance`: the largest Newton correction, in V, of a sample that is `ok`.
+    - `attributes`: of the Dataset, as the simulator and its version.
+    """
     import xarray as xr
 
     answered = np.isfinite(values).all(1)
@@ -74,7 +85,11 @@ def voltages(
     times: np.ndarray,
     attributes: Mapping[str, str | float],
 ) -> "xr.Dataset":
-    """The dataset that `Simulator.transient` describes."""
+    """Return the Dataset that `Simulator.transient` describes.
+
+    **Arguments:** `nodes`: the free nodes. `values`: their voltages (times, nodes) in V. `times`:
+    in s. `attributes`: of the Dataset.
+    """
     import xarray as xr
 
     return xr.Dataset(
@@ -90,7 +105,11 @@ def responses(
     frequencies: np.ndarray,
     attributes: Mapping[str, str | float],
 ) -> "xr.Dataset":
-    """The dataset that `Simulator.small_signal` describes."""
+    """Return the Dataset that `Simulator.small_signal` describes.
+
+    **Arguments:** `nodes`: the free nodes. `values`: their complex voltages (frequencies, nodes) in
+    V. `frequencies`: in Hz. `attributes`: of the Dataset.
+    """
     import xarray as xr
 
     return xr.Dataset(
@@ -107,7 +126,11 @@ def noises(
     deviation: np.ndarray,
     attributes: Mapping[str, str | float],
 ) -> "xr.Dataset":
-    """The dataset that `Simulator.noise` describes."""
+    """Return the Dataset that `Simulator.noise` describes.
+
+    **Arguments:** `nodes`: as asked for. `frequencies`: in Hz. `density`: (frequencies, nodes),
+    one-sided, in V²/Hz. `deviation`: (nodes,) in V. `attributes`: of the Dataset.
+    """
     import xarray as xr
 
     return xr.Dataset(
@@ -125,5 +148,5 @@ def noises(
 
 
 def save(dataset: "xr.Dataset", path: str | Path) -> Path:
-    """Writes a dataset as NetCDF-4, whole or not at all."""
+    """Write a Dataset to the file `path` as NetCDF-4, whole or not at all, and return `path`."""
     return write(path, lambda fresh: dataset.to_netcdf(fresh, engine="netcdf4"))
