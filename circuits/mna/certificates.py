@@ -1,4 +1,4 @@
-"""What speaks for an operating point: whoever found it, it is put into the netlist's own equations."""
+"""What speaks for an operating point: whoever found it, it is put into the netlist's equations."""
 
 import functools
 from collections.abc import Callable
@@ -11,21 +11,41 @@ from .equations import Drives, Equations
 
 DENSE = 400
 """Up to so many unknowns Jacobians are dense and all samples are solved at once."""
+LARGEST = 3000
+"""Up to so many unknowns all rates of a circuit are computed where nothing less shows its stability."""
+SMALL_VOLTS, SMALL_AMPERES = 1e-9, 1e-18
+"""A current that this voltage drives through a node's linear conductances, and one that is smaller
+than what a simulator resolves, move nothing."""
+BALANCE = 1e-3
+"""The largest current left over at a node, relative to the currents there, of a point that the
+linearised circuit describes: a Newton step leaves about its square."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What speaks for operating points, per sample.
+    """What speaks for operating points, arrays (samples,).
 
-    - `correction`: the largest voltage in the Newton step J⁻¹F, in V: the distance to the fixed point.
+    - `correction`: the largest voltage in the Newton step J⁻¹F, in V: the distance to the fixed
+      point, as far as the circuit is as linear as J says.
+    - `rounding`: the largest voltage in |J⁻¹| ε Σ|terms of F|, in V: what the rounding of F alone
+      can make of a voltage. Large where a circuit hangs on conductances that rounding swallows.
     - `kcl`: the largest |F| of a row over the sum of the sizes of its terms.
-    - `stable`: whether the circuit stays there. Passive circuits do; others with any capacitances where J is an M-matrix or its
-      symmetric part positive definite, else with equal ones at all nodes, where no perturbation then grows.
+    - `balanced`: whether that is small after the Newton step. It is not where a law jumps or its
+      slope is infinite, so that J⁻¹F says nothing, nor where nothing shows the circuit's stability.
+    - `stable`: whether the circuit stays there. Passive circuits do; others with any capacitances
+      where J is an M-matrix or its symmetric part positive definite, else with equal ones at all
+      nodes, where no perturbation then grows.
     """
 
     correction: np.ndarray
+    rounding: np.ndarray
     kcl: np.ndarray
+    balanced: np.ndarray
     stable: np.ndarray
+
+    def within(self, tolerance: float) -> np.ndarray:
+        """Return whether points (samples,) are known to `tolerance` in V."""
+        return self.balanced & (self.correction + self.rounding <= tolerance)
 
 
 Step = Callable[[np.ndarray, Drives, np.ndarray], np.ndarray]
@@ -34,7 +54,10 @@ Step = Callable[[np.ndarray, Drives, np.ndarray], np.ndarray]
 
 @functools.cache
 def _pools() -> Any:
-    """The thread pools of BLAS: on matrices of this size its threads wait for each other longer than they work."""
+    """Return the thread pools of BLAS.
+
+    On matrices of this size its threads wait for each other longer than they work.
+    """
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -43,128 +66,158 @@ def _pools() -> Any:
 def certify(
     equations: Equations, unknowns: np.ndarray, drives: Drives, step: Step | None = None
 ) -> Certificate:
-    """The certificate of unknowns (samples, unknowns); NaN voltages have NaN and are not stable.
+    """Return the certificate of operating points.
 
-    `step`: what solves for J⁻¹F where there is something faster than the equations' own Jacobian; F itself is always theirs.
+    **Arguments:** `unknowns` (samples, unknowns); where one is NaN, so are the numbers of the
+    sample, which is neither balanced nor stable. `drives`: values (samples,) of sources. `step`:
+    what solves for J⁻¹F where there is something faster than the equations' own Jacobian; F itself
+    is always theirs.
     """
     known = np.atleast_1d(np.isfinite(unknowns).all(axis=1))
-    correction, kcl, stable = (
-        np.full(len(known), np.nan),
-        np.full(len(known), np.nan),
-        np.zeros(len(known), bool),
-    )
-    if not known.any():
-        return Certificate(correction, kcl, stable)
-    chosen = {name: np.broadcast_to(values, len(known))[known] for name, values in drives.items()}
-    with _pools().limit(limits=1, user_api="blas"):
-        correction[known], kcl[known], stable[known] = _certify(
-            equations, unknowns[known], chosen, step
-        )
-    return Certificate(correction, kcl, stable)
+    numbers = np.full((3, len(known)), np.nan)
+    signs = np.zeros((2, len(known)), bool)
+    if known.any():
+        chosen = {name: np.broadcast_to(v, len(known))[known] for name, v in drives.items()}
+        with _pools().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+            numbers[:, known], signs[:, known] = _certify(equations, unknowns[known], chosen, step)
+    return Certificate(*numbers[:2], numbers[2], *signs)
 
 
 def _certify(
-    equations: Equations, points: np.ndarray, chosen: Drives, step: Step | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | list[bool]]:
-    """Corrections, KCL and stability of points that are all finite."""
+    equations: Equations, points: np.ndarray, drives: Drives, step: Step | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return corrections, rounding and KCL, and balance and stability, of finite points."""
     nodes = len(equations.free)
-    f, sizes = equations.residual(points, chosen)
-    kcl = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
-    if equations.passive:
-        if step is not None:
-            moves = step(points, chosen, f)
-        elif equations.unknowns <= DENSE:
-            moves = _dense_step(f, equations.jacobian(points, chosen))
-        else:
-            moves = _sparse_step(equations, points, chosen, f)
-        correction = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
-        return correction, kcl, np.isfinite(correction)
-    if equations.unknowns <= DENSE:
-        jacobian = equations.jacobian(points, chosen)
-        matrices, moves = list(jacobian), _dense_step(f, jacobian)
-    else:
-        matrices = equations.sparse_jacobian(points, chosen)
-        moves = _sparse_step(equations, points, chosen, f)
-        matrices = matrices * len(f) if len(matrices) < len(f) else matrices
+    f, sizes = equations.residual(points, drives)
+    inverse, matrices = _inverse(equations, points, drives, step)
+
+    moves = inverse(f)
     correction = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
-    return (
-        correction,
-        kcl,
-        [
-            bool(np.isfinite(c)) and _is_stable(equations, j)
-            for c, j in zip(correction, matrices, strict=True)
-        ],
-    )
+    rounding = np.zeros(len(f))
+    for signs in _signs(equations):
+        spread = inverse(np.finfo(float).eps * sizes * signs)
+        rounding = np.maximum(rounding, np.max(np.abs(spread[:, :nodes]), axis=1, initial=0.0))
+
+    kcl = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
+    balanced = _is_balanced(equations, *equations.residual(points - moves, drives))
+    stable = np.isfinite(correction)
+    if not equations.passive:
+        pairs = zip(stable, matrices, strict=True)
+        shown = [_is_stable(equations, j) if known else False for known, j in pairs]
+        balanced &= np.array([one is not None for one in shown])
+        stable = np.array([bool(one) for one in shown])
+    return np.stack([correction, rounding, kcl]), np.stack([balanced, stable])
 
 
-def _dense_step(f: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """J⁻¹F (samples, unknowns), NaN where J is singular."""
+def _is_balanced(equations: Equations, f: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return whether |F| is small (samples,): against its terms, or as a current that moves nothing.
+
+    Where a node carries hardly any current its terms are rounding, and relative sizes mean nothing.
+    """
+    linear = np.abs(equations.linear.diagonal()[: equations.unknowns])
+    return np.all(np.abs(f) <= BALANCE * sizes + SMALL_VOLTS * linear + SMALL_AMPERES, axis=1)
+
+
+def _signs(equations: Equations) -> list[np.ndarray | float]:
+    """Return signs of rounding errors with which J⁻¹ is asked for the sum of their sizes.
+
+    Without branches a passive circuit's J⁻¹ has no negative entry, so that all of one sign are the
+    worst; elsewhere some random ones are tried besides, an estimate.
+    """
+    if equations.passive and not equations.branches:
+        return [1.0]
+    random = np.random.default_rng(0)
+    return [1.0, random.choice([-1.0, 1.0], equations.unknowns)]
+
+
+def _inverse(
+    equations: Equations, points: np.ndarray, drives: Drives, step: Step | None
+) -> tuple[Callable[[np.ndarray], np.ndarray], list[Any]]:
+    """Return what solves for J⁻¹ times (samples, unknowns), and J of each sample if known."""
+    if step is not None and equations.passive:
+        return lambda right: step(points, drives, right), []
+    if equations.unknowns <= DENSE:
+        jacobian = equations.jacobian(points, drives)
+        return lambda right: _dense_solve(jacobian, right), list(jacobian)
+    matrices = equations.sparse_jacobian(points, drives)
+    solve = _sparse_solver(matrices)
+    return solve, matrices * len(points) if len(matrices) < len(points) else matrices
+
+
+def _dense_solve(j: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return J⁻¹ times the right-hand sides (samples, unknowns), NaN where J is singular."""
     try:
-        return np.linalg.solve(j, f[..., None])[..., 0]
+        return np.linalg.solve(j, right[..., None])[..., 0]
     except np.linalg.LinAlgError:
-        if len(f) == 1:
-            return np.full_like(f, np.nan)
-        return np.concatenate(
-            [_dense_step(f[i : i + 1], j[i : i + 1]) for i in range(len(f))]
-        )  # to say which is singular
+        if len(right) == 1:
+            return np.full_like(right, np.nan)
+        each = [_dense_solve(j[i : i + 1], right[i : i + 1]) for i in range(len(right))]
+        return np.concatenate(each)  # to say which is singular
 
 
-def _sparse_step(
-    equations: Equations, points: np.ndarray, drives: Drives, f: np.ndarray
-) -> np.ndarray:
+def _sparse_solver(matrices: list[Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what solves with sparse J, one for each sample or one for all; NaN if singular."""
     from scipy.sparse.linalg import splu
 
-    matrices = equations.sparse_jacobian(points, drives)
     try:
-        if len(matrices) < len(f):
-            return splu(matrices[0]).solve(f.T).T
-        return np.stack([splu(one).solve(own) for one, own in zip(matrices, f, strict=True)])
+        factors = [splu(j) for j in matrices]
     except RuntimeError:  # exactly singular
-        return np.full_like(f, np.nan)
+        return lambda right: np.full_like(right, np.nan)
+    if len(factors) == 1:
+        return lambda right: factors[0].solve(right.T).T
+    return lambda right: np.stack([lu.solve(r) for lu, r in zip(factors, right, strict=True)])
 
 
-def _is_stable(equations: Equations, j: Any) -> bool:
-    """Whether no perturbation grows at a nonsingular J, dense or sparse."""
+def _is_stable(equations: Equations, j: Any) -> bool | None:
+    """Return whether no perturbation grows at a nonsingular J; None where that is not found out."""
     from scipy.linalg import eigvals
     from scipy.sparse import issparse
 
+    if not np.isfinite(j.data if issparse(j) else j).all():
+        return None
     if not equations.branches and (_dominates(j) or _is_m_matrix(j) or _positive_definite(j)):
         return True
+    if equations.unknowns > LARGEST:
+        return None  # a dense matrix would not fit
     j = j.toarray() if issparse(j) else j
     # unit capacitances at all nodes; currents move as fast as inductances let them, or at once
     masses = np.sign(equations.sparse_capacitances.diagonal()[: len(j)])
     masses[: len(equations.free)] = 1.0
     rates = eigvals(j, np.diag(masses))
-    finite = (
-        np.abs(rates) < 1e6 * np.abs(j).max()
-    )  # ties have infinite rates, which rounding makes 1e16 of either sign
+    # ties have infinite rates, which rounding makes 1e16 of either sign
+    finite = np.abs(rates) < 1e6 * np.abs(j).max()
     return bool(np.all(np.real(rates[finite]) > 0))
 
 
 def _dominates(j: Any) -> bool:
-    """Whether the symmetric part of J dominates by its diagonal, and so is positive definite."""
+    """Return whether the symmetric part of J dominates by its diagonal: it is then definite."""
     diagonal, sizes = j.diagonal(), abs(j)
     both = np.asarray(sizes.sum(0)).ravel() + np.asarray(sizes.sum(1)).ravel()
     return bool(np.all(2 * diagonal * (1 + 1e-12) >= both / 2) and np.all(diagonal > 0))
 
 
 def _is_m_matrix(j: Any) -> bool:
-    """Whether J, with no entry above 0 off its diagonal, has J⁻ᵀ1 > 0: CJ is then stable for every positive diagonal C.
+    """Return whether J, with no entry above 0 off its diagonal, has J⁻ᵀ1 > 0.
 
-    Berman & Plemmons, Nonnegative Matrices in the Mathematical Sciences, chapter 6.
+    CJ is then stable for every positive diagonal C (Berman & Plemmons, Nonnegative Matrices in the
+    Mathematical Sciences, chapter 6).
     """
     from scipy.sparse import csc_array, diags_array
     from scipy.sparse.linalg import splu
 
     sparse = csc_array(j)
     off = sparse - diags_array(sparse.diagonal())
-    return off.max() <= 0 and bool(
-        np.all(splu(sparse).solve(np.ones(len(sparse.diagonal())), trans="T") > 0)
-    )
+    if off.max() > 0:
+        return False
+    ones = np.ones(len(sparse.diagonal()))
+    return bool(np.all(splu(sparse).solve(ones, trans="T") > 0))
 
 
 def _positive_definite(j: Any) -> bool:
-    """Whether the symmetric part of J is positive definite: by Cholesky, or where sparse by the pivots of LU without exchanges."""
+    """Return whether the symmetric part of J is positive definite.
+
+    By Cholesky, or where J is sparse by the pivots of LU without exchanges.
+    """
     from scipy.sparse import issparse
     from scipy.sparse.linalg import splu
 

@@ -35,9 +35,8 @@ def operating_points(
     import xarray as xr
 
     answered = np.isfinite(values).all(1)
-    status = np.where(
-        ~answered, "failed", np.where(certificate.correction <= tolerance, "ok", "uncertified")
-    )
+    certified = np.where(certificate.within(tolerance), "ok", "uncertified")
+    status = np.where(~answered, "failed", certified)
     status = np.where((status == "ok") & ~certificate.stable, "saddle", status)
     return xr.Dataset(
         {
@@ -46,6 +45,11 @@ def operating_points(
                 "sample",
                 certificate.correction,
                 {"units": "V", "long_name": "largest component of the Newton step"},
+            ),
+            "rounding": (
+                "sample",
+                certificate.rounding,
+                {"units": "V", "long_name": "what rounding of the currents makes of a voltage"},
             ),
             "kcl": (
                 "sample",

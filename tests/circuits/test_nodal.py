@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import circuits
 import eqprop as ep
+from circuits.mna.certificates import certify
 
 NODAL = circuits.Nodal()
 
@@ -307,3 +308,56 @@ def test_many_simulations_keep_memory_flat(chosen, simulator):
             gc.collect()
             held.append(int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
     assert held[-1] - held[0] < 4 << 20, held
+
+
+UNCERTIFIABLE = {
+    # the slope of a root is infinite at 0 V, where J⁻¹F then is 0
+    "root": ("Root\nV1 in 0 1\nR1 in out 1k\nB1 0 out i=-1m*sqrt(v(out))\n", {"out": 0.381966011}),
+    # half of the current that flows at most, at a slope of 5e9 S: as good as a jump
+    "jump": ("Jump\nV1 in 0 1\nR1 in out 1k\nB1 out 0 i=0.5m*tanh(1e13*v(out))\n", {"out": 0.5}),
+    # a triple root: 1e-4 V off leaves a part in 1e12 of the current
+    "triple root": (
+        "Triple\nI1 0 out 1m\nB1 out 0 i=1m+1m*(v(out)-1)^3*sgn(v(out)-1)\n",
+        {"out": 1.0},
+    ),
+    # the conductance to ground is less than what rounding makes of the other
+    "swallowed": (
+        "Tied\nI1 0 a 1e-13\nR1 a b 9.765625e-4\nR2 b 0 6.25e12\n",
+        {"a": 0.625, "b": 0.625},
+    ),
+}
+"""Circuits of which each was `ok` and wrong once, as a quotient by a slope stood for the residual."""
+
+
+@pytest.mark.parametrize("kind", UNCERTIFIABLE)
+def test_what_a_newton_step_says_nothing_about_is_not_certified(kind, simulator):
+    deck, right = UNCERTIFIABLE[kind]
+    netlist = circuits.parse(deck)
+    for one in (NODAL, simulator):
+        points = one.operating_points(netlist)
+        if points.status.values.tolist() == ["ok"]:
+            for node, volts in right.items():
+                assert float(points.voltage.sel(node=node)[0]) == pytest.approx(volts, abs=1e-8)
+    if kind in ("jump", "swallowed"):  # the control: nobody can know these
+        assert NODAL.operating_points(netlist).status.values.tolist() == ["uncertified"]
+
+
+@pytest.mark.parametrize("kind", UNCERTIFIABLE)
+def test_certificates_see_wrong_voltages(kind):
+    """What either simulator once gave, put into the equations: never within the tolerance."""
+    netlist = circuits.parse(UNCERTIFIABLE[kind][0])
+    equations = circuits.Equations.of(netlist)
+    wrong = {"root": [0.0], "jump": [1e-14], "triple root": [1 + 3.7e-6], "swallowed": [0.2, 0.2]}
+    certificate = certify(equations, np.array([wrong[kind]]), {})
+    assert not certificate.within(1e-9).any(), certificate
+
+
+def test_what_is_certified_is_right_beside_it():
+    """The control: the same circuits, less extreme, are solved and certified."""
+    root = circuits.parse(
+        "Root\nV1 in 0 1\nR1 in out 1k\nR2 out 0 1meg\nB1 out 0 i=1m*pwr(v(out),0.9)\n"
+    )
+    jump = circuits.parse("Jump\nV1 in 0 1\nR1 in out 1k\nB1 out 0 i=2m*tanh(1e4*v(out))\n")
+    tied = circuits.parse("Tied\nI1 0 a 1e-6\nR1 a b 1\nR2 b 0 1e6\n")
+    for netlist in (root, jump, tied):
+        assert NODAL.operating_points(netlist).status.values.tolist() == ["ok"], netlist.title
