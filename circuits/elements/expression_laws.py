@@ -98,6 +98,17 @@ def _on_last_axis(xp, constant: Array) -> Array:
     return xp.asarray(constant)[..., None] if np.ndim(constant) else constant
 
 
+def current_term(expression: Expression, plus: str, minus: str) -> Term:
+    """Return the term of a current in A from `plus` to `minus` that an expression tells.
+
+    Where the expression takes the voltage across it alone, it has a co-content and so an energy.
+    """
+    law = ExpressionAcross.of(expression, plus, minus)
+    if law is not None:
+        return Term.between(law, plus, minus)
+    return term_of(expression, ((plus, 1.0), (minus, -1.0)))
+
+
 def term_of(expression: Expression, rows: Sequence[tuple[str, float]]) -> Term:
     """Return the term whose value an expression is, and which enters `rows`."""
     program, constants, variables = Program.of(expression)

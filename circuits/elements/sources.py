@@ -15,9 +15,8 @@ from .base import (
     check_value,
     current_of,
 )
-from .expression_laws import ExpressionAcross, term_of
+from .expression_laws import current_term, term_of
 from .expressions import Current, Expression, Voltage, variables
-from .laws import Term
 from .waveforms import Waveform
 
 
@@ -332,9 +331,7 @@ class Behavioural(TwoTerminal):
         del kelvin
         if self.output == "v":
             return (term_of(self.expression, ((current_of(self.key), -1.0),)),)
-        if (law := ExpressionAcross.of(self.expression, self.plus, self.minus)) is not None:
-            return (Term.between(law, self.plus, self.minus),)
-        return (term_of(self.expression, ((self.plus, 1.0), (self.minus, -1.0))),)
+        return (current_term(self.expression, self.plus, self.minus),)
 
     def conducts(self, *, transient=False):
         """Yield its ends where the voltage across it tells its current.

@@ -67,6 +67,12 @@ def checks_readme(scope, said):
 
 def checks_extending(scope, said):
     assert scope["blocks"] == (0, 1, 0, 1, 0, 1)
+    for points in (scope["ngspice"], scope["nodal"]):
+        assert set(points.status.values) == {"ok"}
+    assert float(abs(scope["ngspice"].voltage - scope["nodal"].voltage).max()) < 1e-9
+    settled = float(scope["settled"].state[0] - scope["point"].voltage.sel(node="a")[0])
+    assert abs(settled) < 1e-9
+    assert Path("tunnel.svg").read_text().count("<svg") == 1
     assert "beta = " in said
     assert scope["seen"].agrees
 
