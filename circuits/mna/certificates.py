@@ -80,7 +80,7 @@ def certify(
         chosen = {name: np.broadcast_to(v, len(known))[known] for name, v in drives.items()}
         with _pools().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
             numbers[:, known], signs[:, known] = _certify(equations, unknowns[known], chosen, step)
-    return Certificate(*numbers[:2], numbers[2], *signs)
+    return Certificate(numbers[0], numbers[1], numbers[2], signs[0], signs[1])
 
 
 def _certify(
