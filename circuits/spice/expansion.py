@@ -2,7 +2,7 @@
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ..elements.base import GROUND, Element
@@ -36,10 +36,18 @@ class Expansion:
     - `deck`: its lines.
     - `global_nodes`: the nodes that mean the same in all subcircuits.
     - `gmin`: the conductance across junctions, in S.
+    - `kinds`: classes of elements that X lines may name besides the deck's subcircuits.
     """
 
-    def __init__(self, deck: DeckLines, global_nodes: set[str], gmin: float):
+    def __init__(
+        self,
+        deck: DeckLines,
+        global_nodes: set[str],
+        gmin: float,
+        kinds: Sequence[type[Element]] = (),
+    ):
         self.deck, self.global_nodes, self.gmin = deck, global_nodes, gmin
+        self.kinds = {kind.subcircuit.lower(): kind for kind in kinds}
         self.elements: list[Element] = []
         self.names: dict[str, str] = {}
         self.root = Scope(deck.parameters, "", {})
@@ -159,6 +167,9 @@ class Expansion:
             raise card.error("an instance must name its nodes and its subcircuit", first)
 
         chosen = self.deck.subcircuits.get(words[-1].text.lower())
+        if chosen is None and words[-1].text.lower() in self.kinds:
+            self._add(self._element(card, words, scope), card.line)
+            return
         if chosen is None:
             raise card.error(
                 f"{words[-1].text!r} must be a subcircuit that the deck defines", words[-1]
@@ -185,6 +196,22 @@ class Expansion:
         nodes = dict(zip(chosen.ports, ends, strict=True))
         inner = Scope(parameters, prefix, nodes, scope.models)
         self._expand(chosen.body, inner, depth + 1)
+
+    def _element(self, card: Card, words: Sequence[Token], scope: Scope) -> Element:
+        """Return an element of one of the `kinds`: its nodes, and its numbers by the fields' names."""
+        kind = self.kinds[words[-1].text.lower()]
+        name = scope.prefix + card.tokens[0].text[1:]
+        ends = [self.node(token.text, scope) for token in words[:-1]]
+        names = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType]
+        card.at = card.tokens.index(words[-1]) + 1
+        card.accept("params:")
+        numbers = card.assignments(dict.fromkeys(names[1 + len(ends) :]))
+        try:
+            return kind(name, *ends, **numbers)  # pyright: ignore[reportCallIssue]
+        except (TypeError, ValueError) as error:
+            raise card.error(
+                f"{words[-1].text} must be given as {', '.join(names)}: {error}", words[-1]
+            ) from error
 
     def _parameters(
         self, card: Card, given: Sequence[Token], chosen: Subcircuit, scope: Scope

@@ -4,7 +4,7 @@ import contextlib
 import gc
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..elements.base import GROUND, Element
@@ -18,24 +18,32 @@ from .lexer import DeckError, logical_lines, refuse_commands
 from .limits import MOST_BYTES, Budget
 
 
-def read(path: str | Path, *, trusted: bool = False) -> Netlist:
+def read(
+    path: str | Path, *, trusted: bool = False, elements: Sequence[type[Element]] = ()
+) -> Netlist:
     """Read the netlist in the deck at `path`.
 
     **Arguments:**
 
     - `path`: of a regular file.
     - `trusted`: whether `.include` and `.lib` are followed, to files in its folder or below alone.
+    - `elements`: classes of elements of one's own, as of `parse`.
 
     **Returns** and **raises** as `parse`; besides, raises `OSError` where the file cannot be read
     and `ValueError` where it is no regular file, or larger than 256 MiB.
     """
     path = Path(path)
     text = read_bytes(path, most=MOST_BYTES).decode("utf-8", errors="replace")
-    return parse(text, trusted=trusted, folder=path.parent, file=path.name)
+    return parse(text, trusted=trusted, folder=path.parent, file=path.name, elements=elements)
 
 
 def parse(
-    text: str, *, trusted: bool = False, folder: str | Path | None = None, file: str = ""
+    text: str,
+    *,
+    trusted: bool = False,
+    folder: str | Path | None = None,
+    file: str = "",
+    elements: Sequence[type[Element]] = (),
 ) -> Netlist:
     """Return the netlist that the text of a SPICE deck describes.
 
@@ -53,6 +61,8 @@ def parse(
     - `trusted`: whether `.include` and `.lib` are followed, to files in `folder` or below it alone.
     - `folder`: of the deck.
     - `file`: its name, for messages.
+    - `elements`: classes of elements of one's own: an X line whose last word is the class's
+      `subcircuit` makes one, its nodes in the order of the class's fields, its numbers by name.
 
     **Raises** `DeckError`, with line and column, for all that is not understood, for what ngspice
     would run as a command, and for a deck that costs too much to read (`circuits.spice.limits`).
@@ -68,7 +78,7 @@ def parse(
     with _without_collection():
         deck.budget.spend(rest.count("\n"), 0, lambda message: DeckError(message, 1, 1, file))
         deck.collect(logical_lines(rest, file, 2))
-        netlist = _netlist(deck, title or "Deck", _header(rest), file)
+        netlist = _netlist(deck, title or "Deck", _header(rest), file, elements)
     if _is_element(first):
         warnings.warn(
             "line 1 is the title of a deck, but reads as an element, which is left out: "
@@ -90,10 +100,16 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _netlist(deck: DeckLines, title: str, header: tuple[str, ...], file: str) -> Netlist:
+def _netlist(
+    deck: DeckLines,
+    title: str,
+    header: tuple[str, ...],
+    file: str,
+    kinds: Sequence[type[Element]],
+) -> Netlist:
     """Return the netlist of a deck's lines."""
     options, global_nodes, temperature = settings(deck.dots)
-    expansion = Expansion(deck, global_nodes, float(options.get("gmin", GMIN)))
+    expansion = Expansion(deck, global_nodes, float(options.get("gmin", GMIN)), kinds)
     expansion.run()
     deck.parameters.check()
 

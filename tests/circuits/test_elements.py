@@ -139,3 +139,45 @@ def test_a_law_without_an_energy_is_refused_by_name():
 def test_arrays_of_jax_take_the_namespace_of_jax():
     assert namespace(1.0, np.ones(2)) is np
     assert namespace(np.ones(2), jnp.ones(2)).__name__.startswith("jax")
+
+
+DECK = """Lamps
+Vin in 0 0.5
+R1 in a 1k
+C1 a 0 1p
+X1 a b LAMP siemens={g} cube=2m
+Xin b 0 pair
+.param g=1m
+.subckt pair p q
+X2 p q lamp siemens=2m cube=5m
+.ends
+.end
+"""
+
+
+def test_a_deck_names_it_in_an_x_line():
+    class Known(Lamp):
+        subcircuit = "lamp"
+
+    netlist = circuits.parse(DECK, elements=[Known])
+    assert netlist.of(Known) == [
+        Known("1", "a", "b", 1e-3, 2e-3),
+        Known("in.2", "b", "0", 2e-3, 5e-3),
+    ]
+    again = circuits.parse(netlist.spice())  # as the sources by which ngspice knows it
+    assert [element.key for element in again.elements] == [e.key for e in netlist.elements]
+    assert len(again.of(circuits.Behavioural)) == 2
+    with pytest.raises(
+        circuits.DeckError, match="'LAMP' must be a subcircuit that the deck defines"
+    ):
+        circuits.parse(DECK)
+    for wrong, message in (
+        (
+            "X1 a b lamp siemens=1m",
+            "lamp must be given as name, plus, minus, siemens, cube, farads",
+        ),
+        ("X1 a b lamp siemens=1m cube=1 watts=2", "'watts' is not supported here"),
+        ("X1 a lamp siemens=1m cube=1", "must be given as name"),
+    ):
+        with pytest.raises(circuits.DeckError, match=message):
+            circuits.parse(f"Wrong\n{wrong}\n.end\n", elements=[Known])
