@@ -7,6 +7,8 @@ under JAX.
 import abc
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
+from types import NoneType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -52,19 +54,19 @@ class Law(abc.ABC):
     def kind(self) -> Hashable:
         """Return what laws must have in common to be stacked: all that is no parameter."""
         names = self._parameter_names()
-        rest = tuple(
-            (field.name, getattr(self, field.name))
-            for field in fields(self)  # pyright: ignore[reportArgumentType]  # is a dataclass
-            if field.name not in names
-        )
-        return type(self), names, rest
+        rest = ((name, getattr(self, name)) for name in _field_names(type(self)))
+        return type(self), names, tuple(item for item in rest if item[0] not in names)
 
     def _parameter_names(self) -> tuple[str, ...]:
-        return tuple(
-            field.name
-            for field in fields(self)  # pyright: ignore[reportArgumentType]  # is a dataclass
-            if not isinstance(getattr(self, field.name), str | tuple | bool | None)
-        )
+        other = str, tuple, bool, NoneType
+        names = _field_names(type(self))
+        return tuple(name for name in names if not isinstance(getattr(self, name), other))
+
+
+@cache
+def _field_names(law: type) -> tuple[str, ...]:
+    """Return the names of a law's fields: of a class, as all its elements are asked."""
+    return tuple(field.name for field in fields(law))
 
 
 class TwoTerminalLaw(Law):

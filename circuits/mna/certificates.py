@@ -102,8 +102,7 @@ def _certify(
     balanced = _is_balanced(equations, *equations.residual(points - moves, drives))
     stable = np.isfinite(correction)
     if not equations.passive:
-        pairs = zip(stable, matrices, strict=True)
-        shown = [_is_stable(equations, j) if known else False for known, j in pairs]
+        shown = _stability(equations, stable, matrices)
         balanced &= np.array([one is not None for one in shown])
         stable = np.array([bool(one) for one in shown])
     return np.stack([correction, rounding, kcl]), np.stack([balanced, stable])
@@ -132,13 +131,16 @@ def _signs(equations: Equations) -> list[np.ndarray | float]:
 
 def _inverse(
     equations: Equations, points: np.ndarray, drives: Drives, step: Step | None
-) -> tuple[Callable[[np.ndarray], np.ndarray], list[Any]]:
-    """Return what solves for J⁻¹ times (samples, unknowns), and J of each sample if known."""
+) -> tuple[Callable[[np.ndarray], np.ndarray], Any]:
+    """Return what solves for J⁻¹ times (samples, unknowns), and J of each sample if known.
+
+    They are an array (samples, unknowns, unknowns) where they are dense, else a list.
+    """
     if step is not None and equations.passive:
         return lambda right: step(points, drives, right), []
     if equations.unknowns <= DENSE:
         jacobian = equations.jacobian(points, drives)
-        return lambda right: _dense_solve(jacobian, right), list(jacobian)
+        return lambda right: _dense_solve(jacobian, right), jacobian
     matrices = equations.sparse_jacobian(points, drives)
     solve = _sparse_solver(matrices)
     return solve, matrices * len(points) if len(matrices) < len(points) else matrices
@@ -166,6 +168,40 @@ def _sparse_solver(matrices: list[Any]) -> Callable[[np.ndarray], np.ndarray]:
     if len(factors) == 1:
         return lambda right: factors[0].solve(right.T).T
     return lambda right: np.stack([lu.solve(r) for lu, r in zip(factors, right, strict=True)])
+
+
+def _stability(equations: Equations, known: np.ndarray, matrices: Any) -> list[bool | None]:
+    """Return whether no perturbation grows at each sample, as `_is_stable` says of one.
+
+    Dense Jacobians are looked at together, and only those that this does not show stable alone.
+
+    **Arguments:** `known`: whether a sample has a correction (samples,); without, it is not stable.
+    `matrices`: J of each sample.
+    """
+    shown = np.zeros(len(known), bool)
+    if isinstance(matrices, np.ndarray) and not equations.branches:
+        shown = _dominate(matrices)
+        left = np.flatnonzero(known & ~shown)
+        shown[left] = _are_m_matrices(matrices[left])
+    samples = zip(known.tolist(), shown.tolist(), matrices, strict=True)
+    return [has and (stable or _is_stable(equations, j)) for has, stable, j in samples]
+
+
+def _dominate(jacobians: np.ndarray) -> np.ndarray:
+    """Return whether each of dense Jacobians dominates, as `_dominates` says (samples,)."""
+    diagonal, sizes = np.diagonal(jacobians, axis1=1, axis2=2), np.abs(jacobians)
+    both = sizes.sum(1) + sizes.sum(2)
+    return np.all((2 * diagonal * (1 + 1e-12) >= both / 2) & (diagonal > 0), axis=1)
+
+
+def _are_m_matrices(jacobians: np.ndarray) -> np.ndarray:
+    """Return whether each of dense Jacobians is an M-matrix, as `_is_m_matrix` says (samples,)."""
+    above, places = ~(jacobians <= 0), np.arange(jacobians.shape[1])
+    above[:, places, places] = False
+    shown = ~above.any(axis=(1, 2))
+    ones = np.ones((int(shown.sum()), len(places)))
+    shown[shown] = np.all(_dense_solve(jacobians[shown].transpose(0, 2, 1), ones) > 0, axis=1)
+    return shown
 
 
 def _is_stable(equations: Equations, j: Any) -> bool | None:

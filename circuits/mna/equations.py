@@ -72,8 +72,6 @@ class Equations:
     - `netlist`. `pinning`: whether sources to ground pin their node, or are branches as all others.
     - `free`: its nodes without a pinning source. `branches`: the SPICE names of the elements whose
       current is an unknown. `pinned`: the other nodes.
-    - `linear`: A, with a row and a column for each place; rows of pinned nodes and of ground mean
-      nothing. `groups`: the non-linear terms.
     """
 
     netlist: Netlist
@@ -81,8 +79,6 @@ class Equations:
     free: tuple[str, ...]
     branches: tuple[str, ...]
     pinned: tuple[str, ...]
-    linear: "csr_array" = field(repr=False)
-    groups: tuple[TermGroup, ...] = field(repr=False)
     _places: dict[str, int] = field(repr=False)
     _pins: dict[str, VoltageSource] = field(repr=False)
 
@@ -112,13 +108,23 @@ class Equations:
         free = tuple(node for node in netlist.nodes if node not in pins)
         names = (*free, *map(current_of, branches), *pins, GROUND)
         places = {name: place for place, name in enumerate(names)}
+        return cls(netlist, pinning, free, branches, tuple(pins), places, pins)
 
-        linear = _Entries(places)
-        for element in netlist.elements:
-            element.stamp(linear)
-        groups = term_groups(netlist, places.__getitem__)
-        matrix = linear.matrix()
-        return cls(netlist, pinning, free, branches, tuple(pins), matrix, groups, places, pins)
+    @cached_property
+    def linear(self) -> "csr_array":
+        """A, with a row and a column for each place; rows of pinned nodes and ground mean nothing.
+
+        It and the non-linear terms are made when they are asked for, as a reduction needs neither.
+        """
+        entries = _Entries(self._places)
+        for element in self.netlist.elements:
+            element.stamp(entries)
+        return entries.matrix()
+
+    @cached_property
+    def groups(self) -> tuple[TermGroup, ...]:
+        """The non-linear terms."""
+        return term_groups(self.netlist, self.place)
 
     @cached_property
     def passive(self) -> bool:

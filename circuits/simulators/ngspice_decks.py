@@ -1,14 +1,14 @@
 """What decks ngspice is given, and what its answers mean, however it is run."""
 
 import abc
+import math
 import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..elements.base import GROUND, Element
-from ..elements.expressions import Constant, Operation, Voltage
-from ..elements.sources import Behavioural, CurrentSource, IndependentSource, VoltageSource
+from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
 from ..mna.certificates import certify
 from ..mna.equations import Drives, Equations, values_of
 from ..netlist.analyses import Analysis, DcSweep, Noise, OperatingPoint, SmallSignal, Transient
@@ -263,26 +263,52 @@ def _sweep_deck(equations: Equations, drives: Drives, samples: int) -> Netlist:
     return replace(equations.netlist, elements=tuple(elements), analyses=(sweep,))
 
 
+@dataclass(frozen=True)
+class _Tabulated(Element):
+    """A source (B) of `values[k]` V or A when the sweep's counter is at k volts.
+
+    `output`: "i" or "v", as of `Behavioural`. It is written without the tree of an expression,
+    since a deck has one for each driven source.
+    """
+
+    letter = "B"
+    word = "tabulated source"
+    name: str
+    plus: str
+    minus: str
+    output: str
+    values: list[float]
+
+    @property
+    def nodes(self):
+        return (self.plus, self.minus, COUNTER)
+
+    def lines(self):
+        last = len(self.values) - 1
+        points = [
+            f"{k},({value!r})" if math.copysign(1.0, value) < 0 else f"{k},{value!r}"
+            for k, value in enumerate(self.values)
+            # What lies between equal values need not be said.
+            if k in (0, last) or not self.values[k - 1] == value == self.values[k + 1]
+        ]
+        table = f"pwl(v({COUNTER}),{','.join(points)})"
+        return [f"B{self.name} {self.plus} {self.minus} {self.output}={table}"]
+
+
 def _driven(source: IndependentSource, values: np.ndarray, sensed: bool) -> list[Element]:
     """Return a source whose value is `values[k]` when the sweep's counter is at k volts.
 
     A voltage source of which the current is asked for stays, at 0 V, in series with it.
     """
-    points = [
-        Constant(number)
-        for place, value in enumerate(values.tolist())
-        for number in (float(place), value)
-    ]
-    expression = Operation("pwl", (Voltage(COUNTER), *points))
-    name, plus = source.key, source.plus
+    name, plus, numbers = source.key, source.plus, values.tolist()
     if isinstance(source, CurrentSource):
-        return [Behavioural(name, plus, source.minus, "i", expression)]
+        return [_Tabulated(name, plus, source.minus, "i", numbers)]
     if not sensed:
-        return [Behavioural(name, plus, source.minus, "v", expression)]
+        return [_Tabulated(name, plus, source.minus, "v", numbers)]
     inner = f"{COUNTER}_{name.lower()}"
     return [
         VoltageSource(source.name, plus, inner, 0.0),
-        Behavioural(name, inner, source.minus, "v", expression),
+        _Tabulated(name, inner, source.minus, "v", numbers),
     ]
 
 
