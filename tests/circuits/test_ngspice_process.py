@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -137,14 +139,28 @@ def test_threads_have_a_process_each(simulator, processes):
     assert sum(process.decks for process in processes) == 10
 
 
-def test_a_fork_leaves_the_processes_to_its_parent(simulator, processes):
-    simulator.operating_points(DIODE, WAVES)
-    child = os.fork()
-    if child == 0:
-        os._exit(len(POOL._idle))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    simulator.operating_points(DIODE, WAVES)
-    assert processes[0].decks == 2
+FORK = """
+import os, sys
+sys.path[:0] = {path!r}
+from helpers.netlists import divider
+from circuits.simulators.ngspice_process import POOL
+import circuits
+simulator, idle = circuits.Ngspice(), lambda: [p for group in POOL._idle.values() for p in group]
+for _ in range(2):
+    simulator.operating_points(divider())
+process, = idle()
+child = os.fork()
+if child == 0:
+    os._exit(len(idle()))
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+simulator.operating_points(divider())
+assert idle() == [process] and process.decks == 2
+"""
+
+
+def test_a_fork_leaves_the_processes_to_its_parent(simulator):
+    """In a Python without JAX, whose threads do not like forks."""
+    subprocess.run([sys.executable, "-c", FORK.format(path=sys.path)], check=True, timeout=60)
 
 
 INTERACTIVE = """if [ "$2" = -p ]; then
