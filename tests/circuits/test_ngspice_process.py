@@ -136,7 +136,8 @@ def test_threads_have_a_process_each(simulator, processes):
     for thread in threads:
         thread.join()
     assert errors == [0.0] * 10
-    assert sum(process.decks for process in processes) == 10
+    # A process ends with the thread that started it, and its deck is then asked for again.
+    assert sum(process.decks for process in processes) >= 10
 
 
 FORK = """
