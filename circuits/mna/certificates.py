@@ -191,14 +191,14 @@ def _dominate(jacobians: np.ndarray) -> np.ndarray:
     """Return whether each of dense Jacobians dominates, as `_dominates` says (samples,)."""
     diagonal, sizes = np.diagonal(jacobians, axis1=1, axis2=2), np.abs(jacobians)
     both = sizes.sum(1) + sizes.sum(2)
-    return np.all((2 * diagonal * (1 + 1e-12) >= both / 2) & (diagonal > 0), axis=1)
+    return ((2 * diagonal * (1 + 1e-12) >= both / 2) & (diagonal > 0)).all(axis=1)
 
 
 def _are_m_matrices(jacobians: np.ndarray) -> np.ndarray:
     """Return whether each of dense Jacobians is an M-matrix, as `_is_m_matrix` says (samples,)."""
-    above, places = ~(jacobians <= 0), np.arange(jacobians.shape[1])
+    above, places = np.logical_not(jacobians <= 0), np.arange(jacobians.shape[1])
     above[:, places, places] = False
-    shown = ~above.any(axis=(1, 2))
+    shown: np.ndarray = np.logical_not(above.any(axis=(1, 2)))
     ones = np.ones((int(shown.sum()), len(places)))
     shown[shown] = np.all(_dense_solve(jacobians[shown].transpose(0, 2, 1), ones) > 0, axis=1)
     return shown
