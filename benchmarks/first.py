@@ -1,4 +1,4 @@
-"""First calls in fresh processes, where tracing and compilation count: `python -m benchmarks.first`.
+"""First calls in fresh processes, tracing and compilation included: `python -m benchmarks.first`.
 
 Each row is a process of its own, imports done and without a compilation cache: CPU seconds of the
 first call, how many programs it compiled, and the equations that were traced for the largest. The
@@ -191,14 +191,15 @@ def main() -> None:
         }
         for name in CALLS
     }
-    table(
-        "First calls, each in a fresh process",
-        ["", "CPU s", "compilations", "equations"],
+    rows = [
         [
-            [name, f"{row['CPU seconds']:.2f}", f"{row['compilations']:.0f}", f"{row['equations']:.0f}"]
-            for name, row in figures.items()
-        ],
-    )  # fmt: skip
+            name,
+            *(f"{value:.{2 if column == 'CPU seconds' else 0}f}" for column, value in row.items()),
+        ]
+        for name, row in figures.items()
+    ]
+    columns = ["", "CPU s", "compilations", "equations"]
+    table("First calls, each in a fresh process", columns, rows)
     save(arguments.json, figures)
 
 

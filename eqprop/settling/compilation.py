@@ -10,7 +10,7 @@ import jax.core
 from jax.extend.core import get_opaque_trace_state
 
 SMALL = 1024
-"""The most numbers that the arguments of a small program hold in all: parameters, inputs, targets."""
+"""The most numbers that parameters, inputs and targets of a small program hold in all."""
 
 QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """Options of XLA with which a program compiles in a fourth of the time, and runs in up to 8 times.

@@ -10,10 +10,11 @@ from jax.extend.core import Jaxpr, Literal
 from ..increments import inner_program
 
 _ENTRY_BY_ENTRY = """
-    abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp conj convert_element_type
-    copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt imag integer_pow
-    is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter not or pow real
-    reduce_precision rem round rsqrt select_n sign sin sinh sqrt square stop_gradient sub tan tanh xor
+    abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp conj
+    convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor
+    ge gt imag integer_pow is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter
+    not or pow real reduce_precision rem round rsqrt select_n sign sin sinh sqrt square
+    stop_gradient sub tan tanh xor
 """
 
 
@@ -64,7 +65,7 @@ def _propagated(program: Jaxpr, starts: Sequence[Dependence]) -> list[Dependence
 
 
 def _is_identity(equation: Any) -> bool:
-    """Return whether an equation gives its only operand unchanged, as a reshape to the same shape."""
+    """Return whether an equation gives its only operand as it is, like a reshape to its shape."""
     if len(equation.invars) != 1:
         return False
     shape, axes = equation.invars[0].aval.shape, None
