@@ -1,6 +1,6 @@
-"""Equilibrium propagation for any energy: settle, nudge, settle again, and learn from the difference.
+"""Equilibrium propagation for any energy: settle, nudge, settle again, learn from the difference.
 
-What is public stands in `__init__.pyi`, and is loaded, with all that it needs, when first asked for.
+What is public stands in `__init__.pyi`, and is loaded, with all it needs, when first asked for.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What to cite: BibTeX of the toolkit, and of the published work that given objects rest on."""
+"""What to cite: BibTeX of the toolkit, and of the published work that objects rest on."""
 
 import functools
 import importlib
@@ -14,32 +14,39 @@ TOOLKIT = "eqprop_circuits"
 
 
 def citation(*things: Any) -> str:
-    """BibTeX of the toolkit itself and of the published work behind `things`, each entry once.
+    """Return the BibTeX of the toolkit and of the published work behind `things`.
 
-    **Arguments:** `things`: networks, estimators, methods, devices, memristors, variations, presets, optimisers, simulators; classes;
-    functions such as `eqprop.data.mnist` and `circuits.PRESETS["rram-wan2022@1"]`. What an object holds is cited with it: the device
-    of a network, the elements of a netlist, the variations of a preset. What is the toolkit's own adds nothing to the toolkit's entry.
+    What an object holds is cited with it: the device of a network, the elements of a netlist, the
+    variations of a preset. What is the toolkit's own adds nothing to the toolkit's entry.
+
+    **Arguments:** `things`: networks, estimators, methods, devices, memristors, variations,
+    presets, optimisers, simulators; classes; functions such as `eqprop.data.mnist` and
+    `circuits.PRESETS["rram-wan2022@1"]`.
+
+    **Returns** the entries, each once, an empty line between them.
 
     **Raises** `ValueError` for things of which nothing is known, naming them.
     """
-    found = _Found()
-    unknown = [thing for thing in things if not found.add(thing)]
+    bibliography = _Bibliography()
+    unknown = [thing for thing in things if not bibliography.add(thing)]
     if unknown:
         raise ValueError(
-            f"`things` must be objects, classes or functions of the toolkit, but these are none: {unknown}"
+            "`things` must be objects, classes or functions of the toolkit, "
+            f"but these are none: {unknown}"
         )
-    return "\n\n".join(found.entries[key] for key in found.keys)
+    return "\n\n".join(bibliography.entries[key] for key in bibliography.keys)
 
 
-class _Found:
-    """Keys of entries in the order in which they were met, and the entries of all packages that were met."""
+class _Bibliography:
+    """The keys of entries in the order of their things, and the entries of all packages met."""
 
     def __init__(self):
-        self.keys, self.entries, self._seen = {TOOLKIT: None}, dict(entries(references.BIBTEX)), {}
+        self.keys, self.entries = {TOOLKIT: None}, dict(entries(references.BIBTEX))
+        self._visited = {}
 
     def add(self, thing: Any) -> bool:
-        """Collects what is behind a thing and all that it holds; whether anything is known of it."""
-        if id(thing) in self._seen:
+        """Collect what is behind a thing and all it holds; return whether anything is known."""
+        if id(thing) in self._visited:
             return True
         named = hasattr(thing, "__qualname__")  # a class or a function, and no object of a class
         kinds = (
@@ -55,13 +62,12 @@ class _Found:
         else:
             held = getattr(thing, "__dict__", {}).values()
         if known or held:
-            self._seen[id(thing)] = thing  # held on to, so that nothing else gets its number
-        return max(
-            [known, *[self.add(one) for one in held]]
-        )  # of all of them, where `any` would stop at one
+            self._visited[id(thing)] = thing  # kept alive, so that nothing else gets its number
+        # A list, so that all of them are added, where `any` of a generator would stop at one.
+        return max([known, *[self.add(one) for one in held]])
 
     def _behind(self, kind: Any, thing: Any) -> bool:
-        """Collects the keys of a class or a function; whether its package says what it rests on."""
+        """Collect the keys of a class or a function; return whether its package is known."""
         package = (kind.__module__ or "").partition(".")[0]
         home = _references(package)
         sources = references.SOURCES if home is None else references.SOURCES | home.SOURCES
@@ -76,7 +82,7 @@ class _Found:
 
 @functools.cache
 def _references(package: str) -> ModuleType | None:
-    """The module `references` of a package that is loaded, where it has one like ours."""
+    """Return the module `references` of a package that is loaded, where it has one like ours."""
     if (
         not hasattr(sys.modules.get(package), "__path__")
         or importlib.util.find_spec(f"{package}.references") is None
@@ -90,7 +96,7 @@ def _references(package: str) -> ModuleType | None:
 
 @functools.cache
 def entries(bibtex: str) -> dict[str, str]:
-    """The entries of a BibTeX text by their keys."""
+    """Return the entries of a BibTeX text by their keys."""
     return {
         entry[entry.index("{") + 1 : entry.index(",")]: entry
         for entry in re.split(r"\n\n(?=@)", bibtex.strip())

@@ -1,4 +1,4 @@
-"""f(a + b) − f(a) without the cancellation of two nearly equal values: each operation states its own increment."""
+"""f(a + b) − f(a) without cancellation: each operation states its own increment."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,9 @@ def _words(text: str) -> frozenset[str]:
 
 
 _LINEAR = _words(
-    "add sub add_any neg concatenate stack unstack pad split reshape transpose broadcast_in_dim squeeze expand_dims slice rev "
-    "copy copy_p stop_gradient reduce_precision reduce_sum cumsum reduce_window_sum real imag conj"
+    "add sub add_any neg concatenate stack unstack pad split reshape transpose broadcast_in_dim "
+    "squeeze expand_dims slice rev copy copy_p stop_gradient reduce_precision reduce_sum cumsum "
+    "reduce_window_sum real imag conj"
 )
 _LINEAR_IN_FIRST = _words("dynamic_slice gather")
 _BILINEAR = _words("mul dot_general conv_general_dilated")
@@ -25,7 +26,10 @@ _STEPS = _words("sign floor ceil round eq ne lt le gt ge and or not is_finite ar
 
 
 class _Moved:
-    """A value before the step, its increment (`None` where it has none), and the value after."""
+    """A value before the step, its increment (`None` where it has none), and the value after.
+
+    The value after is `old + delta` unless given.
+    """
 
     def __init__(self, old: Any, delta: Any = None, new: Any = None):
         self.old, self.delta = old, delta
@@ -33,17 +37,26 @@ class _Moved:
 
     @property
     def still(self) -> bool:
+        """Whether the step leaves the value as it is."""
         return self.delta is None and self.new is self.old
 
 
 def increment(function: Callable[[PyTree], PyTree], at: PyTree, by: PyTree) -> tuple[PyTree, bool]:
-    """function(at + by) − function(at), and whether every operation in between stated its increment.
+    """Return function(at + by) − function(at), and whether it is free of cancellation.
 
-    The program of `function` is walked with pairs (value, increment): sums add increments, a product gives a·Δb + Δa·(b + Δb), exp(a)
-    gives exp(a)·expm1(Δa), and so on, so that the relative error of the result does not grow as `by` shrinks. An operation without such
-    a rule is taken at both ends and subtracted. Slopes in the sense of Krawczyk & Neumaier (SIAM J. Numer. Anal. 22, 1985).
+    The program of `function` is walked with pairs (value, increment): sums add increments, a
+    product gives a·Δb + Δa·(b + Δb), exp(a) gives exp(a)·expm1(Δa), and so on, so that the relative
+    error of the result does not grow as `by` shrinks. An operation without such a rule is evaluated
+    at both ends and subtracted. Slopes in the sense of Krawczyk & Neumaier (SIAM J. Numer. Anal.
+    22, 1985).
 
-    **Arguments:** `at`, `by`: pytrees of one structure, real or complex arrays.
+    **Arguments:**
+
+    - `function`: from a pytree to a pytree of arrays.
+    - `at`, `by`: pytrees of one structure, real or complex arrays.
+
+    **Returns** a pytree like the function's result, and whether every operation stated its
+    increment.
     """
     closed, shape = jax.make_jaxpr(function, return_shape=True)(at)
     moved = [_Moved(a, b) for a, b in zip(jax.tree.leaves(at), jax.tree.leaves(by), strict=True)]
@@ -60,26 +73,28 @@ class _Walk:
         self.exact = True
 
     def run(self, jaxpr: Jaxpr, consts: Any, arguments: list[_Moved]) -> list[_Moved]:
-        seen = dict(zip(jaxpr.constvars, map(_Moved, consts), strict=True)) | dict(
-            zip(jaxpr.invars, arguments, strict=True)
-        )
+        """Return the results of a program, each with its increment."""
+        values = dict(zip(jaxpr.constvars, map(_Moved, consts), strict=True))
+        values |= dict(zip(jaxpr.invars, arguments, strict=True))
+
+        def value(v):
+            return _Moved(v.val) if isinstance(v, Literal) else values[v]
+
         for equation in jaxpr.eqns:
-            operands = [
-                _Moved(v.val) if isinstance(v, Literal) else seen[v] for v in equation.invars
-            ]
-            seen.update(zip(equation.outvars, self.step(equation, operands), strict=True))
-        return [_Moved(v.val) if isinstance(v, Literal) else seen[v] for v in jaxpr.outvars]
+            operands = [value(v) for v in equation.invars]
+            values.update(zip(equation.outvars, self.step(equation, operands), strict=True))
+        return [value(v) for v in jaxpr.outvars]
 
     def step(self, equation: Any, operands: list[_Moved]) -> list[_Moved]:
+        """Return the results of one equation, each with its increment."""
         inner = inner_program(equation)
         if inner is not None and not all(o.still for o in operands):
             return self.run(inner.jaxpr, inner.consts, operands)
 
         def bind(*values):
             bound = equation.primitive.get_bind_params(equation.params)
-            functions, params = (
-                bound if isinstance(bound, tuple) else ((), bound)
-            )  # JAX before 0.10.2 gives both
+            # JAX before 0.10.2 gives functions too.
+            functions, params = bound if isinstance(bound, tuple) else ((), bound)
             out = equation.primitive.bind(*functions, *values, **params)
             return list(out) if equation.primitive.multiple_results else [out]
 
@@ -102,12 +117,9 @@ class _Walk:
     def rule(
         self, equation: Any, operands: list[_Moved], bind: Callable, old: list[Array]
     ) -> list[Array] | None:
-        """The increments of an operation's results, or `None` where it states none."""
-        name, first, others_still = (
-            equation.primitive.name,
-            operands[0],
-            all(o.still for o in operands[1:]),
-        )
+        """Return the increments of an operation's results, or `None` where it states none."""
+        name, first = equation.primitive.name, operands[0]
+        others_still = all(o.still for o in operands[1:])
         deltas = [jnp.zeros_like(o.old) if o.delta is None else o.delta for o in operands]
         change: Any = None
         if name in _LINEAR or (
@@ -150,6 +162,7 @@ def inner_program(equation: Any) -> ClosedJaxpr | None:
 
 
 def _bilinear(operands: list[_Moved], bind: Callable) -> list[Array]:
+    """Return Δ(ab) = Δa·(b + Δb) + a·Δb."""
     a, b = operands
     if b.still:
         return bind(a.delta, b.old)
@@ -159,6 +172,7 @@ def _bilinear(operands: list[_Moved], bind: Callable) -> list[Array]:
 
 
 def _extremum(name: str, a: _Moved, b: _Moved, a_delta: Array, b_delta: Array) -> Array:
+    """Return the increment of the larger ("max") or the smaller of two values."""
     pick = jnp.greater_equal if name == "max" else jnp.less_equal
     extremum = jnp.maximum if name == "max" else jnp.minimum
     before, after = pick(a.old, b.old), pick(a.new, b.new)
@@ -167,6 +181,7 @@ def _extremum(name: str, a: _Moved, b: _Moved, a_delta: Array, b_delta: Array) -
 
 
 def _clamp(operands: list[_Moved], deltas: list[Array]) -> Array:
+    """Return the increment of min(max(middle, low), high)."""
     low, middle, high = operands
     above = _Moved(
         jnp.maximum(middle.old, low.old), _extremum("max", middle, low, deltas[1], deltas[0])
@@ -175,7 +190,10 @@ def _clamp(operands: list[_Moved], deltas: list[Array]) -> Array:
 
 
 def _reduced(a: _Moved, before: Array, bind: Callable, axes: tuple[int, ...]) -> Array:
-    """The increment of a maximum or minimum over `axes`: that of the entry which is extreme at both ends, where there is one."""
+    """Return the increment of a maximum or minimum over `axes`.
+
+    It is that of the entry which is extreme at both ends, where there is one.
+    """
     after = bind(a.new)[0]
     both = (a.old == jnp.expand_dims(before, axes)) & (a.new == jnp.expand_dims(after, axes))
     stays = jnp.sum(jnp.where(both, a.delta, 0.0), axes) / jnp.maximum(jnp.sum(both, axes), 1)
@@ -183,6 +201,7 @@ def _reduced(a: _Moved, before: Array, bind: Callable, axes: tuple[int, ...]) ->
 
 
 def _select(operands: list[_Moved], deltas: list[Array], bind: Callable) -> Array:
+    """Return the increment of a choice between cases, which may itself change."""
     which, cases = operands[0], operands[1:]
     change = bind(which.old, *deltas[1:])[0]
     if which.still:
@@ -195,6 +214,7 @@ def _select(operands: list[_Moved], deltas: list[Array], bind: Callable) -> Arra
 
 
 def _power(a: _Moved, exponent: int) -> Array:
+    """Return the increment of a power with an integer exponent."""
     if exponent < 0:
         whole = _power(a, -exponent)
         return -whole / (a.old**-exponent * a.new**-exponent)

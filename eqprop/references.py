@@ -1,7 +1,7 @@
-"""The published work that `eqprop` rests on: the one place for its BibTeX, and for what rests on which entry.
+"""The published work that `eqprop` rests on, as BibTeX, and what rests on which entry.
 
-`eqprop.citation` looks for a module of this name in the package of whatever it is asked to cite, and reads `BIBTEX`, `SOURCES` and
-`FURTHER` from it; keys of other packages' entries may be used.
+`eqprop.citation` looks for a module of this name in the package of whatever it is asked to cite,
+and reads `BIBTEX`, `SOURCES` and `FURTHER` from it; keys of other packages' entries may be used.
 """
 
 from collections.abc import Callable
@@ -53,19 +53,25 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "optax": ("deepmind2020",),
     "optax.scale_by_adam": ("kingma2015",),
 }
-"""The keys of the entries behind a class, a function or a package, by its package and its name; none where it is the toolkit's own."""
+"""The keys of the entries behind a class, a function or a package, by its package and its name.
+
+None where it is the toolkit's own.
+"""
 
 FURTHER: dict[str, Callable[[Any], str | None]] = {
-    "eqprop.EqProp": lambda made: "eqprop.EqProp.centred" if made.stencil.order == 2 else None,
-    "eqprop.CoupledLearning": lambda made: (
-        "eqprop.CoupledLearning.contrastive" if made.stencil.nudges.tolist() == [1.0] else None
+    "eqprop.EqProp": lambda estimator: (
+        "eqprop.EqProp.centred" if estimator.stencil.order == 2 else None
+    ),
+    "eqprop.CoupledLearning": lambda estimator: (
+        "eqprop.CoupledLearning.contrastive" if estimator.stencil.nudges.tolist() == [1.0] else None
     ),
 }
 """For some classes, by which name of `SOURCES` an object of it is also known."""
 
 BIBTEX = r"""
 @misc{eqprop_circuits,
-  title = {eqprop and circuits: equilibrium propagation for any energy, and resistive circuits that learn by it},
+  title = {eqprop and circuits: equilibrium propagation for any energy, and resistive circuits that
+           learn by it},
   author = {{The eqprop-circuits authors}},
   note = {Software, version 0.1.0, Apache-2.0},
 }
@@ -80,21 +86,25 @@ BIBTEX = r"""
 
 @misc{deepmind2020,
   title = {The {DeepMind} {JAX} Ecosystem},
-  author = {DeepMind and Babuschkin, Igor and Baumli, Kate and Bell, Alison and Bhupatiraju, Surya and Bruce, Jake and
-            Buchlovsky, Peter and Budden, David and Cai, Trevor and Clark, Aidan and Danihelka, Ivo and Dedieu, Antoine and
-            Fantacci, Claudio and Godwin, Jonathan and Jones, Chris and Hemsley, Ross and Hennigan, Tom and Hessel, Matteo and
-            Hou, Shaobo and Kapturowski, Steven and Keck, Thomas and Kemaev, Iurii and King, Michael and Kunesch, Markus and
-            Martens, Lena and Merzic, Hamza and Mikulik, Vladimir and Norman, Tamara and Papamakarios, George and Quan, John and
-            Ring, Roman and Ruiz, Francisco and Sanchez, Alvaro and Sartran, Laurent and Schneider, Rosalia and Sezener, Eren and
-            Spencer, Stephen and Srinivasan, Srivatsan and Stanojevi{\'c}, Milo{\v{s}} and Stokowiec, Wojciech and Wang, Luyu and
-            Zhou, Guangyao and Viola, Fabio},
+  author = {DeepMind and Babuschkin, Igor and Baumli, Kate and Bell, Alison and Bhupatiraju, Surya
+            and Bruce, Jake and Buchlovsky, Peter and Budden, David and Cai, Trevor and Clark, Aidan
+            and Danihelka, Ivo and Dedieu, Antoine and Fantacci, Claudio and Godwin, Jonathan and
+            Jones, Chris and Hemsley, Ross and Hennigan, Tom and Hessel, Matteo and Hou, Shaobo and
+            Kapturowski, Steven and Keck, Thomas and Kemaev, Iurii and King, Michael and Kunesch,
+            Markus and Martens, Lena and Merzic, Hamza and Mikulik, Vladimir and Norman, Tamara and
+            Papamakarios, George and Quan, John and Ring, Roman and Ruiz, Francisco and Sanchez,
+            Alvaro and Sartran, Laurent and Schneider, Rosalia and Sezener, Eren and Spencer,
+            Stephen and Srinivasan, Srivatsan and Stanojevi{\'c}, Milo{\v{s}} and Stokowiec,
+            Wojciech and Wang, Luyu and Zhou, Guangyao and Viola, Fabio},
   year = {2020},
   url = {http://github.com/google-deepmind},
 }
 
 @inproceedings{ernoult2019,
-  title = {Updates of Equilibrium Prop Match Gradients of Backprop Through Time in an {RNN} with Static Input},
-  author = {Ernoult, Maxence and Grollier, Julie and Querlioz, Damien and Bengio, Yoshua and Scellier, Benjamin},
+  title = {Updates of Equilibrium Prop Match Gradients of Backprop Through Time in an {RNN} with
+           Static Input},
+  author = {Ernoult, Maxence and Grollier, Julie and Querlioz, Damien and Bengio, Yoshua and
+            Scellier, Benjamin},
   booktitle = {Advances in Neural Information Processing Systems},
   volume = {32},
   year = {2019},
@@ -104,7 +114,8 @@ BIBTEX = r"""
 
 @misc{kendall2020,
   title = {Training End-to-End Analog Neural Networks with Equilibrium Propagation},
-  author = {Kendall, Jack and Pantone, Ross and Manickavasagam, Kalpana and Bengio, Yoshua and Scellier, Benjamin},
+  author = {Kendall, Jack and Pantone, Ross and Manickavasagam, Kalpana and Bengio, Yoshua and
+            Scellier, Benjamin},
   year = {2020},
   eprint = {2006.01981},
   archiveprefix = {arXiv},
@@ -140,9 +151,10 @@ BIBTEX = r"""
 }
 
 @article{laborieux2021,
-  title = {Scaling Equilibrium Propagation to Deep {ConvNets} by Drastically Reducing Its Gradient Estimator Bias},
-  author = {Laborieux, Axel and Ernoult, Maxence and Scellier, Benjamin and Bengio, Yoshua and Grollier, Julie and
-            Querlioz, Damien},
+  title = {Scaling Equilibrium Propagation to Deep {ConvNets} by Drastically Reducing Its Gradient
+           Estimator Bias},
+  author = {Laborieux, Axel and Ernoult, Maxence and Scellier, Benjamin and Bengio, Yoshua and
+            Grollier, Julie and Querlioz, Damien},
   journal = {Frontiers in Neuroscience},
   volume = {15},
   pages = {633674},
@@ -151,7 +163,8 @@ BIBTEX = r"""
 }
 
 @inproceedings{laborieux2022,
-  title = {Holomorphic Equilibrium Propagation Computes Exact Gradients Through Finite Size Oscillations},
+  title = {Holomorphic Equilibrium Propagation Computes Exact Gradients Through Finite Size
+           Oscillations},
   author = {Laborieux, Axel and Zenke, Friedemann},
   booktitle = {Advances in Neural Information Processing Systems},
   volume = {35},
@@ -184,7 +197,8 @@ BIBTEX = r"""
 }
 
 @article{leleu2019,
-  title = {Destabilization of Local Minima in Analog Spin Systems by Correction of Amplitude Heterogeneity},
+  title = {Destabilization of Local Minima in Analog Spin Systems by Correction of Amplitude
+           Heterogeneity},
   author = {Leleu, Timoth{\'e}e and Yamamoto, Yoshihisa and McMahon, Peter L. and Aihara, Kazuyuki},
   journal = {Physical Review Letters},
   volume = {122},
@@ -215,9 +229,10 @@ BIBTEX = r"""
 
 @article{pedregosa2011,
   title = {Scikit-learn: Machine Learning in {Python}},
-  author = {Pedregosa, F. and Varoquaux, G. and Gramfort, A. and Michel, V. and Thirion, B. and Grisel, O. and Blondel, M. and
-            Prettenhofer, P. and Weiss, R. and Dubourg, V. and Vanderplas, J. and Passos, A. and Cournapeau, D. and Brucher, M. and
-            Perrot, M. and Duchesnay, E.},
+  author = {Pedregosa, F. and Varoquaux, G. and Gramfort, A. and Michel, V. and Thirion, B. and
+            Grisel, O. and Blondel, M. and Prettenhofer, P. and Weiss, R. and Dubourg, V. and
+            Vanderplas, J. and Passos, A. and Cournapeau, D. and Brucher, M. and Perrot, M. and
+            Duchesnay, E.},
   journal = {Journal of Machine Learning Research},
   volume = {12},
   pages = {2825--2830},
@@ -234,9 +249,10 @@ BIBTEX = r"""
 
 @inproceedings{ramsauer2021,
   title = {Hopfield Networks is All You Need},
-  author = {Ramsauer, Hubert and Sch{\"a}fl, Bernhard and Lehner, Johannes and Seidl, Philipp and Widrich, Michael and
-            Gruber, Lukas and Holzleitner, Markus and Adler, Thomas and Kreil, David and Kopp, Michael K. and
-            Klambauer, G{\"u}nter and Brandstetter, Johannes and Hochreiter, Sepp},
+  author = {Ramsauer, Hubert and Sch{\"a}fl, Bernhard and Lehner, Johannes and Seidl, Philipp and
+            Widrich, Michael and Gruber, Lukas and Holzleitner, Markus and Adler, Thomas and Kreil,
+            David and Kopp, Michael K. and Klambauer, G{\"u}nter and Brandstetter, Johannes and
+            Hochreiter, Sepp},
   booktitle = {International Conference on Learning Representations},
   year = {2021},
   eprint = {2008.02217},
@@ -244,7 +260,8 @@ BIBTEX = r"""
 }
 
 @article{scellier2017,
-  title = {Equilibrium Propagation: Bridging the Gap between Energy-Based Models and Backpropagation},
+  title = {Equilibrium Propagation: Bridging the Gap between Energy-Based Models and
+           Backpropagation},
   author = {Scellier, Benjamin and Bengio, Yoshua},
   journal = {Frontiers in Computational Neuroscience},
   volume = {11},
@@ -276,7 +293,8 @@ BIBTEX = r"""
 }
 
 @article{tsitouras2011,
-  title = {{Runge--Kutta} Pairs of Order 5(4) Satisfying Only the First Column Simplifying Assumption},
+  title = {{Runge--Kutta} Pairs of Order 5(4) Satisfying Only the First Column Simplifying
+           Assumption},
   author = {Tsitouras, Ch.},
   journal = {Computers \& Mathematics with Applications},
   volume = {62},
@@ -288,7 +306,8 @@ BIBTEX = r"""
 
 @article{wang2013,
   title = {Coherent {Ising} Machine Based on Degenerate Optical Parametric Oscillators},
-  author = {Wang, Zhe and Marandi, Alireza and Wen, Kai and Byer, Robert L. and Yamamoto, Yoshihisa},
+  author = {Wang, Zhe and Marandi, Alireza and Wen, Kai and Byer, Robert L. and Yamamoto,
+            Yoshihisa},
   journal = {Physical Review A},
   volume = {88},
   pages = {063853},
@@ -297,7 +316,8 @@ BIBTEX = r"""
 }
 
 @article{wang2024,
-  title = {Training Coupled Phase Oscillators as a Neuromorphic Platform Using Equilibrium Propagation},
+  title = {Training Coupled Phase Oscillators as a Neuromorphic Platform Using Equilibrium
+           Propagation},
   author = {Wang, Qingshan and Wanjura, Clara C. and Marquardt, Florian},
   journal = {Neuromorphic Computing and Engineering},
   volume = {4},

@@ -12,19 +12,24 @@ from ..energies import Energy
 
 
 class Attention(Energy):
-    """A modern Hopfield network that completes stored patterns: the input x is one part of a pattern, the state s the other.
+    """A modern Hopfield network that completes stored patterns.
+
+    The input x is one part of a pattern, the state s the other.
 
     E = ½ |s|² − (1/β) log Σ_m exp(β (`keys` x + `values` s)_m)
 
-    Its fixed points are s = `values`ᵀ softmax(β (`keys` x + `values` s)): attention of the query x, with the answer fed back. Without
-    inputs this is Ramsauer et al. 2020 (arXiv:2008.02217), eq. 2 and 3, up to a constant, with the rows of `values` as patterns.
+    Its fixed points are s = `values`ᵀ softmax(β (`keys` x + `values` s)): attention of the query x,
+    with the answer fed back. Without inputs this is Ramsauer et al. 2020 (arXiv:2008.02217), eq. 2
+    and 3, up to a constant, with the rows of `values` as patterns.
 
     **Arguments:**
 
-    - `keys`: (patterns, inputs). `values`: (patterns, outputs).
+    - `keys`: the parts of the patterns that inputs match (patterns, inputs).
+    - `values`: the parts that the state completes (patterns, outputs).
     - `inverse_temperature`: β, above 0.
 
-    **Raises** `ValueError` for shapes that do not fit and an inverse temperature that is not above 0.
+    **Raises** `ValueError` for shapes that do not fit and an inverse temperature that is not above
+    0 or not finite.
     """
 
     keys: Float[Array, "patterns inputs"]
@@ -36,11 +41,13 @@ class Attention(Energy):
             array = getattr(self, name)
             if array.ndim != 2 or array.shape[0] != self.values.shape[0]:
                 raise ValueError(
-                    f"`{name}` must have one row for each of the {self.values.shape[0]} patterns, but has shape {array.shape}"
+                    f"`{name}` must have one row for each of the {self.values.shape[0]} patterns, "
+                    f"but has shape {array.shape}"
                 )
         if not (np.isfinite(self.inverse_temperature) and self.inverse_temperature > 0):
             raise ValueError(
-                f"`inverse_temperature` must be finite and above 0, but is {self.inverse_temperature}"
+                "`inverse_temperature` must be finite and above 0, "
+                f"but is {self.inverse_temperature}"
             )
 
     @classmethod
@@ -52,7 +59,11 @@ class Attention(Energy):
         outputs: int,
         inverse_temperature: float = 1.0,
     ) -> "Attention":
-        """Keys U(±1/√inputs) and values U(±1/√outputs)."""
+        """Return a random network with keys U(±1/√inputs) and values U(±1/√outputs).
+
+        **Arguments:** `key`: of the random numbers; `inputs`, `patterns`, `outputs`: how many of
+        each; `inverse_temperature`: β.
+        """
         first, second = jax.random.split(key)
         keys = jax.random.uniform(first, (patterns, inputs), minval=-1.0, maxval=1.0) / math.sqrt(
             inputs
@@ -63,7 +74,7 @@ class Attention(Energy):
         return cls(keys, values, inverse_temperature)
 
     def _match(self, x: Array) -> Array:
-        """How far the input alone agrees with each pattern."""
+        """Return how far the input alone agrees with each pattern, `keys` x."""
         if x.shape != self.keys.shape[1:]:
             raise ValueError(f"`x` must have shape {self.keys.shape[1:]}, but has {x.shape}")
         return self.keys @ x.astype(self.keys.dtype)
@@ -71,7 +82,12 @@ class Attention(Energy):
     def retrieve(
         self, state: Float[Array, " outputs"], x: Float[Array, " inputs"]
     ) -> Float[Array, " outputs"]:
-        """One step of attention, `values`ᵀ softmax(β (`keys` x + `values` s)): the state itself at a fixed point."""
+        """Return one step of attention, `values`ᵀ softmax(β (`keys` x + `values` s)).
+
+        At a fixed point it is the state itself.
+
+        **Arguments:** `state`: s (outputs,); `x`: the input (inputs,).
+        """
         return (
             jax.nn.softmax(self.inverse_temperature * (self._match(x) + self.values @ state))
             @ self.values
@@ -85,7 +101,7 @@ class Attention(Energy):
         )
 
     def init_state(self, x) -> Float[Array, " outputs"]:
-        """What the input alone retrieves."""
+        """Return what the input alone retrieves."""
         return jax.nn.softmax(self.inverse_temperature * self._match(x)) @ self.values
 
     def outputs(self, state):

@@ -1,4 +1,4 @@
-"""Connections between the layers of a network: dense, convolutional and locally connected, with pooling."""
+"""Connections between layers: dense, convolutional and locally connected, with pooling."""
 
 import abc
 import math
@@ -13,22 +13,28 @@ Shape = tuple[int, ...]
 
 
 class Connection(eqx.Module):
-    """A map from the state of one layer to the drive on the next one; linear in its parameters, and in the state but for max pooling.
+    """A map from the state of one layer to the drive on the next one.
 
-    The energy holds it as −s · connection(before), so that its transpose drives the layer before without being stated.
+    Linear in its parameters, and in the state but for max pooling. The energy holds it as
+    −s · connection(before), so that its transpose drives the layer before without being stated.
     """
 
     @abc.abstractmethod
     def __call__(self, before: Float[Array, "..."]) -> Float[Array, "..."]:
-        """The drive on the next layer, of that layer's shape. Raises `ValueError` where `before` does not fit."""
+        """Return the drive on the next layer, of that layer's shape.
+
+        **Arguments:** `before`: the active state of the layer before.
+
+        **Raises** `ValueError` where `before` does not fit.
+        """
 
     @abc.abstractmethod
     def bias_shape(self, layer: Shape) -> Shape:
-        """The shape of the biases of a next layer of shape `layer`, which broadcasts against it."""
+        """Return the shape of the biases of a next layer of shape `layer`, broadcast to it."""
 
 
 class Pooling(eqx.Module):
-    """How windows of `window` × `window` nodes, side by side, become one node each: (channels, height, width) in and out."""
+    """How windows of `window` × `window` nodes, side by side, become one node each."""
 
     window: eqx.AbstractVar[int]
 
@@ -36,7 +42,14 @@ class Pooling(eqx.Module):
     def __call__(
         self, maps: Float[Array, "channels height width"]
     ) -> Float[Array, "channels rows columns"]:
-        """One node for each window. Raises `ValueError` where the windows do not tile the maps."""
+        """Return one node for each window.
+
+        **Arguments:** `maps`: (channels, height, width).
+
+        **Returns** (channels, height / window, width / window).
+
+        **Raises** `ValueError` where the windows do not tile the maps.
+        """
 
 
 class AveragePooling(Pooling):
@@ -45,7 +58,7 @@ class AveragePooling(Pooling):
     window: int = eqx.field(static=True)
 
     def __check_init__(self):
-        _at_least("window", self.window, 1)
+        _require_at_least("window", self.window, 1)
 
     def __call__(self, maps):
         return jnp.mean(_windows(maps, self.window), (2, 4))
@@ -54,39 +67,49 @@ class AveragePooling(Pooling):
 class MaxPooling(Pooling):
     """The largest node of each window (Laborieux et al. 2021, arXiv:2006.03824).
 
-    In an energy −s · max(…) it has no kink at a minimum where s ≥ 0, so it goes with activations that are never negative.
+    In an energy −s · max(…) it has no kink at a minimum where s ≥ 0, so it goes with activations
+    that are never negative.
     """
 
     window: int = eqx.field(static=True)
 
     def __check_init__(self):
-        _at_least("window", self.window, 1)
+        _require_at_least("window", self.window, 1)
 
     def __call__(self, maps):
         return jnp.max(_windows(maps, self.window), (2, 4))
 
 
 class Dense(Connection):
-    """Every node to every node: the drive on node j is Σ_i before_i `weights`_ij, the layer before being flattened.
+    """Every node to every node: the drive on node j is Σ_i before_i `weights`_ij.
 
-    **Arguments:** `weights`: (nodes of the layer before, nodes). **Raises** `ValueError` for weights of another number of dimensions.
+    The layer before is flattened.
+
+    **Arguments:** `weights`: (nodes of the layer before, nodes).
+
+    **Raises** `ValueError` for weights of another number of dimensions.
     """
 
     weights: Float[Array, "before nodes"]
 
     def __check_init__(self):
-        _dimensions("weights", self.weights, 2, "(nodes of the layer before, nodes)")
+        _require_dimensions("weights", self.weights, 2, "(nodes of the layer before, nodes)")
 
     @classmethod
     def init(cls, key: PRNGKeyArray, before: int | Shape, nodes: int) -> "Dense":
-        """Random weights U(±1/√n) from a layer of shape `before`, of n nodes in all, to `nodes` nodes."""
+        """Return random weights U(±1/√n), n the nodes of the layer before.
+
+        **Arguments:** `key`: of the random numbers; `before`: the shape of the layer before, or its
+        number of nodes; `nodes`: how many nodes the next layer has.
+        """
         size = math.prod(_shape(before))
         return cls(_uniform(key, (size, nodes), size))
 
     def __call__(self, before):
         if before.size != self.weights.shape[0]:
             raise ValueError(
-                f"`before` must hold {self.weights.shape[0]} nodes, one for each row of `weights`, but has {before.shape}"
+                f"`before` must hold {self.weights.shape[0]} nodes, one for each row of `weights`, "
+                f"but has {before.shape}"
             )
         return before.ravel() @ self.weights
 
@@ -95,13 +118,22 @@ class Dense(Connection):
 
 
 class Convolution(Connection):
-    """One kernel moved over the layer before, then `pooling` (Ernoult et al. 2019, arXiv:1905.13633).
+    """One kernel moved over the layer before, then `pooling`.
 
-    drive[o, p, q] = pool Σ_{c, i, j} `kernel`[o, c, i, j] before[c, p·stride + i − padding, q·stride + j − padding], 0 outside.
-    Layers have shape (channels, height, width), and there is one bias for each channel.
+    drive[o, p, q] = pool Σ_{c, i, j} `kernel`[o, c, i, j] before[c, y, x]
 
-    **Arguments:** `kernel`: (channels, channels before, height, width). `stride`, `padding`: in nodes, the same for both directions.
-    `pooling`: `AveragePooling`, `MaxPooling` or `None`. **Raises** `ValueError` for a kernel, stride or padding that is none.
+    with y = p·stride + i − padding, x = q·stride + j − padding, and 0 outside.
+    Layers have shape (channels, height, width), and there is one bias a channel. (Ernoult et al.
+    2019, arXiv:1905.13633.)
+
+    **Arguments:**
+
+    - `kernel`: (channels, channels before, height, width).
+    - `stride`, `padding`: in nodes, the same for both directions.
+    - `pooling`: `AveragePooling`, `MaxPooling` or `None`.
+
+    **Raises** `ValueError` for a kernel of another number of dimensions, a stride below 1, and a
+    padding below 0.
     """
 
     kernel: Float[Array, "channels before height width"]
@@ -110,9 +142,9 @@ class Convolution(Connection):
     pooling: Pooling | None = None
 
     def __check_init__(self):
-        _dimensions("kernel", self.kernel, 4, "(channels, channels before, height, width)")
-        _at_least("stride", self.stride, 1)
-        _at_least("padding", self.padding, 0)
+        _require_dimensions("kernel", self.kernel, 4, "(channels, channels before, height, width)")
+        _require_at_least("stride", self.stride, 1)
+        _require_at_least("padding", self.padding, 0)
 
     @classmethod
     def init(
@@ -126,13 +158,20 @@ class Convolution(Connection):
         padding: int = 0,
         pooling: Pooling | None = None,
     ) -> "Convolution":
-        """A random kernel of `size` × `size` nodes from a layer of shape `before`: U(±1/√n), n the weights into one node."""
+        """Return a random kernel U(±1/√n), n the weights into one node.
+
+        **Arguments:** `key`: of the random numbers; `before`: the shape of the layer before;
+        `channels`: how many the next layer has; `size`: height and width of the kernel in nodes;
+        `stride`, `padding`, `pooling`: as for the class.
+
+        **Raises** `ValueError` for a layer or a size that does not fit.
+        """
         _places(before, size, stride, padding)
         kernel = (channels, before[0], size, size)
         return cls(_uniform(key, kernel, before[0] * size**2), stride, padding, pooling)
 
     def __call__(self, before):
-        _fits(before, self.kernel.shape[1:], self.padding)
+        _require_fit(before, self.kernel.shape[1:], self.padding)
         dtype = jnp.result_type(before, self.kernel)  # a complex state has a complex drive
         pad = (self.padding, self.padding)
         maps = jax.lax.conv_general_dilated(
@@ -150,10 +189,17 @@ class Convolution(Connection):
 class LocallyConnected(Connection):
     """A `Convolution` without weight sharing: a kernel, and a bias, of its own at each place.
 
-    drive[o, p, q] = pool Σ_{c, i, j} `kernels`[o, p, q, c, i, j] before[c, p·stride + i − padding, q·stride + j − padding].
+    drive[o, p, q] = pool Σ_{c, i, j} `kernels`[o, p, q, c, i, j] before[c, y, x]
 
-    **Arguments:** `kernels`: (channels, rows, columns, channels before, height, width), rows and columns counted before pooling.
-    `stride`, `padding`, `pooling`: as for `Convolution`. **Raises** `ValueError` as that.
+    with y = p·stride + i − padding, x = q·stride + j − padding, and 0 outside.
+
+    **Arguments:**
+
+    - `kernels`: (channels, rows, columns, channels before, height, width), rows and columns counted
+      before pooling.
+    - `stride`, `padding`, `pooling`: as for `Convolution`.
+
+    **Raises** `ValueError` as `Convolution` does.
     """
 
     kernels: Float[Array, "channels rows columns before height width"]
@@ -162,11 +208,11 @@ class LocallyConnected(Connection):
     pooling: Pooling | None = None
 
     def __check_init__(self):
-        _dimensions(
+        _require_dimensions(
             "kernels", self.kernels, 6, "(channels, rows, columns, channels before, height, width)"
         )
-        _at_least("stride", self.stride, 1)
-        _at_least("padding", self.padding, 0)
+        _require_at_least("stride", self.stride, 1)
+        _require_at_least("padding", self.padding, 0)
 
     @classmethod
     def init(
@@ -180,29 +226,33 @@ class LocallyConnected(Connection):
         padding: int = 0,
         pooling: Pooling | None = None,
     ) -> "LocallyConnected":
-        """Random kernels of `size` × `size` nodes from a layer of shape `before`: U(±1/√n), n the weights into one node."""
+        """Return random kernels U(±1/√n), n the weights into one node.
+
+        **Arguments** and **raises** as for `Convolution.init`.
+        """
         kernels = (channels, *_places(before, size, stride, padding), before[0], size, size)
         return cls(_uniform(key, kernels, before[0] * size**2), stride, padding, pooling)
 
     def __call__(self, before):
         _, rows, columns, *kernel = self.kernels.shape
-        _fits(before, kernel, self.padding)
+        _require_fit(before, kernel, self.padding)
         lengths = zip(before.shape[1:], kernel[1:], strict=True)
         if [(n + 2 * self.padding - k) // self.stride + 1 for n, k in lengths] != [rows, columns]:
             raise ValueError(
-                f"`before` must give {rows} × {columns} places, one for each of `kernels`, but has shape {before.shape}"
+                f"`before` must give {rows} × {columns} places, one for each of `kernels`, "
+                f"but has shape {before.shape}"
             )
         pad = (self.padding, self.padding)
         padded = jnp.pad(before, ((0, 0), pad, pad))
-        seen = jnp.concatenate(
-            [self._seen(padded, i, j) for i in range(kernel[1]) for j in range(kernel[2])]
+        views = jnp.concatenate(
+            [self._view(padded, i, j) for i in range(kernel[1]) for j in range(kernel[2])]
         )
-        patches = seen.reshape(*kernel[1:], kernel[0], rows, columns)
+        patches = views.reshape(*kernel[1:], kernel[0], rows, columns)
         maps = jnp.einsum("opqcij,ijcpq->opq", self.kernels, patches)
         return maps if self.pooling is None else self.pooling(maps)
 
-    def _seen(self, padded: Array, i: int, j: int) -> Array:
-        """What entry (i, j) of the kernels sees: one node for each place."""
+    def _view(self, padded: Array, i: int, j: int) -> Array:
+        """Return the nodes that entry (i, j) of the kernels reads, one for each place."""
         _, rows, columns = self.kernels.shape[:3]
         step = self.stride
         return padded[
@@ -214,7 +264,7 @@ class LocallyConnected(Connection):
 
 
 def _windows(maps: Array, window: int) -> Array:
-    """The maps as (channels, rows, window, columns, window)."""
+    """Return the maps as (channels, rows, window, columns, window)."""
     channels, height, width = maps.shape
     if height % window or width % window:
         raise ValueError(
@@ -231,12 +281,12 @@ def _shape(layer: int | Shape) -> Shape:
     return (layer,) if isinstance(layer, int) else tuple(layer)
 
 
-def _at_least(name: str, value: int, lowest: int) -> None:
+def _require_at_least(name: str, value: int, lowest: int) -> None:
     if value < lowest:
         raise ValueError(f"`{name}` must be at least {lowest}, but is {value}")
 
 
-def _dimensions(name: str, array: Array, number: int, meaning: str) -> None:
+def _require_dimensions(name: str, array: Array, number: int, meaning: str) -> None:
     if array.ndim != number:
         raise ValueError(
             f"`{name}` must have {number} dimensions {meaning}, but has shape {array.shape}"
@@ -244,20 +294,26 @@ def _dimensions(name: str, array: Array, number: int, meaning: str) -> None:
 
 
 def _places(before: Shape, size: int, stride: int, padding: int) -> list[int]:
-    """How many places a kernel of `size` × `size` has on a layer of shape `before`, in each direction."""
+    """Return how many places a kernel has on a layer, in each direction.
+
+    **Arguments:** `before`: the shape of the layer; `size`: height and width of the kernel.
+
+    **Raises** `ValueError` for a layer or a size that does not fit.
+    """
     if len(before) != 3:
         raise ValueError(f"`before` must be (channels, height, width), but is {before}")
     for name, value, lowest in (("size", size, 1), ("stride", stride, 1), ("padding", padding, 0)):
-        _at_least(name, value, lowest)
+        _require_at_least(name, value, lowest)
     if size > min(before[1:]) + 2 * padding:
         raise ValueError(
-            f"`size` must be at most that of the layer before, {before} with padding {padding}, but is {size}"
+            f"`size` must be at most that of the layer before, {before} with padding {padding}, "
+            f"but is {size}"
         )
     return [(length + 2 * padding - size) // stride + 1 for length in before[1:]]
 
 
-def _fits(before: Array, kernel: Sequence[int], padding: int) -> None:
-    """Whether a kernel (channels before, height, width) fits on the layer before."""
+def _require_fit(before: Array, kernel: Sequence[int], padding: int) -> None:
+    """Raise `ValueError` unless a kernel (channels before, height, width) fits on a layer."""
     channels, *size = kernel
     if (
         before.ndim != 3
@@ -265,6 +321,6 @@ def _fits(before: Array, kernel: Sequence[int], padding: int) -> None:
         or any(n + 2 * padding < k for n, k in zip(before.shape[1:], size, strict=True))
     ):
         raise ValueError(
-            f"`before` must have {channels} channels of at least {size[0]} × {size[1]} nodes, padding included, "
-            f"but has shape {before.shape} and padding {padding}"
+            f"`before` must have {channels} channels of at least {size[0]} × {size[1]} nodes, "
+            f"padding included, but has shape {before.shape} and padding {padding}"
         )

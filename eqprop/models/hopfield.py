@@ -1,4 +1,4 @@
-"""Layered Hopfield networks with a choice of activation, dense, convolutional or locally connected."""
+"""Layered Hopfield networks: dense, convolutional or locally connected."""
 
 import abc
 import functools
@@ -22,15 +22,18 @@ class Activation(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, s: Float[Array, "..."]) -> Float[Array, "..."]:
-        """ρ(s) for states inside the box."""
+        """Return ρ(s) for states inside the box."""
 
     def box(self) -> tuple[float, float] | None:
-        """The lowest and the highest state, or `None`."""
+        """Return the lowest and the highest state, or `None`."""
         return None
 
 
 class HardSigmoid(Activation):
-    """ρ(s) = min(max(s, 0), 1), as the identity on states held in [0, 1] (Scellier & Bengio 2017)."""
+    """ρ(s) = min(max(s, 0), 1), as the identity on states held in [0, 1].
+
+    (Scellier & Bengio 2017.)
+    """
 
     def __call__(self, s):
         return s
@@ -68,17 +71,20 @@ class Hopfield(Energy):
 
     E = ½ Σ_l |s_l|² − Σ_l ρ(s_l) · [c_l(ρ(s_{l−1})) + b_l]
 
-    The state is a tuple of the layers after the input, and the last one is the output. (Scellier & Bengio 2017, arXiv:1602.05179; with
-    convolutions and pooling Ernoult et al. 2019, arXiv:1905.13633, and Laborieux et al. 2021, arXiv:2006.03824.)
+    The state is a tuple of the layers after the input, and the last one is the output. (Scellier &
+    Bengio 2017, arXiv:1602.05179; with convolutions and pooling Ernoult et al. 2019,
+    arXiv:1905.13633, and Laborieux et al. 2021, arXiv:2006.03824.)
 
     **Arguments:**
 
     - `connections`: the map c_l into each layer.
     - `biases`: the bias b_l of each layer, of a shape that broadcasts to it.
-    - `input_shape`: the shape of x, e.g. `(784,)` or `(1, 28, 28)`; an x of as many numbers in another shape is reshaped.
+    - `input_shape`: the shape of x, e.g. `(784,)` or `(1, 28, 28)`; an x of as many numbers in
+      another shape is reshaped.
     - `activation`: ρ, one of `HardSigmoid`, `ReLU6`, `Tanh`, `Sigmoid`.
 
-    **Raises** `ValueError` for connections that do not fit each other or the input, and for biases that do not fit their layer.
+    **Raises** `ValueError` for connections that do not fit each other or the input, and for biases
+    that do not fit their layer.
     """
 
     connections: tuple[Connection, ...]
@@ -89,7 +95,8 @@ class Hopfield(Energy):
     def __check_init__(self):
         if len(self.connections) != len(self.biases) or not self.connections:
             raise ValueError(
-                f"`connections` and `biases` must hold one for each layer, but hold {len(self.connections)} and {len(self.biases)}"
+                "`connections` and `biases` must hold one for each layer, "
+                f"but hold {len(self.connections)} and {len(self.biases)}"
             )
         for layer, (b, shape) in enumerate(zip(self.biases, self.layer_shapes(), strict=True)):
             if len(b.shape) != len(shape) or any(
@@ -103,9 +110,15 @@ class Hopfield(Energy):
     def init(
         cls, key: PRNGKeyArray, sizes: Sequence[int], activation: Activation | None = None
     ) -> "Hopfield":
-        """A dense network of `sizes` (inputs, hidden layers, outputs): weights U(±1/√n) and biases 0, n the nodes of the layer before.
+        """Return a dense network: weights U(±1/√n), n the nodes of the layer before, biases 0.
 
-        `HardSigmoid` if no `activation` is given.
+        **Arguments:**
+
+        - `key`: of the random numbers.
+        - `sizes`: how many inputs, nodes of each hidden layer, and outputs.
+        - `activation`: ρ; `HardSigmoid` if not given.
+
+        **Raises** `ValueError` for fewer than two sizes.
         """
         if len(sizes) < 2:
             raise ValueError(
@@ -123,11 +136,16 @@ class Hopfield(Energy):
         layers: Sequence[Callable[[PRNGKeyArray, Shape], Connection]],
         activation: Activation | None = None,
     ) -> "Hopfield":
-        """A network of any connections, with biases 0.
+        """Return a network of any connections, with biases 0.
 
-        **Arguments:** `layers`: for each layer a function of a key and of the shape of the layer before that makes the connection,
-        e.g. `[partial(Convolution.init, channels=8, size=3, pooling=AveragePooling(2)), partial(Dense.init, nodes=10)]`.
-        `activation`: `HardSigmoid` if not given.
+        **Arguments:**
+
+        - `key`: of the random numbers.
+        - `input_shape`: the shape of an input.
+        - `layers`: for each layer a function of a key and of the shape of the layer before that
+          makes the connection, e.g. `[partial(Convolution.init, channels=8, size=3,
+          pooling=AveragePooling(2)), partial(Dense.init, nodes=10)]`.
+        - `activation`: ρ; `HardSigmoid` if not given.
         """
         shape, connections, biases = tuple(input_shape), [], []
         for k, make in zip(jax.random.split(key, len(layers)), layers, strict=True):
@@ -142,7 +160,7 @@ class Hopfield(Energy):
         )
 
     def layer_shapes(self) -> tuple[Shape, ...]:
-        """The shape of each layer after the input."""
+        """Return the shape of each layer after the input."""
         shapes = [self.input_shape]
         for layer, connection in enumerate(self.connections):
             try:
@@ -185,5 +203,5 @@ class Hopfield(Energy):
 
 
 def _drive_shape(connection: Connection, before: Shape) -> Shape:
-    """The shape of the layer that `connection` drives from a layer of shape `before`."""
+    """Return the shape of the layer that `connection` drives from a layer of shape `before`."""
     return jax.eval_shape(connection, jax.ShapeDtypeStruct(before, np.float32)).shape

@@ -12,17 +12,19 @@ from .couplings import check_coupled, draw_coupled, require_inputs
 
 
 class Ising(Energy):
-    """Soft spins s, each in a well that splits in two at `gain` 0, with couplings, inputs and biases.
+    """Soft spins, each in a well that splits in two at `gain` 0, with couplings and inputs.
 
     E = Σ_i (s_i⁴/4 − a s_i²/2) − Σ_{i<j} J_ij s_i s_j − Σ_ki x_k W_ki s_i − Σ_i b_i s_i
 
-    For symmetric J without a diagonal the coupling term is −½ s·J s. (Wang et al. 2013 and Leleu et al. 2019 for the machine, the
-    degenerate optical parametric oscillators of which obey the flow of this energy.)
+    The state is the spins s. For symmetric J without a diagonal the coupling term is −½ s·J s.
+    (Wang et al. 2013 and Leleu et al. 2019 for the machine, whose degenerate optical parametric
+    oscillators obey the flow of this energy.)
 
     **Arguments:**
 
-    - `couplings`: J (spins, spins); only the entries above the diagonal are used, one for each pair.
-    - `weights`: W (inputs, spins). `biases`: b (spins,).
+    - `couplings`: J (spins, spins); only the entries above the diagonal are used, one a pair.
+    - `weights`: W (inputs, spins).
+    - `biases`: b (spins,).
     - `output_size`: how many spins are outputs, the last ones.
     - `gain`: a, the pump above its threshold; a spin alone rests at ±√a.
 
@@ -44,12 +46,19 @@ class Ising(Energy):
     def init(
         cls, key: PRNGKeyArray, inputs: int, spins: int, output_size: int, gain: float = 1.0
     ) -> "Ising":
-        """Weights U(±1/√inputs), couplings U(±1/√spins), biases 0."""
+        """Return a random machine: weights U(±1/√inputs), couplings U(±1/√spins), biases 0.
+
+        **Arguments:** `key`: of the random numbers; `inputs`, `spins`: how many of each;
+        `output_size`, `gain`: as for the class.
+        """
         couplings, weights = draw_coupled(key, inputs, spins, 1.0)
         return cls(couplings, weights, jnp.zeros(spins), output_size, gain)
 
     def field(self, x: Float[Array, " inputs"]) -> Float[Array, " n"]:
-        """The field x·W + b that inputs and biases make at each spin."""
+        """Return the field x·W + b that inputs and biases make at each spin (spins,).
+
+        **Arguments:** `x`: the input (inputs,).
+        """
         require_inputs(x, self.weights)
         return x.astype(self.weights.dtype) @ self.weights + self.biases
 
@@ -60,7 +69,10 @@ class Ising(Energy):
         )
 
     def init_state(self, x) -> Float[Array, " n"]:
-        """Each spin in the well that its own field favours, outside of its minimum and never at 0, where all wells have a saddle."""
+        """Return each spin in the well that its own field favours.
+
+        It lies outside of the well's minimum, and never at 0, where all wells have a saddle.
+        """
         field = self.field(x)
         size = jnp.maximum(math.sqrt(max(self.gain, 0.0)) + jnp.cbrt(jnp.abs(field)), 0.1)
         return jnp.where(field < 0, -size, size)

@@ -1,4 +1,4 @@
-"""Layered resistive networks: the co-content of conductances and of a device at every hidden node."""
+"""Layered resistive networks: conductances, and a device at every hidden node."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,7 +17,10 @@ Voltages = tuple[Float[Array, " layer"], ...]
 
 
 def _as_pytree(device: Any) -> Any:
-    """`device` itself, its class registered as a pytree of its fields where it is a dataclass that JAX does not know yet."""
+    """Return `device` itself after its class has become a pytree of its fields.
+
+    A dataclass that JAX does not know yet is registered; everything else is left alone.
+    """
     if dataclasses.is_dataclass(device) and jax.tree_util.all_leaves([device]):
         names = [field.name for field in dataclasses.fields(device)]
 
@@ -25,9 +28,8 @@ def _as_pytree(device: Any) -> Any:
             return [(jax.tree_util.GetAttrKey(name), getattr(device, name)) for name in names], None
 
         def unflatten(_, values):
-            copy = object.__new__(
-                kind
-            )  # past __init__: JAX puts tracers and placeholders into the fields
+            # Past __init__, since JAX puts tracers and placeholders into the fields.
+            copy = object.__new__(kind)
             for name, value in zip(names, values, strict=True):
                 object.__setattr__(copy, name, value)
             return copy
@@ -39,7 +41,10 @@ def _as_pytree(device: Any) -> Any:
 
 @eqx.filter_custom_jvp
 def _cocontent(device: Any, v: Float[Array, " layer"]) -> Float[Array, " layer"]:
-    """`device.cocontent(v)` with `device.current(v)` as its derivative, which costs half of what differentiating it would."""
+    """Return `device.cocontent(v)`, whose derivative is taken to be `device.current(v)`.
+
+    That costs half of what differentiating the co-content would.
+    """
     return device.cocontent(v)
 
 
@@ -58,38 +63,48 @@ def _numbers(values: Any) -> tuple[float, ...]:
 
 
 class Resistive(Energy):
-    """A layered resistive network; its energy is its co-content in units of `unit` (S·V²), minimised by the node voltages.
+    """A layered resistive network, whose energy is its co-content in units of `unit` (S·V²).
 
-    E = Σ_l A^{−2l} [ ½ Σ_ij g^l_ij (u^l_i − v^l_j)² − b^l·v^l + Σ_hidden P(v^l) / unit ],    u^0 = rails, u^l = A v^{l−1}
+    E = Σ_l A^{−2l} [ ½ Σ_ij g^l_ij (u^l_i − v^l_j)² − b^l·v^l + Σ_hidden P(v^l) / unit ]
 
-    The input rails are ideal sources at ±`input_gain` · x, all the +x before all the −x. Every hidden node has one `device` to ground
-    of co-content P(v) = ∫₀ᵛ i(u) du. The state is a tuple of the voltages v^l of the hidden layers and of the outputs. (Millar 1951 for
-    the co-content; Kendall et al. 2020, arXiv:2006.01981 for equilibrium propagation in it.)
+    with u^0 = rails and u^l = A v^{l−1}; the node voltages minimise it. The input rails are ideal
+    sources at ±`input_gain` · x, all the +x before all the −x. Every hidden node has one `device`
+    to ground of co-content P(v) = ∫₀ᵛ i(u) du. The state is a tuple of the voltages v^l of the
+    hidden layers and of the outputs. (Millar 1951 for the co-content; Kendall et al. 2020,
+    arXiv:2006.01981 for equilibrium propagation in it.)
 
-    **Amplifiers.** With A ≠ 1 a bidirectional amplifier stands between each two consecutive layers of nodes, none at the rails and none
-    after the outputs: forward it holds the next layer's incoming voltage at u = A v, and backward it draws from v the current that
-    leaves u, divided by A. Kirchhoff's current at a node behind l amplifiers is unit · A^{2l} ∂E/∂v, so that in a network of L layers a
-    nudge β is a conductance of β A^{2(L−1)} units at each output, and the time constants are C A^{−2l} / unit.
+    **Amplifiers.** With A ≠ 1 a bidirectional amplifier stands between each two consecutive layers
+    of nodes, none at the rails and none after the outputs: forward it holds the next layer's
+    incoming voltage at u = A v, and backward it draws from v the current that leaves u, divided by
+    A. Kirchhoff's current at a node behind l amplifiers is unit · A^{2l} ∂E/∂v, so that in a
+    network of L layers a nudge β is a conductance of β A^{2(L−1)} units at each output, and the
+    time constants are C A^{−2l} / unit.
 
-    **Doubled outputs.** The last layer has two nodes for each output, all o⁺ before all o⁻, and the output is o⁺ − o⁻: a nudge β of the
-    squared error drives β (y − (o⁺ − o⁻)) into o⁺ and out of o⁻. The last array of the state is then two, as o⁺ and o⁻ interact when
-    nudged.
+    **Doubled outputs.** The last layer has two nodes for each output, all o⁺ before all o⁻, and the
+    output is o⁺ − o⁻: a nudge β of the squared error drives β (y − (o⁺ − o⁻)) into o⁺ and out of
+    o⁻. The last array of the state is then two, as o⁺ and o⁻ interact when nudged.
 
     **Arguments:**
 
-    - `conductances`: one array (nodes of the layer before, nodes of the layer) per layer, in units of `unit`, finite and within
-      `conductance_bounds`; the first has 2 rows for each input, and the last 2 columns for each doubled output.
+    - `conductances`: one array (nodes of the layer before, nodes of the layer) per layer, in units
+      of `unit`, finite and within `conductance_bounds`; the first has 2 rows for each input, and
+      the last 2 columns for each doubled output.
     - `biases`: one current into each node per layer, in units of `unit` · volt.
-    - `device`: any frozen dataclass with `current(v)` in amperes and `cocontent(v)` in watts, both node by node for the voltages of a
-      whole layer, and, for ideal diodes, `bounds(n)`, the lowest and highest voltages of n nodes; its array fields learn, its plain
-      numbers do not. `None` for a linear network.
-    - `unit`: the unit conductance, in siemens. `input_gain`: volts per unit of input.
-    - `capacitance`: of each node to ground, in farads; it sets the time constants and no fixed point.
-    - `amplification`: A. `doubled_outputs`: whether they are. `conductance_bounds`: the least and the greatest conductance, in units of
-      `unit`; `fit` keeps to them.
+    - `device`: any frozen dataclass with `current(v)` in amperes and `cocontent(v)` in watts, both
+      node by node for the voltages of a whole layer, and, for ideal diodes, `bounds(n)`, the lowest
+      and highest voltages of n nodes; its array fields learn, its plain numbers do not. `None` for
+      a linear network.
+    - `unit`: the unit conductance, in siemens.
+    - `input_gain`: volts per unit of input.
+    - `capacitance`: of each node to ground, in farads; it sets the time constants and no fixed
+      point.
+    - `amplification`: A, without unit.
+    - `doubled_outputs`: whether there are two nodes for each output.
+    - `conductance_bounds`: the lowest and the highest conductance, in units of `unit`; `fit` keeps
+      to them.
 
-    **Raises** `ValueError` for conductances that are out of bounds or not finite, biases that are not finite, shapes that do not fit,
-    and bounds other than 0 ≤ least < greatest.
+    **Raises** `ValueError` for conductances that are out of bounds or not finite, biases that are
+    not finite, shapes that do not fit, and bounds other than 0 ≤ lowest < highest.
     """
 
     conductances: tuple[Float[Array, "before layer"], ...]
@@ -119,20 +134,22 @@ class Resistive(Energy):
         before = self.conductances[0].shape[0]
         if before % 2:
             raise ValueError(
-                f"`conductances[0]` must have two rows (+x, −x) for each input, but has {before} rows"
+                "`conductances[0]` must have two rows (+x, −x) for each input, "
+                f"but has {before} rows"
             )
         for layer, (g, b) in enumerate(zip(self.conductances, self.biases, strict=True)):
             if g.ndim != 2 or g.shape[0] != before or b.shape != g.shape[1:]:
                 raise ValueError(
-                    f"`conductances[{layer}]` must have shape ({before}, n) and `biases[{layer}]` (n,), "
-                    f"but have {g.shape} and {b.shape}"
+                    f"`conductances[{layer}]` must have shape ({before}, n) and "
+                    f"`biases[{layer}]` (n,), but have {g.shape} and {b.shape}"
                 )
             before = g.shape[1]
             if not isinstance(g, jax.core.Tracer):
                 _check_values(layer, np.asarray(g), np.asarray(b), *self.conductance_bounds)
         if self.doubled_outputs and before % 2:
             raise ValueError(
-                f"`conductances[-1]` must have two columns (+, −) for each doubled output, but has {before} columns"
+                "`conductances[-1]` must have two columns (+, −) for each doubled output, "
+                f"but has {before} columns"
             )
 
     @classmethod
@@ -149,10 +166,13 @@ class Resistive(Energy):
         doubled_outputs: bool = False,
         conductance_bounds: tuple[float, float] = (0.0, np.inf),
     ) -> "Resistive":
-        """A random network of `sizes` (inputs and outputs before doubling, hidden layers between them).
+        """Return a random network: conductances U(−1/√n, 1/√n) clipped to their bounds, biases 0.
 
-        Conductances are U(−1/√n, 1/√n), n being the nodes of the layer before, brought within `conductance_bounds`: half of them are at
-        the least, which without bounds means absent. Biases are 0.
+        n is the number of nodes of the layer before. Half of the conductances are at the lowest,
+        which without bounds means absent.
+
+        **Arguments:** `key`: of the random numbers; `sizes`: how many inputs, nodes of each hidden
+        layer, and outputs, inputs and outputs counted before doubling; the others as for the class.
         """
         _check_bounds(_numbers(conductance_bounds))
         rows = (2 * sizes[0], *sizes[1:-1])
@@ -178,7 +198,10 @@ class Resistive(Energy):
         )
 
     def rails(self, x: Float[Array, " inputs"]) -> Float[Array, " rails"]:
-        """The voltages of the input rails: +gain·x, then −gain·x."""
+        """Return the voltages of the input rails, in V: +gain·x, then −gain·x.
+
+        **Arguments:** `x`: the input (inputs,).
+        """
         rows = self.conductances[0].shape[0]
         if x.shape != (rows // 2,):
             raise ValueError(f"`x` must have shape {(rows // 2,)}, but has {x.shape}")
@@ -227,7 +250,10 @@ class Resistive(Energy):
         return {"conductances*": self.conductance_bounds}
 
     def time_constants(self, x):
-        """τ = capacitance · A^{−2l} / unit of a node behind l amplifiers: τ dv/dt = −∂E/∂v is Kirchhoff's current law at the node."""
+        """Return τ = capacitance · A^{−2l} / unit of a node behind l amplifiers, in seconds.
+
+        τ dv/dt = −∂E/∂v is then Kirchhoff's current law at the node.
+        """
         tau = self.capacitance / self.unit
         if self.amplification == 1:
             return tau
@@ -240,25 +266,30 @@ class Resistive(Energy):
         )
 
     def _weights(self) -> list[float]:
-        """A^{−2l} for every layer, l being the amplifiers before it."""
+        """Return A^{−2l} for every layer, l being the number of amplifiers before it."""
         return [self.amplification ** (-2 * layer) for layer in range(len(self.conductances))]
 
 
 def _check_bounds(bounds: tuple[float, ...]) -> None:
     if len(bounds) != 2 or not (0 <= bounds[0] < bounds[1]):
         raise ValueError(
-            f"`conductance_bounds` must be two numbers with 0 <= least < greatest, but are {bounds}"
+            f"`conductance_bounds` must be two numbers with 0 <= lowest < highest, but are {bounds}"
         )
 
 
-def _check_values(layer: int, g: np.ndarray, b: np.ndarray, low: float, high: float) -> None:
-    """Raises `ValueError` for a layer's numbers; bounds in the precision of the conductances, which training clips in it."""
-    wrong = ~(np.isfinite(g) & (g >= np.asarray(low, g.dtype)) & (g <= np.asarray(high, g.dtype)))
+def _check_values(layer: int, g: np.ndarray, b: np.ndarray, lowest: float, highest: float) -> None:
+    """Raise `ValueError` for a layer's conductances out of bounds, or numbers that are not finite.
+
+    The bounds are rounded to the precision of the conductances, in which training clips them.
+    """
+    low, high = np.asarray(lowest, g.dtype), np.asarray(highest, g.dtype)
+    wrong = ~(np.isfinite(g) & (g >= low) & (g <= high))
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        most = f" and at most {high:g}" if np.isfinite(high) else ""
+        most = f" and at most {highest:g}" if np.isfinite(highest) else ""
         raise ValueError(
-            f"`conductances[{layer}]` must be finite and at least {low:g}{most}, but is {g[at]} at {at}"
+            f"`conductances[{layer}]` must be finite and at least {lowest:g}{most}, "
+            f"but is {g[at]} at {at}"
         )
     if not np.isfinite(b).all():
         raise ValueError(f"`biases[{layer}]` must be finite, but is {b}")

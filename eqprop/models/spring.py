@@ -23,7 +23,7 @@ def _ends(values: Any) -> Any:
 
 
 def _pairs(name: str, array: np.ndarray) -> tuple:
-    """The rows as plain numbers, which can be part of a compiled program's key."""
+    """Return the rows as plain numbers, which can be part of a compiled program's key."""
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"`{name}` must hold pairs, but has shape {array.shape}")
     return tuple(map(tuple, array.tolist()))
@@ -34,24 +34,27 @@ def _nodes(values: Sequence[int]) -> tuple[int, ...]:
 
 
 class Springs(Energy):
-    """Nodes in the plane joined by springs of stiffness k and rest length L; some nodes are pinned, and the input displaces them.
+    """Nodes in the plane joined by springs; some nodes are pinned, and the input displaces them.
 
     E = ½ Σ_springs k (|r_i − r_j| − L)²
 
-    The state is the positions r of the free nodes (free, 2), in metres; a free phase starts at their given positions. Two nodes that
-    a spring joins must not coincide. (Stern et al. 2021, "Supervised learning in physical networks", arXiv:2011.03861.)
+    The state is the positions r of the free nodes (free, 2), in metres; a free phase starts at
+    their given positions. Two nodes that a spring joins must not coincide. (Stern et al. 2021,
+    "Supervised learning in physical networks", arXiv:2011.03861.)
 
     **Arguments:**
 
-    - `stiffness`: k of each spring, in N/m, at least 0. `lengths`: L of each spring, in metres.
+    - `stiffness`: k of each spring, in N/m, at least 0.
+    - `lengths`: the rest length L of each spring, in metres.
     - `ends`: the two nodes that each spring joins.
-    - `positions`: where the nodes are without input (nodes, 2), in metres; fixed numbers that do not learn.
+    - `positions`: where the nodes are without input (nodes, 2), in metres; they do not learn.
     - `pinned`: the nodes that are held, where `positions` and the input say.
-    - `moved`: the pinned nodes that the input displaces: x is their displacements (2 · moved,), x and y of each in turn.
+    - `moved`: the pinned nodes that the input displaces: x is their displacements (2 · moved,) in
+      metres, x and y of each in turn.
     - `read`: the free nodes whose positions are the outputs (2 · read,), x and y of each in turn.
 
-    **Raises** `ValueError` for arrays that do not fit, nodes that are not there, and nodes that are pinned and should not be or free
-    and should not be.
+    **Raises** `ValueError` for arrays that do not fit, nodes that are not there, and nodes that are
+    pinned and should not be or free and should not be.
     """
 
     stiffness: Float[Array, " springs"]
@@ -66,7 +69,8 @@ class Springs(Energy):
         for name in ("stiffness", "lengths"):
             if getattr(self, name).shape != (len(self.ends),):
                 raise ValueError(
-                    f"`{name}` must have shape {(len(self.ends),)}, but has {getattr(self, name).shape}"
+                    f"`{name}` must have shape {(len(self.ends),)}, "
+                    f"but has {getattr(self, name).shape}"
                 )
         nodes = set(range(len(self.positions)))
         for number, pair in enumerate(self.ends):
@@ -83,15 +87,22 @@ class Springs(Energy):
             given = getattr(self, name)
             if not given or len(set(given)) != len(given) or not set(given) <= allowed:
                 raise ValueError(
-                    f"`{name}` must be distinct {which}nodes, at least one, of {sorted(allowed)}, but is {given}"
+                    f"`{name}` must be distinct {which}nodes, at least one, of {sorted(allowed)}, "
+                    f"but is {given}"
                 )
 
     @classmethod
     def init(cls, key: PRNGKeyArray, rows: int, columns: int) -> "Springs":
-        """A triangular lattice of spacing 1 m, the nodes off their places by up to 0.1 m, springs at rest with k = U(0.5, 1.5) N/m.
+        """Return a triangular lattice of spacing 1 m with springs at rest, k = U(0.5, 1.5) N/m.
 
-        The first node of each row is pinned and moved by the input; the last one is read. It takes at least 2 columns, and 3 rows: of
-        fewer, the springs could all keep their rest lengths whatever the input, and the stiffness would not matter.
+        The nodes are off their places by up to 0.1 m. The first node of each row is pinned and
+        moved by the input; the last one is read.
+
+        **Arguments:** `key`: of the random numbers; `rows`: at least 3, since with fewer the
+        springs could all keep their rest lengths whatever the input, and the stiffness would not
+        matter; `columns`: at least 2.
+
+        **Raises** `ValueError` for fewer rows or columns.
         """
         if rows < 3 or columns < 2:
             raise ValueError(
@@ -121,18 +132,20 @@ class Springs(Energy):
 
     @property
     def free(self) -> tuple[int, ...]:
-        """The nodes that move, in the order of the state."""
+        """Return the nodes that move, in the order of the state."""
         return tuple(node for node in range(len(self.positions)) if node not in self.pinned)
 
     def layout(
         self, state: Float[Array, "free 2"], x: Float[Array, " inputs"]
     ) -> Float[Array, "nodes 2"]:
-        """Where all nodes are, free and pinned."""
+        """Return where all nodes are, free and pinned (nodes, 2), in metres.
+
+        **Arguments:** `state`: of the free nodes (free, 2); `x`: the input (inputs,); in metres.
+        """
         if x.shape != (2 * len(self.moved),):
             raise ValueError(f"`x` must have shape {(2 * len(self.moved),)}, but has {x.shape}")
-        one = np.eye(
-            len(self.positions)
-        )  # products with its columns, not scatters, which compile and run slower
+        # Products with columns of the unit matrix, not scatters, which compile and run slower.
+        one = np.eye(len(self.positions))
         held = one[:, self.pinned] @ np.array(self.positions)[list(self.pinned)]
         moves, free = (jnp.asarray(one[:, nodes], state.dtype) for nodes in (self.moved, self.free))
         return (

@@ -379,11 +379,11 @@ def test_bounds_hold_in_the_precision_of_the_conductances():
         ({"amplification": np.inf}, "`amplification` must be finite and above 0, but is inf"),
         (
             {"conductance_bounds": (-0.1, 1.0)},
-            r"`conductance_bounds` must be two numbers with 0 <= least < greatest, but are \(-0.1, 1.0\)",
+            r"`conductance_bounds` must be two numbers with 0 <= lowest < highest, but are \(-0.1, 1.0\)",
         ),
-        ({"conductance_bounds": (0.5, 0.5)}, r"0 <= least < greatest, but are \(0.5, 0.5\)"),
-        ({"conductance_bounds": (0.0, np.nan)}, r"0 <= least < greatest, but are \(0.0, nan\)"),
-        ({"conductance_bounds": (0.1,)}, r"0 <= least < greatest, but are \(0.1,\)"),
+        ({"conductance_bounds": (0.5, 0.5)}, r"0 <= lowest < highest, but are \(0.5, 0.5\)"),
+        ({"conductance_bounds": (0.0, np.nan)}, r"0 <= lowest < highest, but are \(0.0, nan\)"),
+        ({"conductance_bounds": (0.1,)}, r"0 <= lowest < highest, but are \(0.1,\)"),
         (
             {"conductance_bounds": (0.0, 0.01)},
             r"`conductances\[0\]` must be finite and at least 0 and at most 0.01, but is 0\.\d+ at",
