@@ -1,1 +1,1 @@
-"""How right a gradient is: estimators held against exact gradients, and which nudge and tolerance to take."""
+"""How right a gradient is, held against the exact one, and which settings make it so."""

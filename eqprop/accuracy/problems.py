@@ -1,4 +1,4 @@
-"""Small networks of every kind with a batch each, on which estimators are held against exact gradients."""
+"""Small networks of every kind, each with a batch, to hold estimators against exact gradients."""
 
 import functools
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Problem:
 
     @property
     def batch(self) -> tuple[Energy, SquaredError, Array, Array]:
-        """The four of them."""
+        """The network, the cost, the inputs and the targets."""
         return self.net, self.cost, self.xs, self.ys
 
     @functools.cached_property
@@ -83,7 +83,10 @@ ORDERS: dict[str, tuple[Callable[[float], ContrastEstimator], int, Callable[[Pro
     "coupled, one-sided": (CoupledLearning.one_sided, 1, lambda problem: problem.clampable),
     "coupled, centred": (CoupledLearning.centred, 2, lambda problem: problem.clampable),
 }
-"""Every estimator whose error falls as a power of its nudge: how it is made, the power, and which problems it suits."""
+"""Every estimator whose error falls as a power of its nudge.
+
+How it is made, the power, and which problems it suits.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,11 @@ class SoftPair:
     scale: float = 0.5
 
     def current(self, v: Array) -> Array:
-        """i(v) in A."""
+        """Return i(v) in A."""
         return 2 * self.saturation * jnp.sinh(v / self.scale)
 
     def cocontent(self, v: Array) -> Array:
-        """∫₀ᵛ i(u) du in W."""
+        """Return ∫₀ᵛ i(u) du in W."""
         return 2 * self.saturation * self.scale * (jnp.cosh(v / self.scale) - 1)
 
 
@@ -107,21 +110,21 @@ class HalfWave:
     """Ideal diodes: the first half of the nodes at 0 V or above, the second at 0 V or below."""
 
     def current(self, v: Array) -> Array:
-        """None within the bounds."""
+        """Return 0 A, the current within the bounds."""
         return 0.0 * v
 
     def cocontent(self, v: Array) -> Array:
-        """None within the bounds."""
+        """Return 0 W, the co-content within the bounds."""
         return 0.0 * v
 
     def bounds(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and the highest voltage of each node."""
+        """Return the lowest and the highest voltage of each of n nodes, in V."""
         first = np.arange(n) < (n + 1) // 2
         return np.where(first, 0.0, -np.inf), np.where(first, np.inf, 0.0)
 
 
 def problems() -> dict[str, Problem]:
-    """The problems by name, each with four examples; float64 where JAX's x64 mode is on."""
+    """Return the problems by name, each with four examples; float64 where x64 mode is on."""
     keys = jax.random.split(jax.random.key(0), 12)
     convolution = functools.partial(
         models.Convolution.init, channels=2, size=3, padding=1, pooling=models.AveragePooling(2)
@@ -186,12 +189,12 @@ def _quartic(key: Array) -> Energy:
 
 
 def _rested(net: models.Resistive) -> models.Resistive:
-    """With some conductance everywhere, so that no node floats."""
+    """Return the network with some conductance everywhere, so that no node floats."""
     return eqx.tree_at(lambda n: n.conductances, net, tuple(g + 0.05 for g in net.conductances))
 
 
 def _biased(net: models.Hopfield) -> models.Hopfield:
-    """With biases that keep hard outputs off their bounds."""
+    """Return the network with biases that keep hard outputs off their bounds."""
     random = np.random.default_rng(3)
     return eqx.tree_at(
         lambda n: n.biases,

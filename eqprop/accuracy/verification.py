@@ -27,7 +27,7 @@ def _flat(gradient: Any) -> np.ndarray:
 
 
 def require_float64(what: str) -> None:
-    """Raises `RuntimeError` where JAX's x64 mode is off, naming `what` needs it."""
+    """Raise `RuntimeError` where JAX's x64 mode is off; the message says that `what` needs it."""
     if jnp.asarray(0.0).dtype != jnp.float64:
         raise RuntimeError(
             f"{what} needs float64: call jax.config.update('jax_enable_x64', True) first"
@@ -35,19 +35,28 @@ def require_float64(what: str) -> None:
 
 
 def cosine(a: Any, b: Any) -> float:
-    """The cosine a·b / (|a| |b|) of the angle between two gradients, pytrees of one structure."""
+    """Return the cosine a·b / (|a| |b|) of the angle between two gradients.
+
+    **Arguments:** `a`, `b`: pytrees of one structure.
+    """
     a, b = _flat(a), _flat(b)
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def relative_error(gradient: Any, reference: Any) -> float:
-    """|gradient − reference| / |reference| in the Euclidean norm."""
+    """Return |gradient − reference| / |reference| in the Euclidean norm.
+
+    **Arguments:** `gradient`, `reference`: pytrees of one structure.
+    """
     reference = _flat(reference)
     return float(np.linalg.norm(_flat(gradient) - reference) / np.linalg.norm(reference))
 
 
 WINDOW = (1e-11, 1e-4)
-"""Between which relative errors an order is fitted: below it rounding shows, above it higher orders do."""
+"""The relative errors between which an order is fitted.
+
+Below the first rounding shows, above the second higher orders do.
+"""
 
 
 def order_of_error(
@@ -60,34 +69,47 @@ def order_of_error(
     strongest: float = 0.5,
     exact: Any = None,
 ) -> tuple[float, dict[float, float]]:
-    """The slope of log(relative error) over log(nudge), and the errors it was fitted to; e.g. 2 for `EqProp.centred`.
+    """Return the slope of log(relative error) over log(nudge); e.g. 2 for `EqProp.centred`.
 
-    `estimator(nudge)` is tried with nudges from `strongest` down by factors of 1.5, and the slope fitted to the first 8 errors within
-    `WINDOW`. Where there are fewer than 3 it is infinite if the errors fall below the window at once, the estimator being exact, and
-    else NaN. Phases are settled to 1e-13 where the estimator has no method of its own. `exact`: the gradient to compare with, that of
-    `Implicit` if not given. Needs float64: raises `RuntimeError` where JAX's x64 mode is off.
+    The slope is fitted to the first 8 errors within `WINDOW`, for nudges from `strongest` down by
+    factors of 1.5. Where there are fewer than 3 it is infinite if the errors fall below the window
+    at once, the estimator being exact, and else NaN. Phases are settled to 1e-13 where the
+    estimator has no method of its own.
+
+    **Arguments:**
+
+    - `estimator(nudge)`: the estimator with a given nudge.
+    - `net`, `cost`, `xs` (batch, …), `ys` (batch, …): as for an estimator.
+    - `strongest`: the first nudge, in the estimator's own units.
+    - `exact`: the gradient to compare with; that of `Implicit` if not given.
+
+    **Returns** the slope, and the errors by nudge that it was fitted to.
+
+    **Raises** `RuntimeError` where JAX's x64 mode is off.
     """
     require_float64("the order of an error")
     tight = tightened(default_method(net, jnp.asarray(xs)[0]))
     exact = Implicit(tight)(net, cost, xs, ys).grad if exact is None else exact
     errors: dict[float, float] = {}
-    off = np.inf
+    error = np.inf
     for step in range(60):
         nudge = strongest * 1.5**-step
-        made = estimator(nudge)
-        made = dataclasses.replace(made, method=tight) if made.method is None else made
-        off = relative_error(_gradient(made, net, cost, jnp.asarray(xs), jnp.asarray(ys)), exact)
-        if WINDOW[0] < off < WINDOW[1]:
-            errors[nudge] = off
-        if len(errors) == 8 or off <= WINDOW[0]:
+        nudged = estimator(nudge)
+        if nudged.method is None:
+            nudged = dataclasses.replace(nudged, method=tight)
+        gradient = _gradient(nudged, net, cost, jnp.asarray(xs), jnp.asarray(ys))
+        error = relative_error(gradient, exact)
+        if WINDOW[0] < error < WINDOW[1]:
+            errors[nudge] = error
+        if len(errors) == 8 or error <= WINDOW[0]:
             break
     if len(errors) < 3:
-        return np.inf if off <= WINDOW[0] else np.nan, errors
+        return np.inf if error <= WINDOW[0] else np.nan, errors
     return float(np.polyfit(np.log(list(errors)), np.log(list(errors.values())), 1)[0]), errors
 
 
 def has_order(slope: float, order: int) -> bool:
-    """Whether a slope of `order_of_error` is within 0.15 of `order`, or that of an exact estimator."""
+    """Return whether a slope of `order_of_error` is within 0.15 of `order`, or infinite (exact)."""
     return bool(np.isinf(slope) or abs(slope - order) <= 0.15)
 
 
@@ -97,7 +119,10 @@ _gradient = eqx.filter_jit(lambda estimator, *batch: estimator.estimate(*batch).
 def tightened(
     method: BlockNewton | Newton | Chain, tolerance: float | Array = 1e-13
 ) -> BlockNewton | Chain:
-    """A default method with another tolerance; as an array, several share what was compiled."""
+    """Return a default method with another tolerance.
+
+    Given as an array, several tolerances share what was compiled.
+    """
     return (
         Chain(method.first, Newton(tolerance=tolerance))
         if isinstance(method, Chain)
@@ -110,27 +135,35 @@ class _Weighted(Cost):
 
     def __call__(self, outputs, y):
         n = outputs.shape[0]
-        off = outputs - y[:n]
-        return off @ y[n:].reshape(n, n) @ off / 2
+        error = outputs - y[:n]
+        return error @ y[n:].reshape(n, n) @ error / 2
 
     def decide(self, outputs):
         return outputs
 
 
 def coupled_reference(
-    energy: Energy, cost: SquaredError, xs: Array, ys: Array, method: Method | None = None
+    net: Energy, cost: SquaredError, xs: Array, ys: Array, method: Method | None = None
 ) -> Energy:
-    """The exact gradient of what `CoupledLearning` descends: ½ (o − t)ᵀK(o − t), K the Schur complement on the outputs held fixed.
+    """Return the exact gradient of what `CoupledLearning` descends, ½ (o − t)ᵀK(o − t).
 
-    K = ((∂²E/∂s²)⁻¹_oo)⁻¹ at each example's free state. Dense, O(n³) per example. Raises `ValueError` where a bound holds an output:
-    clamping moves it against a force, and what the contrast descends is no such cost.
+    K = ((∂²E/∂s²)⁻¹_oo)⁻¹, the Schur complement on the outputs at each example's free state, is
+    held fixed. Dense, O(n³) per example.
+
+    **Arguments:** `net`, `cost`, `xs` (batch, …), `ys` (batch, …): as for an estimator; `method`:
+    how the free phase is settled, tightly if not given.
+
+    **Returns** an energy like `net`, with `None` in place of what does not learn.
+
+    **Raises** `ValueError` where a bound holds an output: clamping moves it against a force, and
+    what the contrast descends is no such cost.
     """
     weighted = []
-    method = tightened(default_method(energy, jnp.asarray(xs)[0])) if method is None else method
+    method = tightened(default_method(net, jnp.asarray(xs)[0])) if method is None else method
     for x, y in zip(jnp.asarray(xs), jnp.asarray(ys), strict=True):
-        state = settle(energy, x, method).state
-        nodes = output_nodes(energy, state)
-        hessian, _, free = free_hessian(energy, x, state)
+        state = settle(net, x, method).state
+        nodes = output_nodes(net, state)
+        hessian, _, free = free_hessian(net, x, state)
         if not np.asarray(free)[nodes].all():
             raise ValueError("no output may be held by a bound, but some are")
         inverse = np.linalg.inv(np.asarray(hessian))[np.ix_(nodes, nodes)]
@@ -139,14 +172,20 @@ def coupled_reference(
                 [np.asarray(cost.targets(y, len(nodes))), np.linalg.inv(inverse).ravel()]
             )
         )
-    return Implicit(method)(energy, _Weighted(), xs, jnp.asarray(np.stack(weighted))).grad
+    return Implicit(method)(net, _Weighted(), xs, jnp.asarray(np.stack(weighted))).grad
 
 
 def verify(report: Callable[[str], Any]) -> bool:
-    """Measures the order of every estimator's error on every small model, and reports a row for each; whether all passed.
+    """Measure the order of every estimator's error on every small network; report a row for each.
 
-    A row passes where the order is within 0.15 of what the formula says, or where the estimator is exact: no error above 1e-11. Needs
-    float64: raises `RuntimeError` where JAX's x64 mode is off.
+    A row passes where the order is within 0.15 of what the formula says, or where the estimator is
+    exact: no error above 1e-11.
+
+    **Arguments:** `report`: takes each line of the table.
+
+    **Returns** whether all rows passed.
+
+    **Raises** `RuntimeError` where JAX's x64 mode is off.
     """
     from .problems import ORDERS, problems
 
@@ -157,16 +196,14 @@ def verify(report: Callable[[str], Any]) -> bool:
         for kind, (make, order, suits) in ORDERS.items():
             if not suits(problem):
                 continue
-            exact = (
-                coupled_reference(problem.net, problem.cost, problem.xs, problem.ys)
-                if "coupled" in kind
-                else None
-            )
+            exact = coupled_reference(*problem.batch) if "coupled" in kind else None
             strongest = 0.5 if exact is not None else problem.strongest
             slope, _ = order_of_error(make, *problem.batch, strongest=strongest, exact=exact)
-            good = has_order(slope, order)
-            passed &= good
+            as_expected = has_order(slope, order)
+            passed &= as_expected
             measured = f"{'exact':>10}" if np.isinf(slope) else f"{slope:>10.3f}"
-            report(f"{name:<26}{kind:<22}{order:>6}{measured}   {'pass' if good else 'FAIL'}")
-        jax.clear_caches()  # a process may hold some 65,000 memory maps, and compiled programs take many
+            verdict = "pass" if as_expected else "FAIL"
+            report(f"{name:<26}{kind:<22}{order:>6}{measured}   {verdict}")
+        # A process may hold some 65,000 memory maps, and compiled programs take many.
+        jax.clear_caches()
     return passed
