@@ -1,7 +1,8 @@
-"""Published MNIST results with this library: `EQPROP_DATA=folder python -m benchmarks.mnist drn-xs` (or drn-1h, hopfield-1h).
+"""Published MNIST results with this library: `python -m benchmarks.mnist drn-xs`.
 
-Several seeds in one call of `fit_seeds`, all 60,000 images, the last epoch; no image of the test set is looked at before. It prints the
-test error after every epoch and the seconds of training.
+Or `drn-1h`, `hopfield-1h`; the images are looked for in the folder that EQPROP_DATA names. Several
+seeds in one call of `fit_seeds`, all 60,000 images, the last epoch; no image of the test set is
+looked at before. It prints the test error after every epoch and the seconds of training.
 """
 
 import argparse
@@ -35,7 +36,10 @@ class Setting:
 
 
 def resistive(hidden: int, gain: float) -> Callable[[Any], ep.Energy]:
-    """Ideal diodes, the first half of the hidden nodes at or above 0 V, the second at or below; inputs doubled."""
+    """Return a network of ideal diodes as a function of a key.
+
+    The first half of the hidden nodes is at or above 0 V, the second at or below; inputs doubled.
+    """
     return functools.partial(
         ep.Resistive.init, sizes=(784, hidden, 10), device=circuits.IdealDiodes(), input_gain=gain
     )
@@ -60,7 +64,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Runs a setting and prints its table."""
+    """Run a setting and print its table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.mnist", description=(__doc__ or "").splitlines()[0]
     )
@@ -102,7 +106,8 @@ def main() -> None:
         rows,
     )
     print(
-        f"{len(errors)} seeds in {seconds:.0f} s of training, compilation and tests included; reported: {setting.reported}"
+        f"{len(errors)} seeds in {seconds:.0f} s of training, compilation and tests included; "
+        f"reported: {setting.reported}"
     )
     save(
         arguments.json,

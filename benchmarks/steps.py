@@ -1,7 +1,7 @@
-"""A training step by equilibrium propagation against one by back-propagation, and a settled free phase: `python -m benchmarks.steps`.
+"""Training steps by EP and by back-propagation, and a free phase: `python -m benchmarks.steps`.
 
-Every row is one run, its parts timed in turns; the ratios are what counts. Float32 but for the Shockley network, random images that are
-zero in four of five pixels as MNIST's are.
+Every row is one run, its parts timed in turns; the ratios are what counts. Float32 but for the
+Shockley network, random images that are zero in four of five pixels as MNIST's are.
 """
 
 import argparse
@@ -23,7 +23,7 @@ COST = ep.SquaredError()
 
 
 def images(count: int) -> tuple[jax.Array, jax.Array]:
-    """Images of 784 pixels between 0 and 1, four in five of them 0, and labels."""
+    """Return images of 784 pixels between 0 and 1, four in five of them 0, and labels."""
     random = np.random.default_rng(0)
     x = random.uniform(0, 1, (count, 784)) * (random.uniform(size=(count, 784)) < 0.2)
     return jnp.asarray(x, jnp.float32), jnp.asarray(random.integers(0, 10, count), jnp.int32)
@@ -32,7 +32,10 @@ def images(count: int) -> tuple[jax.Array, jax.Array]:
 def training(
     step: Callable[[Any, Any, jax.Array, jax.Array], Any], params: Any, fixed: Any, batch: int
 ) -> Callable[[], Any]:
-    """STEPS steps of `step(params, fixed, x, y)` → gradient, each with the same update: θ ← θ − rate · gradient, conductances ≥ 0."""
+    """Return STEPS training steps, each θ ← θ − rate · gradient with conductances ≥ 0.
+
+    **Arguments:** `step(params, fixed, x, y)`: the gradient of a batch; `batch`: its size.
+    """
     xs, ys = images(1024)
     order = jax.random.randint(jax.random.key(0), (STEPS, batch), 0, len(ys))
 
@@ -52,7 +55,7 @@ def training(
 
 
 def by_equilibrium_propagation(net: ep.Energy, method: ep.Method, batch: int) -> Callable[[], Any]:
-    """Centred nudges, β = 1."""
+    """Return training steps by centred nudges, β = 1."""
     params, rest = eqx.partition(net, eqx.is_inexact_array)
 
     def step(params, estimator, x, y):
@@ -62,7 +65,7 @@ def by_equilibrium_propagation(net: ep.Energy, method: ep.Method, batch: int) ->
 
 
 def by_back_propagation(net: ep.Resistive, batch: int) -> Callable[[], Any]:
-    """A ReLU network of the same shape, its inputs doubled as the resistive network's are."""
+    """Return training steps of a ReLU network of the same shape, its inputs doubled too."""
 
     def loss(params, _, x, y):
         w1, b1, w2, b2 = params
@@ -74,14 +77,14 @@ def by_back_propagation(net: ep.Resistive, batch: int) -> Callable[[], Any]:
 
 
 def ideal(hidden: int) -> ep.Resistive:
-    """The network of Scellier (ICML 2024)."""
+    """Return the network of Scellier (ICML 2024)."""
     return ep.Resistive.init(
         jax.random.key(0), (784, hidden, 10), device=circuits.IdealDiodes(), input_gain=100.0
     )
 
 
 def plain(net: ep.Resistive) -> ep.Energy:
-    """The linear part of the same network as a user would write it: a function in the library's vocabulary, its blocks found."""
+    """Return the linear part of a network as a user would write it, in the library's vocabulary."""
 
     def energy(p, state, x):
         rails = 100.0 * jnp.concatenate([x, -x])
@@ -99,12 +102,12 @@ def plain(net: ep.Resistive) -> ep.Energy:
 
 
 def training_steps(figures: dict[str, Any]) -> None:
-    """Equilibrium propagation against back-propagation."""
+    """Measure equilibrium propagation against back-propagation."""
     rows = []
     for hidden in (100, 1024):
         for batch in (4, 64):
             net = ideal(hidden)
-            seen = in_turns(
+            seconds = in_turns(
                 {
                     "back-propagation": by_back_propagation(net, batch),
                     "4 sweeps": by_equilibrium_propagation(net, ep.FixedSweeps(n=4), batch),
@@ -113,7 +116,7 @@ def training_steps(figures: dict[str, Any]) -> None:
                     ),
                 }
             )
-            micro = {name: 1e6 * t / STEPS for name, t in seen.items()}
+            micro = {name: 1e6 * t / STEPS for name, t in seconds.items()}
             ratios = {
                 name: micro[name] / micro["back-propagation"] for name in ("4 sweeps", "settled")
             }
@@ -135,23 +138,23 @@ def training_steps(figures: dict[str, Any]) -> None:
 
 
 def generic_path(figures: dict[str, Any]) -> None:
-    """A plain function against the built-in model."""
+    """Measure a plain function against the built-in model."""
     rows = []
     for hidden in (100, 1024):
         net = eqx.tree_at(lambda n: n.device, ideal(hidden), None)
         both = {"built in": net, "plain": plain(net)}
-        seen = in_turns(
+        seconds = in_turns(
             {
                 name: by_equilibrium_propagation(one, ep.FixedSweeps(n=4), 64)
                 for name, one in both.items()
             }
         )
-        ratio = seen["plain"] / seen["built in"]
+        ratio = seconds["plain"] / seconds["built in"]
         figures[f"plain function 1568-{hidden}-10, batch 64"] = {"ratio": ratio}
         rows.append(
             [
                 f"1568-{hidden}-10, batch 64",
-                *(f"{1e6 * t / STEPS:.0f}" for t in seen.values()),
+                *(f"{1e6 * t / STEPS:.0f}" for t in seconds.values()),
                 f"{ratio:.2f}",
             ]
         )
@@ -163,7 +166,7 @@ def generic_path(figures: dict[str, Any]) -> None:
 
 
 def shockley(figures: dict[str, Any]) -> None:
-    """A settled free phase of 1568-100-20 in float64."""
+    """Measure a settled free phase of 1568-100-20 in float64."""
     with jax.enable_x64(True):
         device = circuits.DiodePair(saturation=1e-9, bias=0.1)
         net = ep.Resistive.init(
@@ -175,17 +178,17 @@ def shockley(figures: dict[str, Any]) -> None:
                 xs
             )
         )
-        seen = run(net, xs)
-        amperes = net.unit * max(float(jnp.max(jnp.abs(r))) for r in seen.residual)
+        free = run(net, xs)
+        amperes = net.unit * max(float(jnp.max(jnp.abs(r))) for r in free.residual)
         best = 1e3 * in_turns({"phase": lambda: run(net, xs)})["phase"] / len(xs)
         figures["free phase, Shockley 1568-100-20, float64, batch 256"] = {
             "milliseconds an example": best,
             "largest residual, A": amperes,
-            "settled": bool(seen.settled.all()),
-            "sweeps": int(seen.steps.max()),
+            "settled": bool(free.settled.all()),
+            "sweeps": int(free.steps.max()),
         }
         rows = [
-            ["1568-100-20, batch 256", f"{best:.3f}", f"{amperes:.1e}", f"{int(seen.steps.max())}"]
+            ["1568-100-20, batch 256", f"{best:.3f}", f"{amperes:.1e}", f"{int(free.steps.max())}"]
         ]
         table(
             "Shockley pairs, float64, a settled free phase",
@@ -195,7 +198,7 @@ def shockley(figures: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Runs all and prints the tables."""
+    """Run all parts and print their tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.steps", description=(__doc__ or "").splitlines()[0]
     )

@@ -16,9 +16,9 @@ def test_the_error_of_a_finite_nudge_is_estimated(estimator):
     net, (xs, ys) = network(), examples()
     exact = ep.Implicit()(net, COST, xs, ys).grad
     true = ep.relative_error(estimator(0.01)(net, COST, xs, ys).grad, exact)
-    found = ep.gradient_error(estimator(0.01), net, COST, xs, ys)
-    assert 0.9 < found.nudge / true < 1.1
-    assert found.settling < 1e-3 * true
+    errors = ep.gradient_error(estimator(0.01), net, COST, xs, ys)
+    assert 0.9 < errors.nudge / true < 1.1
+    assert errors.settling < 1e-3 * true
 
 
 def test_the_error_of_unsettled_phases_is_estimated():
@@ -26,33 +26,35 @@ def test_the_error_of_unsettled_phases_is_estimated():
     exact = ep.Implicit()(net, COST, xs, ys).grad
     estimator = ep.EqProp.centred(1e-3, ep.FixedSweeps(n=3))
     true = ep.relative_error(estimator(net, COST, xs, ys).grad, exact)
-    found = ep.gradient_error(estimator, net, COST, xs, ys)
-    assert 0.7 < found.settling / true < 1.3
-    assert found.nudge < 0.1 * true
+    errors = ep.gradient_error(estimator, net, COST, xs, ys)
+    assert 0.7 < errors.settling / true < 1.3
+    assert errors.nudge < 0.1 * true
 
 
 def test_what_is_proposed_is_good_enough_and_not_much_better():
     net, (xs, ys) = network(), examples()
-    found = ep.calibrate(net, COST, xs, ys, error=0.01)
+    settings = ep.calibrate(net, COST, xs, ys, error=0.01)
     exact = ep.Implicit()(net, COST, xs, ys).grad
-    for method in (ep.FixedSweeps(n=found.sweeps), ep.BlockNewton(tolerance=found.tolerance)):
-        estimate = ep.EqProp.centred(found.beta, method)(net, COST, xs, ys)
+    for method in (ep.FixedSweeps(n=settings.sweeps), ep.BlockNewton(tolerance=settings.tolerance)):
+        estimate = ep.EqProp.centred(settings.beta, method)(net, COST, xs, ys)
         assert ep.relative_error(estimate.grad, exact) <= 0.01
-    stronger = ep.EqProp.centred(3.2 * found.beta)(net, COST, xs, ys)
+    stronger = ep.EqProp.centred(3.2 * settings.beta)(net, COST, xs, ys)
     assert ep.relative_error(stronger.grad, exact) > 0.01
-    fewer = ep.EqProp.centred(found.beta, ep.FixedSweeps(n=found.sweeps - 1))(net, COST, xs, ys)
+    fewer = ep.EqProp.centred(settings.beta, ep.FixedSweeps(n=settings.sweeps - 1))(
+        net, COST, xs, ys
+    )
     assert ep.relative_error(fewer.grad, exact) > 0.01
-    assert f"beta = {found.beta:.3g}: the strongest of" in str(found)
-    assert f"sweeps = {found.sweeps}" in str(found)
+    assert f"beta = {settings.beta:.3g}: the strongest of" in str(settings)
+    assert f"sweeps = {settings.sweeps}" in str(settings)
 
 
 def test_an_energy_without_blocks_has_no_sweeps():
-    found = ep.calibrate(coupled(), COST, *examples())
-    assert found.sweeps is None
-    assert "nodes inside one leaf of the state interact" in str(found)
+    settings = ep.calibrate(coupled(), COST, *examples())
+    assert settings.sweeps is None
+    assert "nodes inside one leaf of the state interact" in str(settings)
 
 
-def test_a_slow_way_to_write_an_energy_is_said():
+def test_a_slow_way_to_write_an_energy_is_noted():
     def slow(g, state, x):
         return jnp.sum(g * (x[:, None] - state) ** 2) / 2
 

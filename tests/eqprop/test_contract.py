@@ -1,6 +1,7 @@
-"""One contract for every model, method and estimator: the exact gradient, the same fixed point, and errors of the stated order.
+"""One contract for every model, method and estimator: exact gradient, fixed point, order of error.
 
-`make test` runs every model with some methods and estimators, and some models with all; `make test-full` all with all.
+`make test` runs every model with some methods and estimators, and some models with all;
+`make test-full` all with all.
 """
 
 import equinox as eqx
@@ -58,8 +59,8 @@ def test_the_free_state_does_not_depend_on_the_method(name, method):
     problem = PROBLEMS[name]
     x = problem.xs[0]
     reference = ep.relax(problem.net, x).state
-    found = ep.relax(problem.net, x, method=METHODS[method]).state
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(reference), strict=True):
+    state = ep.relax(problem.net, x, method=METHODS[method]).state
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(reference), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-8)
 
 
@@ -158,5 +159,5 @@ def test_unrolling_agrees_where_it_settles(name):
     stiffest = max(
         float(jnp.linalg.eigvalsh(free_hessian(problem.net, x, s)[0])[-1]) for x, s in free
     )
-    found = ep.Unrolled(1500, step=1 / stiffest)(*problem.batch).grad
-    assert ep.relative_error(found, exact(problem)) < 1e-3
+    grad = ep.Unrolled(1500, step=1 / stiffest)(*problem.batch).grad
+    assert ep.relative_error(grad, exact(problem)) < 1e-3

@@ -1,4 +1,4 @@
-"""Gradients: equilibrium propagation against the exact gradient and against finite differences of the settled cost."""
+"""EP against the exact gradient, and that against finite differences of the settled cost."""
 
 import equinox as eqx
 import jax
@@ -48,9 +48,9 @@ def test_implicit_is_the_slope_of_the_settled_cost(device):
 def test_centred_ep_finds_the_exact_gradient(device):
     net, (xs, ys) = network(DEVICES[device]), examples()
     exact = ep.Implicit(TIGHT)(net, COST, xs, ys).grad
-    found = ep.EqProp.centred(1e-4, TIGHT)(net, COST, xs, ys).grad
-    assert ep.relative_error(found, exact) < 1e-6
-    assert ep.cosine(found, exact) > 1 - 1e-10
+    grad = ep.EqProp.centred(1e-4, TIGHT)(net, COST, xs, ys).grad
+    assert ep.relative_error(grad, exact) < 1e-6
+    assert ep.cosine(grad, exact) > 1 - 1e-10
 
 
 def test_an_estimate_says_its_numbers():
@@ -59,11 +59,12 @@ def test_an_estimate_says_its_numbers():
     size = np.linalg.norm(
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(estimate.grad)])
     )
-    said = repr(estimate)
-    assert said.startswith(
-        f"Estimate: loss {float(estimate.loss):.6g}, norm of the gradient {size:.4g}; free phases: 5 of 5 settled"
+    text = repr(estimate)
+    assert text.startswith(
+        f"Estimate: loss {float(estimate.loss):.6g}, norm of the gradient {size:.4g}; "
+        "free phases: 5 of 5 settled"
     )
-    assert "nudged phases: 10 of 10 settled" in said
+    assert "nudged phases: 10 of 10 settled" in text
 
 
 def test_a_wrong_sign_fails():
@@ -102,7 +103,7 @@ def test_the_error_falls_at_the_order_of_the_formula(estimator, order):
 
 
 def test_the_gradient_of_a_conductance_is_half_its_squared_voltage():
-    """∂E/∂g = ½ (u − v)², the learning rule, without any array of shape (batch, n, m) to make it from."""
+    """∂E/∂g = ½ (u − v)², the learning rule, without any array of shape (batch, n, m)."""
     net, (xs, _) = network(), examples()
     states = jax.vmap(lambda x: ep.settle(net, x).state)(jnp.asarray(xs))
     rails = jax.vmap(net.rails)(jnp.asarray(xs))
@@ -126,8 +127,8 @@ def test_the_midpoint_is_the_plain_difference_for_conductances():
 
     expected = jax.tree.map(jnp.subtract, plain(a), plain(b))
     middle = jax.tree.map(lambda p, q: (p + q) / 2, a, b)
-    found = directional_gradient(net, jnp.asarray(xs), middle, jax.tree.map(jnp.subtract, a, b))
-    assert ep.relative_error(found, expected) < 1e-12
+    contrast = directional_gradient(net, jnp.asarray(xs), middle, jax.tree.map(jnp.subtract, a, b))
+    assert ep.relative_error(contrast, expected) < 1e-12
 
 
 def test_the_nudge_bound_is_the_schur_complement():
@@ -196,9 +197,9 @@ def test_a_device_can_learn():
     net = eqx.tree_at(lambda n: n.device, fixed, circuits.DiodePair(jnp.full(8, 1e-9), 0.1))
     xs, ys = examples()
     exact = ep.Implicit(TIGHT)(net, COST, xs, ys).grad
-    found = ep.EqProp.centred(1e-4, TIGHT)(net, COST, xs, ys).grad
-    assert found.device.saturation.shape == (8,)
-    np.testing.assert_allclose(found.device.saturation, exact.device.saturation, rtol=1e-5)
+    grad = ep.EqProp.centred(1e-4, TIGHT)(net, COST, xs, ys).grad
+    assert grad.device.saturation.shape == (8,)
+    np.testing.assert_allclose(grad.device.saturation, exact.device.saturation, rtol=1e-5)
     assert float(jnp.max(jnp.abs(exact.device.saturation))) > 0
 
 
@@ -219,7 +220,7 @@ def test_changing_beta_does_not_compile_again():
 
 
 def test_the_pair_of_the_tests_conducts():
-    """The states that these tests settle to are not all in the linear region, or they would show little."""
+    """These tests settle to states beyond the linear region, or they would show little."""
     net, (xs, _) = network(PAIR), examples()
     hidden = np.asarray(jax.vmap(lambda x: ep.settle(net, x).state[0])(jnp.asarray(xs)))
     assert np.mean(np.abs(net.device.current(hidden)) > 1e-6) > 0.3

@@ -39,10 +39,10 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_large_increment_is_the_difference(name):
     f = FUNCTIONS[name]
-    found, exact = increment(f, 0.1 * A, 0.1 * D)
+    change, exact = increment(f, 0.1 * A, 0.1 * D)
     assert exact
     np.testing.assert_allclose(
-        found,
+        change,
         f(0.1 * A + 0.1 * D) - f(0.1 * A),
         rtol=1e-9,
         atol=1e-12 * float(jnp.max(jnp.abs(f(0.1 * A)))),
@@ -51,26 +51,26 @@ def test_a_large_increment_is_the_difference(name):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_tiny_increment_is_the_derivative(name):
-    """To 1e-8 of the largest, where subtracting (the negative control) is off by a thousandth and more."""
+    """To 1e-8 of the largest; subtracting, the control, is off by a thousandth and more."""
     f, step = FUNCTIONS[name], 1e-14
-    found, _ = increment(f, A, step * D)
+    change, _ = increment(f, A, step * D)
     expected = jax.jvp(f, (A,), (D,))[1]
     size = float(jnp.max(jnp.abs(expected)))
-    np.testing.assert_allclose(found / step, expected, atol=1e-8 * size)
+    np.testing.assert_allclose(change / step, expected, atol=1e-8 * size)
     assert float(jnp.max(jnp.abs((f(A + step * D) - f(A)) / step - expected))) > 1e-4 * size
 
 
-def test_what_has_no_rule_is_subtracted_and_said():
-    found, exact = increment(lambda a: jax.lax.erf_inv(a / 10), A, D)
+def test_what_has_no_rule_is_subtracted_and_called_inexact():
+    change, exact = increment(lambda a: jax.lax.erf_inv(a / 10), A, D)
     assert not exact
     np.testing.assert_allclose(
-        found, jax.lax.erf_inv((A + D) / 10) - jax.lax.erf_inv(A / 10), rtol=1e-12
+        change, jax.lax.erf_inv((A + D) / 10) - jax.lax.erf_inv(A / 10), rtol=1e-12
     )
 
 
 def test_it_can_be_mapped_compiled_and_differentiated():
     batch = jnp.stack([A, 2 * A])
-    found = jax.jit(jax.vmap(lambda a: increment(jnp.tanh, a, D)[0]))(batch)
-    np.testing.assert_allclose(found, jnp.tanh(batch + D) - jnp.tanh(batch), rtol=1e-12)
+    change = jax.jit(jax.vmap(lambda a: increment(jnp.tanh, a, D)[0]))(batch)
+    np.testing.assert_allclose(change, jnp.tanh(batch + D) - jnp.tanh(batch), rtol=1e-12)
     slope = jax.jvp(lambda d: increment(jnp.tanh, A, d)[0], (D,), (jnp.ones(6),))[1]
     np.testing.assert_allclose(slope, 1 - jnp.tanh(A + D) ** 2, rtol=1e-10)

@@ -1,4 +1,4 @@
-"""The ready-made energies: against their formulas written as loops, against finite differences, and against published facts."""
+"""Ready-made energies against their formulas as loops, finite differences, published facts."""
 
 import functools
 import itertools
@@ -273,7 +273,7 @@ def test_the_free_phase_ends_where_the_energy_is_flat_and_curved_upwards(index):
 
 
 def gradient_is_the_slope(index, gradient):
-    """Whether `gradient` is the finite difference of the settled cost, along a random direction of each parameter array."""
+    """Return whether `gradient` is the slope of the settled cost along a random direction each."""
     _, net, cost, xs, ys = MODELS[index]
     parameters, rest = eqx.partition(net, eqx.is_inexact_array)
     leaves, treedef = jax.tree.flatten(parameters)
@@ -287,9 +287,9 @@ def gradient_is_the_slope(index, gradient):
                 treedef, [*leaves[:n], leaf + sign * step * direction, *leaves[n + 1 :]]
             )
             losses.append(float(estimator(eqx.combine(moved, rest), cost, xs, ys).loss))
-        found = (losses[0] - losses[1]) / (2 * step)
-        assert abs(found) > 1e-5  # or this parameter would tell nothing
-        agreed &= bool(np.isclose(np.sum(slope * direction), found, rtol=1e-4, atol=1e-8))
+        difference = (losses[0] - losses[1]) / (2 * step)
+        assert abs(difference) > 1e-5  # or this parameter would tell nothing
+        agreed &= bool(np.isclose(np.sum(slope * direction), difference, rtol=1e-4, atol=1e-8))
     return agreed
 
 
@@ -398,23 +398,23 @@ def test_no_array_of_batch_times_weights():
 
 
 def test_parameters_have_names_for_rates():
-    found = {name: paths(eqx.filter(net, eqx.is_inexact_array)) for name, net, *_ in MODELS}
-    assert found["hard sigmoid"] == [
+    names = {name: paths(eqx.filter(net, eqx.is_inexact_array)) for name, net, *_ in MODELS}
+    assert names["hard sigmoid"] == [
         "connections.0.weights",
         "connections.1.weights",
         "biases.0",
         "biases.1",
     ]
-    assert found["convolutional"] == [
+    assert names["convolutional"] == [
         "connections.0.kernel",
         "connections.1.weights",
         "biases.0",
         "biases.1",
     ]
-    assert found["local"][0] == "connections.0.kernels"
-    assert found["oscillators"] == found["ising"] == ["couplings", "weights", "biases"]
-    assert found["attention"] == ["keys", "values"]
-    assert found["springs"] == ["stiffness", "lengths"]
+    assert names["local"][0] == "connections.0.kernels"
+    assert names["oscillators"] == names["ising"] == ["couplings", "weights", "biases"]
+    assert names["attention"] == ["keys", "values"]
+    assert names["springs"] == ["stiffness", "lengths"]
     assert dict(MODELS[-1][1].parameter_bounds()) == {
         "stiffness": (0.0, np.inf),
         "lengths": (0.0, np.inf),
@@ -488,7 +488,7 @@ def test_initial_weights_fill_their_range():
 
 
 def test_hard_sigmoid_states_stay_in_their_box():
-    """With strong weights many nodes are at 0 or 1, and all are as the update s = clip(drive) of Scellier & Bengio says."""
+    """With strong weights many nodes are at 0 or 1; all obey Scellier & Bengio's s = clip(drive)."""
     net = models.Hopfield.init(jax.random.key(0), (3, 6, 2))
     net = eqx.tree_at(lambda n: n.connections[0].weights, net, 2 * net.connections[0].weights)
     x = jnp.asarray([0.9, -0.4, 0.7])
@@ -609,7 +609,7 @@ def test_two_springs_in_a_line_share_their_strain():
 
 
 def test_forces_between_springs_add_up_to_nothing():
-    """Newton's third law: the forces on all nodes, and their torques, sum to zero. All pinned nodes are inputs here."""
+    """Newton's third law: forces and torques sum to zero. All pinned nodes are inputs here."""
     _, net, _, xs, _ = MODELS[-1]
     assert set(net.moved) == set(net.pinned)
     x = jnp.asarray(xs[0])

@@ -1,4 +1,4 @@
-"""Estimators beside equilibrium propagation, and what they are: coupled, holomorphic, thermal, unrolled, and traces in time."""
+"""Estimators beside EP: coupled, holomorphic, thermal, unrolled, and traces in time."""
 
 import contextlib
 
@@ -18,13 +18,14 @@ COST = ep.SquaredError()
 
 @pytest.mark.parametrize("net", [network(), network(None)], ids=["pair", "linear"])
 def test_coupled_learning_descends_a_cost_of_its_own(net):
-    """Weighted by the Schur complement: its gradient is that one's, and only roughly that of the squared error."""
+    """Weighted by the Schur complement; its gradient is only roughly that of the squared error."""
     xs, ys = examples()
-    own, squared = coupled_reference(net, COST, xs, ys), ep.Implicit()(net, COST, xs, ys).grad
-    found = ep.CoupledLearning.centred(1e-3)(net, COST, xs, ys).grad
-    assert ep.relative_error(found, own) < 1e-6
-    assert 0.9 < ep.cosine(own, squared) < 0.98  # 0.96 and 0.97
-    assert ep.relative_error(found, squared) > 0.2
+    weighted = coupled_reference(net, COST, xs, ys)
+    squared = ep.Implicit()(net, COST, xs, ys).grad
+    grad = ep.CoupledLearning.centred(1e-3)(net, COST, xs, ys).grad
+    assert ep.relative_error(grad, weighted) < 1e-6
+    assert 0.9 < ep.cosine(weighted, squared) < 0.98  # 0.96 and 0.97
+    assert ep.relative_error(grad, squared) > 0.2
 
 
 def test_a_clamped_output_must_be_off_its_bounds():
@@ -43,8 +44,16 @@ def test_contrastive_learning_clamps_at_the_target():
     net, (xs, ys) = network(), examples()
     estimate = ep.CoupledLearning.contrastive()(net, COST, xs, ys)
     np.testing.assert_allclose(estimate.nudged.state[-1][0], ys, atol=1e-12)
-    plain = [jax.grad(lambda g, s=s: jnp.mean(jax.vmap(lambda v, x: ep.conductances(g, net.rails(x), v))(s, jnp.asarray(xs))))(
-        net.conductances[0]) for s in (estimate.nudged.state[0][0], estimate.free.state[0])]  # fmt: skip
+
+    def mean_energy(g, states):
+        return jnp.mean(
+            jax.vmap(lambda v, x: ep.conductances(g, net.rails(x), v))(states, jnp.asarray(xs))
+        )
+
+    plain = [
+        jax.grad(mean_energy)(net.conductances[0], states)
+        for states in (estimate.nudged.state[0][0], estimate.free.state[0])
+    ]
     np.testing.assert_allclose(estimate.grad.conductances[0], plain[0] - plain[1], atol=1e-12)
 
 
@@ -58,7 +67,8 @@ def test_coupled_learning_needs_targets():
 
     with pytest.raises(
         ValueError,
-        match="`cost` must be a SquaredError, whose targets the outputs are clamped to, but is Other",
+        match="`cost` must be a SquaredError, whose targets the outputs are clamped to, "
+        "but is Other",
     ):
         ep.CoupledLearning.centred(0.1)(network(), Other(), *examples())
 
@@ -66,11 +76,13 @@ def test_coupled_learning_needs_targets():
 def test_a_random_sign_is_one_of_two():
     net, (xs, ys) = network(), examples()
     plus, minus = (ep.EqProp.one_sided(b)(net, COST, xs, ys).grad for b in (0.1, -0.1))
-    found = [
+    grads = [
         ep.EqProp.random_sign(0.1)(net, COST, xs, ys, jax.random.key(k)).grad for k in range(8)
     ]
-    seen = {tuple(ep.relative_error(one, side) < 1e-12 for side in (plus, minus)) for one in found}
-    assert seen == {(True, False), (False, True)}
+    signs = {
+        tuple(ep.relative_error(grad, side) < 1e-12 for side in (plus, minus)) for grad in grads
+    }
+    assert signs == {(True, False), (False, True)}
     with pytest.raises(ValueError, match="`key` must be given for a random sign"):
         ep.EqProp.random_sign(0.1)(net, COST, xs, ys)
     with pytest.raises(ep.NudgeError):
@@ -120,7 +132,7 @@ def test_points_are_even(n):
 
 
 def test_fluctuations_know_the_gradient():
-    """One node, E = k s²/2 − x s, C = (s − y)²/2: d⟨C⟩/dk = −(m − y) m/k − T/(2k²) with m = x/k, by hand."""
+    """E = k s²/2 − x s, C = (s − y)²/2: d⟨C⟩/dk = −(m − y) m/k − T/(2k²), m = x/k, by hand."""
 
     def well(params, state, x):
         return params["k"] * jnp.sum(state**2) / 2 - state @ x
@@ -181,7 +193,7 @@ def test_unrolling_takes_steps(change, message):
 
 
 def test_nudged_updates_lie_on_back_propagation_through_time():
-    """At every step and for every parameter, to O(β); summed up, on the exact gradient (Ernoult et al. 2019)."""
+    """At every step and for every parameter, to O(β); summed up, exact (Ernoult 2019)."""
     net, (xs, ys) = network(None), examples(1)
     x, y = jnp.asarray(xs[0]), jnp.asarray(ys[0])
     free = ep.relax(net, x, method=ep.BlockNewton(tolerance=1e-14)).state

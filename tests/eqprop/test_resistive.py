@@ -1,4 +1,4 @@
-"""Layered resistive networks: devices, amplifiers, doubled outputs and bounds, against Kirchhoff's law in NumPy."""
+"""Resistive networks, with devices, amplifiers and doubled outputs, against Kirchhoff's law."""
 
 import dataclasses
 
@@ -34,7 +34,7 @@ def with_changes(net, **changes):
 
 def amplified(device=None, doubled=False, sizes=DEEP, seed=0):
     """A network of one or two amplifiers, with some conductance everywhere."""
-    made = ep.Resistive.init(
+    net = ep.Resistive.init(
         jax.random.key(seed),
         sizes,
         device=device,
@@ -46,12 +46,12 @@ def amplified(device=None, doubled=False, sizes=DEEP, seed=0):
     )
     random = np.random.default_rng(seed)
     return with_changes(
-        made, biases=tuple(jnp.asarray(0.1 * random.standard_normal(b.shape)) for b in made.biases)
+        net, biases=tuple(jnp.asarray(0.1 * random.standard_normal(b.shape)) for b in net.biases)
     )
 
 
 def doubled(device=PAIR, sizes=(3, 8, 2), seed=0):
-    made = ep.Resistive.init(
+    net = ep.Resistive.init(
         jax.random.key(seed),
         sizes,
         device=device,
@@ -62,7 +62,7 @@ def doubled(device=PAIR, sizes=(3, 8, 2), seed=0):
     )
     random = np.random.default_rng(seed)
     return with_changes(
-        made, biases=tuple(jnp.asarray(0.1 * random.standard_normal(b.shape)) for b in made.biases)
+        net, biases=tuple(jnp.asarray(0.1 * random.standard_normal(b.shape)) for b in net.biases)
     )
 
 
@@ -77,24 +77,20 @@ NETS = {
 
 
 def kirchhoff(net, state, x, beta=0.0, target=None):
-    """The current out of every node in A, as a circuit has it: amplifiers as sources, and the nudge as currents into the outputs."""
+    """Return the current out of every node in A: amplifiers as sources, the nudge as currents."""
     rails = net.input_gain * np.concatenate([x, -x])
     layers = [*state[:-2], np.concatenate(state[-2:])] if net.doubled_outputs else list(state)
     layers = [np.asarray(layer, float) for layer in layers]
-    before, out, back = rails, [], 0.0
+    before, out = rails, []
     for index, (g, b, v) in enumerate(zip(net.conductances, net.biases, layers, strict=True)):
-        through = (
-            net.unit * np.asarray(g) * (before[:, None] - v)
-        )  # (before, layer), from before to the layer
-        if index:
-            back = (
-                through.sum(1) / net.amplification
-            )  # what the amplifier draws from the node at its input
-            out[-1] += back
-        own = -through.sum(0) - net.unit * np.asarray(b)
+        # Currents from the layer before to this one, (before, layer).
+        through = net.unit * np.asarray(g) * (before[:, None] - v)
+        if index:  # what the amplifier draws from the node at its input
+            out[-1] += through.sum(1) / net.amplification
+        leaving = -through.sum(0) - net.unit * np.asarray(b)
         if net.device is not None and index < len(layers) - 1:
-            own = own + np.asarray(net.device.current(v))
-        out.append(own)
+            leaving = leaving + np.asarray(net.device.current(v))
+        out.append(leaving)
         before = net.amplification * v
     if beta:
         siemens = net.unit * beta * net.amplification ** (2 * (len(layers) - 1))
@@ -109,7 +105,7 @@ def kirchhoff(net, state, x, beta=0.0, target=None):
 
 @eqx.filter_jit
 def three_gradients(net, directions, estimator, xs, ys):
-    """The exact gradient, that of EP, and the slopes of the settled cost along directions in the parameters."""
+    """Return the exact estimate, that of EP, and slopes of the settled cost along directions."""
     steps = jnp.asarray([-1e-6, 1e-6])
 
     def cost(step, direction):
@@ -126,8 +122,8 @@ def three_gradients(net, directions, estimator, xs, ys):
         directions
     )
     exact = ep.Implicit(TIGHT).estimate(net, COST, xs, ys)
-    found = estimator.estimate(net, COST, xs, ys)
-    return exact, found, (costs[:, 1] - costs[:, 0]) / 2e-6
+    estimate = estimator.estimate(net, COST, xs, ys)
+    return exact, estimate, (costs[:, 1] - costs[:, 0]) / 2e-6
 
 
 @pytest.mark.parametrize("name", ["single", "curve", "ideal with bias", "amplified and doubled"])
@@ -137,10 +133,9 @@ def test_implicit_finite_differences_and_ep_agree(name):
     directions = jax.tree.map(
         lambda p: random.standard_normal((3, *p.shape)), eqx.filter(net, eqx.is_inexact_array)
     )
-    beta = 1e-5 * net.amplification ** (
-        -2 * (len(net.biases) - 1)
-    )  # of one strength as a conductance
-    exact, found, slopes = three_gradients(
+    # Of one strength as a conductance, whatever the amplifiers.
+    beta = 1e-5 * net.amplification ** (-2 * (len(net.biases) - 1))
+    exact, estimate, slopes = three_gradients(
         net, directions, ep.EqProp.centred(beta, TIGHT), jnp.asarray(xs), jnp.asarray(ys)
     )
     assert bool(jnp.all(exact.free.settled))
@@ -149,15 +144,14 @@ def test_implicit_finite_differences_and_ep_agree(name):
     )
     along = sum(jax.tree.leaves(products))
     np.testing.assert_allclose(along, slopes, rtol=1e-5, atol=1e-8)
-    assert not np.any(
-        np.isclose(np.roll(along, 1), slopes, rtol=0.01)
-    )  # the control: other directions have other slopes
-    assert ep.relative_error(found.grad, exact.grad) < 1e-6
+    # The control: other directions have other slopes.
+    assert not np.any(np.isclose(np.roll(along, 1), slopes, rtol=0.01))
+    assert ep.relative_error(estimate.grad, exact.grad) < 1e-6
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_the_residual_is_kirchhoffs_current(name):
-    """At any state, free or nudged: unit · A^{2l} ∂E/∂v is the circuit's own balance at a node behind l amplifiers."""
+    """At any state, free or nudged, behind l amplifiers: unit · A^{2l} ∂E/∂v is the balance."""
     net, (xs, ys) = NETS[name], examples(1)
     random = np.random.default_rng(3)
     state = jax.tree.map(
@@ -170,15 +164,15 @@ def test_the_residual_is_kirchhoffs_current(name):
         slope = slopes(beta)
         layers = [*slope[:-2], jnp.concatenate(slope[-2:])] if net.doubled_outputs else slope
         expected = kirchhoff(net, state, xs[0], beta, ys[0])
-        for before, (found, current) in enumerate(zip(layers, expected, strict=True)):
-            scaled = net.unit * net.amplification ** (2 * before) * np.asarray(found)
+        for before, (part, current) in enumerate(zip(layers, expected, strict=True)):
+            scaled = net.unit * net.amplification ** (2 * before) * np.asarray(part)
             np.testing.assert_allclose(
                 scaled, current, rtol=1e-11, atol=1e-11 * np.max(np.abs(current))
             )
 
 
 def test_single_diodes_become_ideal_ones():
-    """As N → 0 the network settles as with ideal diodes of the same bias: the distance falls as N."""
+    """As N → 0 the network settles as with ideal diodes of its bias: the distance falls as N."""
     x = jnp.asarray(examples(1)[0][0])
     ideal = ep.relax(network(circuits.SingleDiode(1e-9, bias=0.1).ideal()), x).state
 
@@ -192,7 +186,7 @@ def test_single_diodes_become_ideal_ones():
 
 
 def physical_matrix(net, x, beta=0.0, target=0.0):
-    """The linear circuit with amplifiers as equations M v = i, written node by node; returns the solution by layer."""
+    """Return the solution, by layer, of the linear circuit's equations M v = i, node by node."""
     sizes = [b.size for b in net.biases]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     m, i = np.zeros((starts[-1], starts[-1])), np.zeros(starts[-1])
@@ -223,16 +217,15 @@ def test_the_amplified_network_settles_where_the_circuit_does():
     for beta in (0.0, 1e-4, -1e-4):
         settled = ep.relax(ep.Nudged(net, COST, y, beta), x, method=ep.Newton(tolerance=1e-15))
         expected = physical_matrix(net, xs[0], beta, ys[0])
-        for found, layer in zip(settled.state, expected, strict=True):
-            np.testing.assert_allclose(found, layer, rtol=0, atol=1e-12)
+        for voltages, layer in zip(settled.state, expected, strict=True):
+            np.testing.assert_allclose(voltages, layer, rtol=0, atol=1e-12)
     plain = physical_matrix(with_changes(net, amplification=1.0), xs[0])
-    assert (
-        np.max(np.abs(plain[-1] - physical_matrix(net, xs[0])[-1])) > 0.1
-    )  # the control: amplifiers do something
+    # The control: amplifiers do something.
+    assert np.max(np.abs(plain[-1] - physical_matrix(net, xs[0])[-1])) > 0.1
 
 
 def test_without_the_weights_the_gradient_of_an_amplified_network_is_wrong():
-    """EP from the circuit's voltages at ±β: weighted by A^{−2l} it is the gradient of the settled cost, and unweighted it is not."""
+    """EP from the circuit's voltages at ±β is the gradient if weighted by A^{−2l}, and else not."""
     net, (xs, ys) = amplified(), examples(1)
     beta, exact = 1e-7, ep.Implicit(ep.Newton(tolerance=1e-15))(net, COST, xs, ys).grad.conductances
     phases = [physical_matrix(net, xs[0], sign * beta, ys[0]) for sign in (1, -1)]
@@ -259,8 +252,8 @@ def test_the_flow_is_the_circuits_own(net):
         lambda v: jnp.asarray(random.uniform(-0.3, 0.3, v.shape)), net.init_state(x)
     )
     rates = eqx.filter_jit(flow)(net, jnp.asarray(x), state)
-    found = net.capacitance * np.concatenate(rates)
-    np.testing.assert_allclose(found, -np.concatenate(kirchhoff(net, state, x)), rtol=1e-10)
+    currents = net.capacitance * np.concatenate(rates)
+    np.testing.assert_allclose(currents, -np.concatenate(kirchhoff(net, state, x)), rtol=1e-10)
 
 
 def test_doubled_outputs_against_their_normal_equations():
@@ -361,7 +354,7 @@ def test_init_keeps_within_bounds():
 
 
 def test_bounds_hold_in_the_precision_of_the_conductances():
-    """0.7 in float32 is below 0.7: what training clips to is within its own bounds."""
+    """0.7 in float32 is below 0.7: what training clips to is within the bounds."""
     single = (jnp.full((6, 2), 0.7, jnp.float32),)
     ep.Resistive(single, (jnp.zeros(2, jnp.float32),), conductance_bounds=(0.7, 1.1))
     with pytest.raises(ValueError, match=r"at least 0\.7 and at most 1\.1, but is 0\.6899"):
@@ -379,7 +372,8 @@ def test_bounds_hold_in_the_precision_of_the_conductances():
         ({"amplification": np.inf}, "`amplification` must be finite and above 0, but is inf"),
         (
             {"conductance_bounds": (-0.1, 1.0)},
-            r"`conductance_bounds` must be two numbers with 0 <= lowest < highest, but are \(-0.1, 1.0\)",
+            r"`conductance_bounds` must be two numbers with 0 <= lowest < highest, "
+            r"but are \(-0.1, 1.0\)",
         ),
         ({"conductance_bounds": (0.5, 0.5)}, r"0 <= lowest < highest, but are \(0.5, 0.5\)"),
         ({"conductance_bounds": (0.0, np.nan)}, r"0 <= lowest < highest, but are \(0.0, nan\)"),
@@ -394,7 +388,8 @@ def test_bounds_hold_in_the_precision_of_the_conductances():
                 "conductances": (jnp.ones((6, 8)), jnp.ones((8, 3))),
                 "biases": (jnp.ones(8), jnp.ones(3)),
             },
-            r"`conductances\[-1\]` must have two columns \(\+, −\) for each doubled output, but has 3 columns",
+            r"`conductances\[-1\]` must have two columns \(\+, −\) for each doubled output, "
+            "but has 3 columns",
         ),
     ],
 )
@@ -409,10 +404,10 @@ def test_init_refuses_bounds_before_it_draws():
 
 
 def test_the_points_of_a_curve_do_not_learn():
-    """A curve is data, whatever it was made from."""
-    made = network(circuits.Curve(jnp.asarray(V), jnp.asarray(CURVE.amperes)))
-    assert made.device == CURVE
-    assert paths(eqx.filter(made, eqx.is_inexact_array)) == [
+    """A curve is data, whatever it comes from."""
+    net = network(circuits.Curve(jnp.asarray(V), jnp.asarray(CURVE.amperes)))
+    assert net.device == CURVE
+    assert paths(eqx.filter(net, eqx.is_inexact_array)) == [
         "conductances.0",
         "conductances.1",
         "biases.0",
@@ -427,11 +422,11 @@ def test_float32_stays_float32(name):
         lambda leaf: leaf.astype(jnp.float32) if eqx.is_inexact_array(leaf) else leaf, net
     )
     state = jax.tree.map(lambda v: v + 0.1, single.init_state(x))
-    made = eqx.filter_eval_shape(
+    slopes = eqx.filter_eval_shape(
         eqx.filter_value_and_grad(lambda both: both[0](both[1], x)), (single, state)
     )
-    made = jax.tree.leaves((made, eqx.filter_eval_shape(flow, single, x, state)))
-    assert {leaf.dtype for leaf in made if isinstance(leaf, jax.ShapeDtypeStruct)} == {
+    arrays = jax.tree.leaves((slopes, eqx.filter_eval_shape(flow, single, x, state)))
+    assert {leaf.dtype for leaf in arrays if isinstance(leaf, jax.ShapeDtypeStruct)} == {
         jnp.dtype("float32")
     }
 
@@ -462,14 +457,14 @@ def test_no_array_of_batch_by_conductances_is_made(change):
     worst = jax.make_jaxpr(lambda u, v: jnp.sum((u[:, :, None] - v[:, None, :]) ** 2))(
         jnp.ones((64, 40)), jnp.ones((64, 30))
     ).jaxpr
-    assert largest_array(worst) == batch * 40 * 30  # the control: such an array is seen
+    assert largest_array(worst) == batch * 40 * 30  # the control: such an array is noticed
 
 
 def test_the_order_of_the_arguments_is_kept():
     g, b = (jnp.ones((6, 2)),), (jnp.zeros(2),)
-    made = ep.Resistive(g, b, PAIR, 1e-5, 3.0, 1e-13)
-    assert (made.device, made.unit, made.input_gain, made.capacitance) == (PAIR, 1e-5, 3.0, 1e-13)
-    assert (made.amplification, made.doubled_outputs, made.conductance_bounds) == (
+    net = ep.Resistive(g, b, PAIR, 1e-5, 3.0, 1e-13)
+    assert (net.device, net.unit, net.input_gain, net.capacitance) == (PAIR, 1e-5, 3.0, 1e-13)
+    assert (net.amplification, net.doubled_outputs, net.conductance_bounds) == (
         1.0,
         False,
         (0.0, np.inf),

@@ -75,7 +75,7 @@ def everything():
     """All public estimators, models, devices, memristors and published devices."""
     yield from (
         kind
-        for kind in vars(ep).values()
+        for kind in (getattr(ep, name) for name in ep.__all__)
         if inspect.isclass(kind) and issubclass(kind, ep.Estimator)
     )
     yield from (kind for kind in vars(ep.models).values() if inspect.isclass(kind))
