@@ -173,23 +173,24 @@ def displaced_phases(
     **Returns** the equilibria in the units of the network's own state, and the displacements from
     the free states; leaves (batch, …).
     """
-    build, examples = _Displacing(phase), (targets, xs, free)
-    equilibria = settle_batch(build, shared, examples, method, key)
+    examples = (targets, xs, free)
+    return settle_batch(_Displacing(phase), shared, examples, method, key, _in_units_of_the_state)
 
-    def in_units_of_the_state(example, equilibrium):
-        energy = build(shared, example)[0]
-        displacement = energy.displacement(equilibrium.state)
-        converted = (
-            energy.here(equilibrium.state),
-            energy.displacement(equilibrium.residual),
-            energy.unit * equilibrium.error,
-        )
-        return (
-            eqx.tree_at(lambda e: (e.state, e.residual, e.error), equilibrium, converted),
-            displacement,
-        )
 
-    return jax.vmap(in_units_of_the_state)(examples, equilibria)
+def _in_units_of_the_state(
+    energy: Displaced, equilibrium: Equilibrium
+) -> tuple[Equilibrium, State]:
+    """Return a displaced phase in the units of the network's own state, and its displacement."""
+    displacement = energy.displacement(equilibrium.state)
+    converted = (
+        energy.here(equilibrium.state),
+        energy.displacement(equilibrium.residual),
+        energy.unit * equilibrium.error,
+    )
+    return (
+        eqx.tree_at(lambda e: (e.state, e.residual, e.error), equilibrium, converted),
+        displacement,
+    )
 
 
 class _Displacing:

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from ..energies import Energy, State
 from .blocks import are_blocks, leaf_slope, leaves_are_blocks
+from .compilation import batched_alike
 from .equilibrium import Method, Stop, excess, for_every_node, slope_at
 
 
@@ -42,7 +43,7 @@ class BlockNewton(Method):
             state, moves = self.sweep(energy, x, carry[0])
             return state, excess(energy, state, moves, self.tolerance), carry[2] + 1
 
-        infinite = jnp.asarray(jnp.inf, ravel_pytree(state)[0].dtype)
+        infinite = batched_alike(jnp.asarray(jnp.inf, ravel_pytree(state)[0].dtype), state)
         state, _, steps = jax.lax.while_loop(unsettled, sweep, (state, infinite, jnp.asarray(0)))
         return Stop(state, steps)
 
@@ -142,7 +143,7 @@ class BlockNewton(Method):
             )
             return step_number + 1, target, left, right, jnp.abs(target - leaf), first
 
-        infinite = jnp.full_like(leaf, jnp.inf)
+        infinite = batched_alike(jnp.full_like(leaf, jnp.inf), leaf)
         carry = jax.lax.while_loop(
             unsettled, iterate, (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite)
         )

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.core
+import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
 SMALL = 1024
@@ -46,3 +47,20 @@ def _is_traced() -> bool:
     here = get_opaque_trace_state()
     with jax.core.eval_context():
         return here != get_opaque_trace_state()
+
+
+def batched_alike(values: Any, reference: Any) -> Any:
+    """Return `values` as they are, but batched by `jax.vmap` wherever `reference` is.
+
+    `vmap` batches the body of a loop again and again until it knows which values of the loop are
+    batched: twice instead of thrice if all of them are so from the start, and for loops in loops
+    as often for each. What is added to the program is simplified away when it is compiled.
+
+    **Arguments:** `values`, `reference`: pytrees of arrays.
+    """
+    known = jnp.asarray(True)
+    for leaf in jax.tree.leaves(eqx.filter(reference, eqx.is_inexact_array)):
+        if leaf.size:
+            first = jax.lax.slice(leaf, (0,) * leaf.ndim, (1,) * leaf.ndim)
+            known |= jnp.isnan(jnp.reshape(first, ()))
+    return jax.tree.map(lambda value: jnp.where(known, value, value), values)

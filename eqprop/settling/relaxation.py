@@ -12,7 +12,7 @@ from ..energies import Energy, State
 from .block_newton import BlockNewton
 from .blocks import colour, leaves_are_blocks
 from .chain import Chain
-from .compilation import jit_by_size
+from .compilation import batched_alike, jit_by_size
 from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
 from .newton import Newton
 from .phases import Displaced
@@ -45,7 +45,7 @@ def settle(
 
     Arguments as for `relax`.
     """
-    state = _start(energy, x, start)
+    state = batched_alike(_start(energy, x, start), (energy, x))
     method = default_method(energy, x) if method is None else method
     return certify(energy, x, method.settle(energy, x, state, key), method.tolerance)
 
@@ -92,10 +92,22 @@ def settle_batch(
     examples: Any,
     method: Method | None,
     key: PRNGKeyArray | None = None,
-) -> Equilibrium:
-    """The phases of a batch, of the energies, inputs and starts that `build(shared, example)` gives; leaves (batch, …). Pure.
+    report: Callable[[Any, Equilibrium], Any] = lambda energy, equilibrium: equilibrium,
+) -> Any:
+    """Settle the phases of a batch, as a pure function.
 
-    Example by example, with a key folded in for each, unless the method integrates a batch as one system.
+    Example by example, with a key folded in for each, unless the method integrates a batch as one
+    system.
+
+    **Arguments:**
+
+    - `build(shared, example)`: the energy, the input and the start of one example.
+    - `shared`: what all examples have in common, any pytree.
+    - `examples`: what each has of its own; leaves (batch, …).
+    - `method`, `key`: as for `settle`.
+    - `report(energy, equilibrium)`: what is wanted of each phase, the equilibrium if not given.
+
+    **Returns** what `report` returns; leaves (batch, …).
     """
     size = jax.tree.leaves(examples)[0].shape[0]
     if method is None or not method.joins():
@@ -107,7 +119,7 @@ def settle_batch(
 
         def one(example, key):
             energy, x, start = build(shared, example)
-            return settle(energy, x, method, start, key)
+            return report(energy, settle(energy, x, method, start, key))
 
         return jax.vmap(one)(examples, keys)
 
@@ -121,7 +133,8 @@ def settle_batch(
 
     def certified(example, state):
         energy, x, _ = build(shared, example)
-        return certify(energy, x, Stop(state, stop.steps, stop.time), method.tolerance)
+        stopped = Stop(state, stop.steps, stop.time)
+        return report(energy, certify(energy, x, stopped, method.tolerance))
 
     return jax.vmap(certified)(examples, stop.state)
 
