@@ -150,6 +150,26 @@ def test_implicit_finite_differences_and_ep_agree(name):
 
 
 @pytest.mark.parametrize("name", NETS)
+def test_the_slope_written_out_is_the_derivative_of_the_energy(name):
+    net, x = NETS[name], jnp.asarray(examples(1)[0][0])
+    random = np.random.default_rng(4)
+    state = jax.tree.map(
+        lambda v: jnp.asarray(random.uniform(-0.5, 0.5, v.shape)), net.init_state(x)
+    )
+
+    @jax.jit
+    def slopes(state):
+        by_leaf = tuple(net.slope(state, x, leaf) for leaf in range(len(state)))
+        return jax.grad(net)(state, x), net.slope(state, x), by_leaf
+
+    expected, *written_out = slopes(state)
+    for slope in written_out:
+        for part, derivative in zip(slope, expected, strict=True):
+            scale = float(jnp.max(jnp.abs(derivative)))
+            np.testing.assert_allclose(part, derivative, rtol=0, atol=1e-13 * scale)
+
+
+@pytest.mark.parametrize("name", NETS)
 def test_the_residual_is_kirchhoffs_current(name):
     """At any state, free or nudged, behind l amplifiers: unit · A^{2l} ∂E/∂v is the balance."""
     net, (xs, ys) = NETS[name], examples(1)
