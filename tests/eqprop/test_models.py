@@ -488,7 +488,7 @@ def test_initial_weights_fill_their_range():
 
 
 def test_hard_sigmoid_states_stay_in_their_box():
-    """With strong weights many nodes are at 0 or 1; all obey s = clip(drive) (Scellier & Bengio)."""
+    """With strong weights many nodes are at 0 or 1; all obey s = clip(drive) of Scellier 2017."""
     net = models.Hopfield.init(jax.random.key(0), (3, 6, 2))
     net = eqx.tree_at(lambda n: n.connections[0].weights, net, 2 * net.connections[0].weights)
     x = jnp.asarray([0.9, -0.4, 0.7])
