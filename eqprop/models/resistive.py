@@ -253,7 +253,7 @@ class Resistive(Energy):
         if self.device is not None:
             slope += self.device.current(v) / self.unit
         after, ahead = self.conductances[layer + 1], layers[layer + 1]
-        leaving = self.amplification * v * (after @ jnp.ones_like(ahead)) - after @ ahead
+        leaving = self.amplification * v * (after @ jnp.ones_like(ahead)) - ahead @ after.T
         return weights[layer] * slope + weights[layer + 1] * self.amplification * leaving
 
     def init_state(self, x) -> Voltages:
