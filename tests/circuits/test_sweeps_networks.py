@@ -236,8 +236,7 @@ def test_what_a_network_cannot_be_asked_is_refused(net, tmp_path, changes, messa
 
 def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
     """It is trained once, kept, and the same for every axis that it does not depend on; training itself is the demo's test."""
-    from circuits.commands import demo
-    from circuits.learning.trained import trained
+    from circuits.learning.trained import SHOCKLEY, trained
 
     asked = []
 
@@ -257,7 +256,7 @@ def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
     outcome = run(
         None, tmp_path / "run", resume=True, **{**declared, "measure": ["voltages", "accuracy"]}
     )
-    assert asked == [(1, demo.SHOCKLEY, 3, 4), (1, demo.SHOCKLEY, 3, 6)]
+    assert asked == [(1, SHOCKLEY, 3, 4), (1, SHOCKLEY, 3, 6)]
     with outcome.dataset() as data:
         assert data.sizes["node"] == 6 + 10
         few, many = (data.voltage.sel({"network.hidden": hidden}) for hidden in (4, 6))

@@ -12,7 +12,7 @@ from helpers.tiers import optimised
 
 import circuits.commands.cli
 import eqprop.cli
-from circuits.commands.demo import LEAST, MOST, DemoError, require
+from circuits.commands.demo_report import LEAST, MOST, DemoError, require
 from eqprop.accuracy import problems
 
 ROOT = Path(__file__).parents[2]
