@@ -1,7 +1,7 @@
 """Digits learned from scratch with ngspice in the loop: `python -m benchmarks.in_the_loop`.
 
-128-100-10, batch 4, the three phases of a batch in one deck. The update is made from ngspice's node voltages alone; beside it the
-same training with the model's own phases.
+128-100-10, batch 4, the three phases of a batch in one deck. The update is made from ngspice's node
+voltages alone; beside it the same training with the model's own phases.
 """
 
 import argparse

@@ -1,6 +1,7 @@
-"""Digits on imperfect chips: trained elsewhere and moved there, and trained there. `python -m benchmarks.variation`.
+"""Digits on imperfect chips, moved there or trained there: `python -m benchmarks.variation`.
 
-64-100-10 with diode pairs, 100 chips of every preset, each network trained within the device's range. ngspice confirms a sample.
+64-100-10 with diode pairs, 100 chips of every preset, each network trained within the device's
+range. ngspice confirms a sample.
 """
 
 import argparse
@@ -28,7 +29,7 @@ CONFIRMED, IMAGES = 2, 16  # chips and images that ngspice sees, of each preset
 
 
 def main() -> None:
-    """Trains, moves, trains on and prints the table."""
+    """Train, move, train on and print the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.variation", description=(__doc__ or "").splitlines()[0]
     )
@@ -87,7 +88,8 @@ def main() -> None:
         seen.append(found.dataset.assign_attrs(preset=name))
     figures["seconds"] = time.perf_counter() - whole
     table(
-        f"Digits on {arguments.chips} chips of each device: test accuracy, %; {figures['seconds']:.0f} s",
+        f"Digits on {arguments.chips} chips of each device: test accuracy, %; "
+        f"{figures['seconds']:.0f} s",
         ["device", "ideal", "moved there", "trained there", "recovered", "ngspice, V", "s"],
         rows,
     )
@@ -97,7 +99,7 @@ def main() -> None:
 
 
 def against_spread(data: ep.data.Data, file: str, chips: int) -> None:
-    """A panel for each device: accuracy from a quarter to four times its spread."""
+    """Draw a panel for each device: accuracy from a quarter to four times its spread."""
     import matplotlib.pyplot as plt
 
     nets: dict[float, ep.Resistive] = {}
@@ -126,7 +128,10 @@ def against_spread(data: ep.data.Data, file: str, chips: int) -> None:
 def network(
     preset: circuits.Preset, data: ep.data.Data, nets: dict[float, ep.Resistive]
 ) -> ep.Resistive:
-    """The network for a device: one that was trained within its range; `nets` keeps those by the share of the lowest conductance."""
+    """Return the network for a device, trained within its range.
+
+    **Arguments:** `nets`: those trained so far, by the lowest conductance over the highest.
+    """
     share = preset.lowest / preset.highest
     if share not in nets:
         nets[share] = trained(share, data)
@@ -134,7 +139,10 @@ def network(
 
 
 def trained(share: float, data: ep.data.Data) -> ep.Resistive:
-    """A network trained on an ideal chip, its conductances between `share` of the highest and that."""
+    """Return a network trained on an ideal chip.
+
+    **Arguments:** `share`: its lowest conductance over the highest.
+    """
     bounds = (share * RANGE, RANGE)
     node = circuits.DiodePair(saturation=1e-9, bias=0.1)
     net = ep.Resistive.init(
@@ -152,7 +160,10 @@ def trained(share: float, data: ep.data.Data) -> ep.Resistive:
 
 
 def scaled(net: ep.Resistive, highest: float) -> ep.Resistive:
-    """The same network in larger or smaller devices: all currents, and so the diodes, scale with its unit."""
+    """Return the same network in devices whose highest conductance, in S, is another.
+
+    All currents, and so the diodes, scale with its unit.
+    """
     unit = highest / RANGE
     node = circuits.DiodePair(
         saturation=net.device.saturation * unit / net.unit, bias=net.device.bias
@@ -167,12 +178,12 @@ def scaled(net: ep.Resistive, highest: float) -> ep.Resistive:
     )
 
 
-def confirm(net: ep.Resistive, found: circuits.Learned, data: ep.data.Data) -> float:
-    """The largest difference in V between ngspice and the model, on a sample of the chips as they are at the end."""
+def confirm(net: ep.Resistive, learned: circuits.Learned, data: ep.data.Data) -> float:
+    """Return the largest difference in V between ngspice and the model, on some trained chips."""
     images = np.asarray(data.test.x[:IMAGES])
-    chips = [tuple(g[k] for g in found.chips.conductances) for k in range(CONFIRMED)]
-    models = (ep.Resistive(g, net.biases, net.device, net.unit, net.input_gain) for g in chips)
-    return max(circuits.compare(model, images).error for model in models)
+    chips = [tuple(g[k] for g in learned.chips.conductances) for k in range(CONFIRMED)]
+    nets = (ep.Resistive(g, net.biases, net.device, net.unit, net.input_gain) for g in chips)
+    return max(circuits.compare(chip, images).error for chip in nets)
 
 
 if __name__ == "__main__":

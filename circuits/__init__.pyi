@@ -41,10 +41,10 @@ from .elements.waveforms import Pwl as Pwl
 from .elements.waveforms import Sin as Sin
 from .learning.attribution import Attribution as Attribution
 from .learning.causes import attribute as attribute
+from .learning.chip_training import Learned as Learned
+from .learning.chip_training import accuracy_against_spread as accuracy_against_spread
+from .learning.chip_training import learn_on_chips as learn_on_chips
 from .learning.chips import Chips as Chips
-from .learning.chips import Learned as Learned
-from .learning.chips import accuracy_against_spread as accuracy_against_spread
-from .learning.chips import learn_on_chips as learn_on_chips
 from .learning.chips import on_chip as on_chip
 from .learning.circuit_energy import CircuitEnergy as CircuitEnergy
 from .learning.circuit_energy import energy as energy

@@ -1,1 +1,1 @@
-"""What joins circuits with the models of `eqprop`: emission, comparison, and circuits that learn."""
+"""What joins circuits and the networks of `eqprop`: emission, comparison, and learning."""

@@ -251,7 +251,7 @@ def _operating_points(
 
 
 def _dataset(ports: Ports, points: xr.Dataset, model: np.ndarray) -> xr.Dataset:
-    """Return the dataset of a circuit's points and the voltages (phase, sample, node) of a model."""
+    """Return the dataset of a circuit's points and its model's voltages (phase, sample, node)."""
     data = xr.Dataset(
         {
             "circuit": points.voltage,

@@ -55,7 +55,10 @@ def phases(
 
 
 def _volts(points: ep.Equilibrium) -> np.ndarray:
-    """Return the voltages (samples, nodes) of equilibria. Raise `NotSettledError` for one that failed."""
+    """Return the voltages (samples, nodes) of equilibria.
+
+    **Raises** `NotSettledError` where one is not certified.
+    """
     if not np.all(points.settled):
         raise ep.NotSettledError(
             "the model's fixed point was not reached: "

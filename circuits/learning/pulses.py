@@ -1,4 +1,4 @@
-"""Learning by pulses: an update is a number of set or reset pulses of a memristor, and what they make of it."""
+"""Learning by pulses: an update is a number of set or reset pulses of a memristor."""
 
 import fnmatch
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ..units import Array
 EDGE = 1e-6
 """How near its bounds a state is followed."""
 POINTS = 4097
-"""Of the tables of a state over time."""
+"""The length of the tables of a state over time."""
 
 
 def pulses(
@@ -31,24 +31,38 @@ def pulses(
     read: float = 0.1,
     of: str = "conductances*",
 ) -> optax.GradientTransformation:
-    """A rule of learning for `ep.fit`: each conductance is a memristor, and each update n equal pulses up or down.
+    """Return a rule of learning for `ep.fit`: an update is n equal pulses of a memristor.
 
     n = min(⌊`rate` |∂C/∂g| / s + u⌋, `most`),    u ~ U(0, 1),
 
-    s being what one such pulse does halfway between the least and the greatest conductance: a mean as large as the update that the
-    gradient asks for, drawn as in Gokmen and Vlasov 2016 (Front. Neurosci. 10, 333). What n pulses really do follows from
-    dx/dt = f(v, x): it depends on where the state is, and differs up and down. From cycle to cycle devices are faster or slower: every
-    pulse acts for exp(σz − σ²/2) of its time, z ~ N(0, 1), σ² = ln(1 + `spread`²), as in `memristors.program`.
+    s being what one such pulse does halfway between the least and the greatest conductance: a mean
+    as large as the update that the gradient asks for, drawn as in Gokmen and Vlasov 2016 (Front.
+    Neurosci. 10, 333). What n pulses really do follows from dx/dt = f(v, x): it depends on where
+    the state is, and differs up and down. From cycle to cycle devices are faster or slower: every
+    pulse acts for exp(σz − σ²/2) of its time, z ~ N(0, 1), σ² = ln(1 + `spread`²), as in
+    `memristors.program`.
 
-        rule = circuits.pulses(VTEAM(), up=(-0.5, 1e-11), down=(0.1, 1e-6), rate=0.2, unit=net.unit)
+        rule = circuits.pulses(
+            VTEAM(), up=(-0.5, 1e-11), down=(0.1, 1e-6), rate=0.2, unit=net.unit
+        )
         fit = ep.fit(net, cost, data, estimator, rates={"conductances*": 1.0}, optimizer=rule, …)
 
-    **Arguments:** `up`, `down`: volts and seconds of the pulses that raise and that lower a conductance. `rate`: of the conductances,
-    as of `fit`, whose own rate must be 1, without decay: pulses cannot be scaled. `unit`: of the network, in S. A conductance is the
-    device's at `read` volts; one beyond the device's range counts as at its end. `of`: the pattern of the parameters that are
-    memristors; all others follow the plain gradient. `seed`: of all that is drawn.
+    **Arguments:**
 
-    **Raises** `ValueError` for pulses that do not move every state their way, and numbers that cannot be.
+    - `model`: of the memristors.
+    - `up`, `down`: volts and seconds of the pulses that raise and that lower a conductance.
+    - `rate`: of the conductances, as of `fit`, whose own rate must be 1, without decay: pulses
+      cannot be scaled.
+    - `unit`: of the network, in S.
+    - `most`: pulses an update.
+    - `spread`: of the pulses' effective times, a relative standard deviation.
+    - `seed`: of all that is drawn.
+    - `read`: volts at which a conductance is the device's; one beyond the device's range counts as
+      at its end.
+    - `of`: the pattern of the parameters that are memristors; all others follow the plain gradient.
+
+    **Raises** `ValueError` for pulses that do not move every state their way, and numbers that
+    cannot be.
     """
     for name, value in (("rate", rate), ("unit", unit), ("read", read)):
         if not (np.isfinite(value) and value > 0):
@@ -61,7 +75,8 @@ def pulses(
     ways = (device.up, device.step(device.up), -1.0), (device.down, device.step(device.down), 1.0)
     sigma = float(np.sqrt(np.log1p(spread**2)))
 
-    def moved(g: Array, gradient: Array, key: Array) -> Array:
+    def after_pulses(g: Array, gradient: Array, key: Array) -> Array:
+        """Return conductances, in units, after the pulses that a gradient asks for."""
         state, following = device.state(g), g
         drawn, cycles = jax.random.split(key)
         for way, step, sign in ways:
@@ -86,34 +101,37 @@ def pulses(
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, _Cycles]:
         if params is None:
             raise ValueError(
-                "`params` must be given to a rule of pulses, as what these do depends on where devices are"
+                "`params` must be given to a rule of pulses, "
+                "as what these do depends on where devices are"
             )
         key = jax.random.fold_in(jax.random.key(seed), state.count)
-        found = []
+        changes = []
         gradients, form = jax.tree_util.tree_flatten_with_path(updates)
         for index, ((path, gradient), g) in enumerate(
             zip(gradients, jax.tree.leaves(params), strict=True)
         ):
             learns = fnmatch.fnmatchcase(jax.tree_util.keystr(path, simple=True, separator="."), of)
-            found.append(
-                moved(g, gradient, jax.random.fold_in(key, index)) - g if learns else -gradient
-            )
-        return jax.tree.unflatten(form, found), _Cycles(state.count + 1)
+            if learns:
+                changes.append(after_pulses(g, gradient, jax.random.fold_in(key, index)) - g)
+            else:
+                changes.append(-gradient)
+        return jax.tree.unflatten(form, changes), _Cycles(state.count + 1)
 
     return optax.GradientTransformation(init, update)
 
 
 class _Cycles(NamedTuple):
-    """How many updates there have been."""
+    """The number of updates so far."""
 
     count: Array
 
 
 @dataclass(frozen=True, eq=False)
 class _Way:
-    """States under pulses of one kind: the `times`, in pulses, at which a state from one end passes `places`, both increasing.
+    """States under pulses of one kind: where a state from one end is after how many pulses.
 
-    `sign`: of the places' direction.
+    - `times`: in pulses, at which it passes `places`; both (table,) and increasing.
+    - `sign`: of the places' direction.
     """
 
     places: np.ndarray
@@ -121,19 +139,20 @@ class _Way:
     sign: float
 
     def after(self, place: Array, count: Array) -> Array:
-        """The place after `count` pulses."""
-        xp, (places, times) = (
-            place.__array_namespace__(),
-            (a.astype(place.dtype) for a in (self.places, self.times)),
-        )
-        return self.sign * xp.interp(
-            xp.interp(self.sign * place, places, times) + count, times, places
-        )
+        """Return the place after `count` pulses."""
+        xp = place.__array_namespace__()
+        places, times = self.places.astype(place.dtype), self.times.astype(place.dtype)
+        start = xp.interp(self.sign * place, places, times)
+        return self.sign * xp.interp(start + count, times, places)
 
 
 @dataclass(frozen=True, eq=False)
 class _Device:
-    """A memristor in tables over the place ln(x/(1 − x)) of its state: its conductance in units, and what pulses make of it."""
+    """A memristor in tables over the place ln(x/(1 − x)) of its state.
+
+    - `places`: (table,). `table`: its conductance there, in units.
+    - `up`, `down`: what pulses make of it.
+    """
 
     places: np.ndarray
     table: np.ndarray
@@ -149,6 +168,7 @@ class _Device:
         read: float,
         unit: float,
     ) -> "_Device":
+        """Return the tables of a device; arguments and errors are those of `pulses`."""
         places = np.linspace(-1, 1, POINTS) * np.log(1 / EDGE - 1)
         state = 1 / (1 + np.exp(-places))
         ways = []
@@ -169,20 +189,20 @@ class _Device:
         return cls(places, np.asarray(model.siemens(state, read)) / unit, *ways)
 
     def step(self, way: _Way) -> float:
-        """What one pulse does halfway between the least and the greatest conductance, in units."""
+        """Return what one pulse does halfway between the extreme conductances, in units."""
         half = np.atleast_1d(
             np.interp((self.table[0] + self.table[-1]) / 2, self.table, self.places)
         )
         return float(np.abs(self.siemens(way.after(half, np.ones(1))) - self.siemens(half))[0])
 
     def state(self, g: Array) -> Array:
-        """The place of a conductance in units."""
+        """Return the place of a conductance in units."""
         return g.__array_namespace__().interp(
             g, self.table.astype(g.dtype), self.places.astype(g.dtype)
         )
 
     def siemens(self, place: Array) -> Array:
-        """The conductance in units at a place."""
+        """Return the conductance in units at a place."""
         return place.__array_namespace__().interp(
             place, self.places.astype(place.dtype), self.table.astype(place.dtype)
         )

@@ -141,7 +141,7 @@ class SpiceEqProp(ContrastEstimator):
 
 
 def _equilibrium(net, cost, beta, xs, ys, states, errors) -> ep.Equilibrium:
-    """Return the equilibria of a phase: its states, what the network's energy says of them, and its errors.
+    """Return the equilibria of a phase, their residuals being those of the network's own energy.
 
     **Arguments:** `beta`: the nudge; None for the free phase. `states`, `errors`: (examples, …).
     """

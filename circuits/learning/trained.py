@@ -19,13 +19,19 @@ from ..devices.ideal import IdealDiodes
 from .saved import save_network, stored
 
 SIZES = (64, 100, 10)
-
-UNIT = 1e-5  # S
+"""Inputs, hidden nodes and outputs."""
+UNIT = 1e-5
+"""The networks' unit conductance, in S."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One of the networks that the demo trains, and how."""
+    """One of the networks that the demo trains, and how.
+
+    - `device`: at its hidden nodes. `input_gain`: in V.
+    - `cost`: of its outputs. `beta`: of the centred nudge, in units. `method`: settles its phases.
+    - `rates`: of learning, by pattern; times `decay` each epoch. `epochs`: of training.
+    """
 
     device: IdealDiodes | DiodePair
     input_gain: float
@@ -68,13 +74,21 @@ def train_one(
     hidden: int = SIZES[1],
     **shown: Any,
 ) -> ep.Fit:
-    """Trains the network of a setting, the demo's `index`-th, from a seed; `shown`: its progress, as of `ep.fit`."""
+    """Train the network of a setting.
+
+    **Arguments:** `index`: which of the demo's networks it is. `data`: the images. `seed`: of the
+    first conductances and of the order of images. `hidden`: its number of hidden nodes. `shown`:
+    where and how progress is shown, as of `ep.fit`.
+
+    **Returns** and **raises** what `ep.fit` does.
+    """
     init_key, order_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), index))
     sizes = (SIZES[0], hidden, SIZES[2])
+    net = ep.Resistive.init(
+        init_key, sizes, device=setting.device, unit=UNIT, input_gain=setting.input_gain
+    )
     return ep.fit(
-        ep.Resistive.init(
-            init_key, sizes, device=setting.device, unit=UNIT, input_gain=setting.input_gain
-        ),
+        net,
         setting.cost,
         data,
         ep.EqProp.centred(setting.beta, setting.method),
@@ -89,33 +103,44 @@ def train_one(
 def trained(
     name: str, hidden: int | None, seed: int, cache: Path, console: Console | None = None
 ) -> tuple[ep.Resistive, ep.SquaredError]:
-    """The demo's Shockley network for `digits`, with `hidden` nodes, trained from `seed`, and its cost; kept in the folder `cache`.
+    """Return the demo's trained network of Shockley diodes, and its cost.
 
-    All are trained on the same images, those of seed 0, so that a test image is one for all of them. Where several processes train the
-    same network, all take what the first has kept. `console`: where training shows how far it is. Raises `ValueError` for another name,
-    and what training raises.
+    All are trained on the same images, those of seed 0, so that a test image is one for all of
+    them. Where several processes train the same network, all take what the first has kept.
+
+    **Arguments:**
+
+    - `name`: must be `digits`. `hidden`: its number of hidden nodes; the demo's if not given.
+    - `seed`: from which it is trained. `cache`: the folder in which it is kept.
+    - `console`: where training shows how far it is.
+
+    **Raises** `ValueError` for another name, and what training raises.
     """
     hidden = SIZES[1] if hidden is None else hidden
     if name != "digits" or not isinstance(hidden, int) or hidden < 1 or not isinstance(seed, int):
         raise ValueError(
-            f"a trained network must be of 'digits', with whole numbers for the rest, but is {name!r}, {hidden!r}, {seed!r}"
+            "a trained network must be of 'digits', with whole numbers for the rest, "
+            f"but is {name!r}, {hidden!r}, {seed!r}"
         )
-    told = f"{name} {hidden} {seed} {version('eqprop-circuits')} jax-{jax.__version__}"
-    path = cache / f"{hashlib.sha256(told.encode()).hexdigest()}.npz"
+    identity = f"{name} {hidden} {seed} {version('eqprop-circuits')} jax-{jax.__version__}"
+    path = cache / f"{hashlib.sha256(identity.encode()).hexdigest()}.npz"
     if not path.exists():
         with jax.enable_x64(True):
             shown = {"console": console, "name": f"training {name}, {hidden} hidden nodes"}
             net = train_one(1, SHOCKLEY, ep.data.digits(), seed, hidden, **shown).net
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as own, contextlib.suppress(FileExistsError):
-            path.hardlink_to(save_network(net, Path(own) / path.name))
+        # A link to a whole file fails where another process has kept the network already.
+        with tempfile.TemporaryDirectory(dir=cache) as folder, contextlib.suppress(FileExistsError):
+            path.hardlink_to(save_network(net, Path(folder) / path.name))
     return stored(path), SHOCKLEY.cost
 
 
 def digits(count: int | None, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Inputs `x` and classes of test images of the digits, all of them, or `count` that are drawn with `seed`.
+    """Return inputs `x` (samples, pixels) and classes (samples,) of test images of the digits.
 
-    Raises `ValueError` for a count that there is not.
+    **Arguments:** `count`: how many, drawn with `seed`; all of them if None.
+
+    **Raises** `ValueError` for a count that there is not.
     """
     test = ep.data.digits().test
     if count is None:

@@ -81,8 +81,9 @@ class StayingProcess:
     def _do(self, commands: str, timeout: float) -> str:
         """Return what the process prints while it does commands."""
         mark = f"answered {self.decks}\n"
+        pipe: Any = self._process.stdin
         try:
-            self._process.stdin.write(f"{commands}echo {mark}".encode())  # pyright: ignore[reportOptionalMemberAccess]
+            pipe.write(f"{commands}echo {mark}".encode())
         except OSError as error:
             raise Died from error
         return self._read(f"\n{mark}".encode(), timeout)
@@ -118,7 +119,7 @@ class StayingProcess:
 
 
 class _Pool:
-    """The processes that wait for decks, by the path of their program; one for each thread at work."""
+    """The processes that wait for decks, by the path of their program: one a thread at work."""
 
     def __init__(self):
         self._lock = threading.Lock()

@@ -73,7 +73,7 @@ class LayeredNames:
 
     @property
     def layers(self) -> tuple[tuple[str, ...], ...]:
-        """The nodes of each array of a network's state; doubled outputs are two, all + then all −."""
+        """The nodes of each array of a state; doubled outputs are two, all + then all −."""
         plus, minus = zip(*self.outputs, strict=True)
         return (*self.hidden, plus, minus) if self.doubled_outputs else (*self.hidden, plus)
 

@@ -329,7 +329,7 @@ def test_doubled_outputs_are_said_and_nudged_in_pairs():
 
 
 def test_half_a_nudge_of_doubled_outputs_is_reported():
-    """The control: without the part that reads the − node, the nudged phases differ, and the free one does not."""
+    """The control: without the part that reads the − node, only the nudged phases differ."""
     net, (xs, ys) = doubled(), examples(4)
     deck = circuits.emit(net, xs[0], y=ys[0], cost=COST)
     half = dataclasses.replace(
@@ -343,7 +343,7 @@ def test_half_a_nudge_of_doubled_outputs_is_reported():
 
 
 def test_a_network_with_amplifiers_is_a_circuit_of_controlled_sources(simulator):
-    """ngspice's nodes and gradients are the model's, and those of a circuit whose amplifiers draw no current are not."""
+    """ngspice has the model's nodes and gradients, but not where amplifiers draw no current."""
     net, (xs, ys) = dataclasses.replace(network(sizes=(3, 6, 5, 2)), amplification=3.0), examples(2)
     beta = 1e-3 * 3.0**-4
     seen = circuits.compare(net, xs, ys, cost=COST, beta=beta, simulator=simulator)
@@ -385,7 +385,7 @@ def test_a_failed_sample_decides_nothing(simulator):
 
 
 def test_a_transient_is_the_flow_of_the_model():
-    """Free and then nudged; the control is the same circuit with another capacitance, which ends where the model does, but later."""
+    """Free and then nudged; the control has another capacitance: it ends there too, but later."""
     net, (xs, ys) = network(), examples(1)
     tau = net.capacitance / net.unit
     settings = {"y": ys[0], "cost": COST, "beta": 0.5, "stop": 2 * tau, "step": tau / 200}

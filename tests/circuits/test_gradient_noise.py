@@ -23,7 +23,10 @@ XS, YS, COST = (
 
 
 def by_small_errors(net, beta):
-    """The noise from first principles: a conductance's estimate is the batch mean of (Δ₊² − Δ₋²)/4β, Δ the voltage across it."""
+    """The noise from first principles.
+
+    A conductance's estimate is the batch mean of (Δ₊² − Δ₋²)/4β, Δ being the voltage across it.
+    """
     ports, free = Ports.of(net), fixed_points(net, XS)
     names = list(ports.nodes)
     netlist, sources = circuits.emit(net), circuits.drives(net, XS)
@@ -63,11 +66,13 @@ def test_noise_wins_at_small_nudges_and_bias_at_large_ones():
 
 
 def test_four_ways_to_the_same_noise(simulator):
-    """Lyapunov's equation, ngspice's `.noise`, Langevin walks, and transients of both simulators with currents drawn in Python.
+    """Lyapunov's equation, ngspice's `.noise`, Langevin walks, and transients with drawn currents.
 
-    Node a is held by a forward diode, b by resistors alone, and c follows b times 3. All have time constants of 1 to 2 ns.
+    Node a is held by a forward diode, b by resistors alone, and c follows b times 3. All have time
+    constants of 1 to 2 ns.
     """
-    deck = "Three\nV1 in 0 0.7\nR1 in a 4k\nD1 a 0 d\nC1 a 0 2p\nR2 in b 2k\nR3 b 0 2k\nC2 b 0 2p\nE1 c 0 b 0 3\n"
+    deck = "Three\nV1 in 0 0.7\nR1 in a 4k\nD1 a 0 d\nC1 a 0 2p\nR2 in b 2k\nR3 b 0 2k\n"
+    deck += "C2 b 0 2p\nE1 c 0 b 0 3\n"
     deck += ".model d d(is=1n)\n.temp 77\n"
     netlist, nodes = circuits.parse(deck), ["a", "b", "c"]
     points = circuits.Nodal().operating_points(netlist)

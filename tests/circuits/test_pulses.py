@@ -1,4 +1,4 @@
-"""Learning by pulses: what a rule's pulses do is what the memristor's equation says, and a network learns by them."""
+"""Learning by pulses: they do what the memristor's equation says, and a network learns."""
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ def stepped(rule, g, gradient, state=None):
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_pulses_do_what_the_equation_of_the_device_says(name):
-    """As many up and down as are asked for, against the integrator of trains: non-linear and asymmetric."""
+    """As many up and down as are asked for, against the integrator of trains."""
     model, up, down = DEVICES[name]
     states = np.linspace(0.1, 0.9, 9)
     unit = float(model.siemens(1.0))
@@ -51,7 +51,7 @@ def test_pulses_do_what_the_equation_of_the_device_says(name):
 
 
 def test_as_many_pulses_as_the_gradient_asks_for_in_the_mean():
-    """Halfway, where a pulse's step is known from large updates; and each a little different from cycle to cycle."""
+    """Halfway, where the step is known from large updates; each cycle is a little different."""
     model, up, down = DEVICES["yakopcic"]
     unit = float(model.siemens(1.0))
     half = np.full(20000, 0.5 * (1 + float(model.siemens(0.0)) / unit))
@@ -66,7 +66,7 @@ def test_as_many_pulses_as_the_gradient_asks_for_in_the_mean():
 
 
 def test_a_network_learns_by_pulses():
-    """Digits, on memristors whose steps depend on where they are and differ by a fifth from cycle to cycle."""
+    """Digits, on memristors whose steps depend on their state and differ by a fifth a cycle."""
     digits = ep.data.digits(0)
     data = ep.data.Data(
         ep.data.Split(digits.train.x[:400], digits.train.y[:400]),
