@@ -58,15 +58,22 @@ class Law(abc.ABC):
         return type(self), names, tuple(item for item in rest if item[0] not in names)
 
     def _parameter_names(self) -> tuple[str, ...]:
-        other = str, tuple, bool, NoneType
         names = _field_names(type(self))
-        return tuple(name for name in names if not isinstance(getattr(self, name), other))
+        return _of_numbers(names, tuple(type(getattr(self, name)) for name in names))
 
 
 @cache
 def _field_names(law: type) -> tuple[str, ...]:
-    """Return the names of a law's fields: of a class, as all its elements are asked."""
+    """Return the names of a law's fields: kept by class, as each element of a circuit asks."""
     return tuple(field.name for field in fields(law))
+
+
+@cache
+def _of_numbers(names: tuple[str, ...], types: tuple[type, ...]) -> tuple[str, ...]:
+    """Return the names of fields that hold numbers or arrays, from the types of what they hold."""
+    other = str, tuple, bool, NoneType
+    pairs = zip(names, types, strict=True)
+    return tuple(name for name, kind in pairs if not issubclass(kind, other))
 
 
 class TwoTerminalLaw(Law):

@@ -89,14 +89,12 @@ def _certify(
     """Return corrections, rounding and KCL, and balance and stability, of finite points."""
     nodes = len(equations.free)
     f, sizes = equations.residual(points, drives)
-    inverse, matrices = _inverse(equations, points, drives, step)
+    solve, matrices = _solver(equations, points, drives, step)
 
-    moves = inverse(f)
+    errors = [np.finfo(float).eps * sizes * signs for signs in _signs(equations)]
+    moves, *spreads = solve([f, *errors])
     correction = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
-    rounding = np.zeros(len(f))
-    for signs in _signs(equations):
-        spread = inverse(np.finfo(float).eps * sizes * signs)
-        rounding = np.maximum(rounding, np.max(np.abs(spread[:, :nodes]), axis=1, initial=0.0))
+    rounding = np.max([np.abs(spread[:, :nodes]) for spread in spreads], axis=(0, 2), initial=0.0)
 
     kcl = np.max(np.abs(f) / np.where(sizes > 0, sizes, 1.0), axis=1, initial=0.0)
     balanced = _is_balanced(equations, *equations.residual(points - moves, drives))
@@ -129,27 +127,31 @@ def _signs(equations: Equations) -> list[np.ndarray | float]:
     return [1.0, random.choice([-1.0, 1.0], equations.unknowns)]
 
 
-def _inverse(
+def _solver(
     equations: Equations, points: np.ndarray, drives: Drives, step: Step | None
-) -> tuple[Callable[[np.ndarray], np.ndarray], Any]:
-    """Return what solves for J⁻¹ times (samples, unknowns), and J of each sample if known.
+) -> tuple[Callable[[list[np.ndarray]], list[np.ndarray]], Any]:
+    """Return what solves for J⁻¹ times several (samples, unknowns), and J of each sample if known.
 
     They are an array (samples, unknowns, unknowns) where they are dense, else a list.
     """
     if step is not None and equations.passive:
-        return lambda right: step(points, drives, right), []
+        return lambda rights: [step(points, drives, right) for right in rights], []
     if equations.unknowns <= DENSE:
         jacobian = equations.jacobian(points, drives)
-        return lambda right: _dense_solve(jacobian, right), jacobian
+        # J is factored once for all that is asked of it.
+        return lambda rights: list(
+            np.moveaxis(_dense_solve(jacobian, np.stack(rights, axis=2)), 2, 0)
+        ), jacobian
     matrices = equations.sparse_jacobian(points, drives)
     solve = _sparse_solver(matrices)
-    return solve, matrices * len(points) if len(matrices) < len(points) else matrices
+    each = matrices * len(points) if len(matrices) < len(points) else matrices
+    return lambda rights: [solve(right) for right in rights], each
 
 
 def _dense_solve(j: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return J⁻¹ times the right-hand sides (samples, unknowns), NaN where J is singular."""
+    """Return J⁻¹ times right-hand sides (samples, unknowns, k), NaN where J is singular."""
     try:
-        return np.linalg.solve(j, right[..., None])[..., 0]
+        return np.linalg.solve(j, right)
     except np.linalg.LinAlgError:
         if len(right) == 1:
             return np.full_like(right, np.nan)
@@ -199,8 +201,9 @@ def _are_m_matrices(jacobians: np.ndarray) -> np.ndarray:
     above, places = np.logical_not(jacobians <= 0), np.arange(jacobians.shape[1])
     above[:, places, places] = False
     shown: np.ndarray = np.logical_not(above.any(axis=(1, 2)))
-    ones = np.ones((int(shown.sum()), len(places)))
-    shown[shown] = np.all(_dense_solve(jacobians[shown].transpose(0, 2, 1), ones) > 0, axis=1)
+    ones = np.ones((int(shown.sum()), len(places), 1))
+    inverse = _dense_solve(jacobians[shown].transpose(0, 2, 1), ones)
+    shown[shown] = np.all(inverse > 0, axis=(1, 2))
     return shown
 
 

@@ -173,21 +173,33 @@ class Equations:
         In A into nodes, in V into the voltage laws of branches.
         """
         pushed = np.zeros((samples, self.size))
-        for source in self.netlist.of(CurrentSource):
-            value = _driven(source, drives, samples)
-            pushed[:, self.place(source.plus)] -= value
-            pushed[:, self.place(source.minus)] += value
+        currents = self.netlist.of(CurrentSource)
+        if currents:
+            values = np.stack([_driven(source, drives, samples) for source in currents])
+            both = np.stack([-values, values], axis=1).reshape(-1, samples)
+            np.add.at(pushed.T, self._current_places, both)
         for source in self.netlist.of(VoltageSource):
             if (place := self._places.get(current_of(source.key))) is not None:
                 pushed[:, place] += _driven(source, drives, samples)
         return pushed[:, : self.unknowns]
+
+    @cached_property
+    def _current_places(self) -> np.ndarray:
+        """The places of the two ends of each current source, one after the other."""
+        ends = [(source.plus, source.minus) for source in self.netlist.of(CurrentSource)]
+        return np.array([self.place(node) for pair in ends for node in pair], int)
+
+    @cached_property
+    def _sizes_of_linear(self) -> "csr_array":
+        """The sizes of the entries of A."""
+        return abs(self.linear)
 
     def residual(self, unknowns: np.ndarray, drives: Drives) -> tuple[np.ndarray, np.ndarray]:
         """Return F, and the sum of the sizes of its terms, both (samples, unknowns)."""
         v, pushed = self.voltages(unknowns, drives), self.sources(drives, len(unknowns))
         n = self.unknowns
         total = (self.linear @ v.T).T[:, :n] - pushed
-        sizes = (abs(self.linear) @ np.abs(v).T).T[:, :n] + np.abs(pushed)
+        sizes = (self._sizes_of_linear @ np.abs(v).T).T[:, :n] + np.abs(pushed)
         for group in self.groups:
             term, _ = group.evaluate(v)
             for rows, sign in zip(group.rows, group.signs, strict=True):
@@ -331,4 +343,4 @@ def _driven(source: IndependentSource, drives: Drives, samples: int) -> np.ndarr
     values = drives.get(source.key)
     if values is None:
         return np.full(samples, float(source.value))
-    return np.broadcast_to(values, samples)
+    return values if np.shape(values) == (samples,) else np.broadcast_to(values, samples)

@@ -45,11 +45,15 @@ def lint(netlist: Circuit, version: int | None = None, *, transient: bool = Fals
     `transient`: whether the circuit is to be simulated in time from given voltages.
     """
     return [
-        *_floating(netlist, transient),
-        *_loops(netlist, transient),
+        *serious_findings(netlist, transient=transient),
         *_seen_once(netlist),
         *_ignored(netlist, version),
     ]
+
+
+def serious_findings(netlist: Circuit, *, transient: bool = False) -> list[Finding]:
+    """Return the findings of `lint` that are serious, without looking for others."""
+    return [*_floating(netlist, transient), *_loops(netlist, transient)]
 
 
 class _Sets:

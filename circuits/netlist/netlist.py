@@ -11,7 +11,7 @@ from ..elements.base import GROUND, Element, Model, did_you_mean
 from ..files import write_text
 from ..units import ROOM, celsius, check_temperature
 from .analyses import Analysis, analysis_lines
-from .lint import lint
+from .lint import serious_findings
 
 OPTIONS = "gmin=1e-12 reltol=1e-11 vntol=1e-12 abstol=1e-18"
 """Tolerances at which ngspice's operating points are exact to some 1e-12 V; at its defaults they
@@ -58,8 +58,9 @@ class Netlist:
             raise NetlistError(
                 f"`title` must begin with a letter or a digit, but is {self.title!r}"
             )
-        counts = Counter(element.key.lower() for element in self.elements)
-        if twice := [name for name, count in counts.items() if count > 1]:
+        names = [element.key.lower() for element in self.elements]
+        if len(set(names)) < len(names):
+            twice = [name for name, count in Counter(names).items() if count > 1]
             raise NetlistError(f"element names must differ, but these stand twice: {twice}")
         if len({model.name.lower() for model in self.models}) < len(self.models):
             names = [model.name for model in self.models]
@@ -87,7 +88,8 @@ class Netlist:
     @cached_property
     def models(self) -> tuple[Model, ...]:
         """The models of its elements, each once."""
-        return tuple(dict.fromkeys(model for element in self.elements for model in element.models))
+        groups = [models for element in self.elements if (models := element.models)]
+        return tuple(dict.fromkeys(model for models in groups for model in models))
 
     def require_nodes(self, nodes: Sequence[str], argument: str = "nodes") -> None:
         """Raise `NetlistError` for a node that the netlist does not have, naming the nearest.
@@ -108,7 +110,7 @@ class Netlist:
         Such as nodes that float: ngspice would invent their voltage. **Arguments:** `transient`: as
         of `lint`.
         """
-        serious = [f.message for f in lint(self, transient=transient) if f.serious]
+        serious = [finding.message for finding in serious_findings(self, transient=transient)]
         if serious:
             raise NetlistError("; ".join(serious))
 

@@ -197,7 +197,7 @@ class DeckSimulator(Simulator):
         With `partial`, a point that ngspice gives up is no error.
         """
         # The title and the header are for people: ngspice never sees them.
-        text = replace(deck, title="Deck", header=()).spice()
+        text = "Deck\n" + deck.spice().split("\n", 1 + len(deck.header))[-1]
         plots, log = self._answer(text, deck.title, points=partial)
         plots = [plot for plot in plots if not variable or variable in plot.values]
         unsolved = partial and _UNSOLVED.search(log)

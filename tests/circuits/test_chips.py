@@ -59,7 +59,7 @@ def test_the_model_of_a_chip_is_its_netlist():
     assert not np.allclose(only.conductances[1], net.conductances[1])
     with pytest.raises(
         ValueError,
-.* WireResistance.*: vary its netlist",
+        match=r"`variation` must be of conductances .* WireResistance.*: vary its netlist",
     ):
         circuits.on_chip(net, circuits.WireResistance(1.0), seed=0, number=0)
     with pytest.raises(
