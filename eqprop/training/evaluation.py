@@ -56,7 +56,7 @@ def require_targets(net: Energy, split: Split, name: str) -> None:
             f"`{name}.y` must hold finite targets, but {len(rows)} of {len(targets)} examples have "
             f"others, the first of them example {rows[0]}: {targets[rows[0]]}"
         )
-    x = jnp.asarray(split.x[0])
+    x = jax.ShapeDtypeStruct(split.x.shape[1:], jax.dtypes.canonicalize_dtype(split.x.dtype))
     outputs = jax.eval_shape(lambda x: net.outputs(net.init_state(x)), x).shape[0]
     try:
         require_labels(targets, outputs)

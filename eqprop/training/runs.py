@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import numpy as np
 import optax
-from jaxtyping import Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from ..costs import Cost
 from ..data import Data, Split
@@ -117,12 +118,12 @@ class Run:
 
     def order(self, epoch: int) -> Int[np.ndarray, "steps batch"]:
         """Return the rows of `data.train` that each step of an epoch takes."""
-        drawn = jax.random.permutation(jax.random.fold_in(self.key, epoch), len(self.data.train))
-        return np.asarray(drawn)[: self.steps * self.batch].reshape(self.steps, self.batch)
+        rows = _drawn_order(self.key, epoch, len(self.data.train))
+        return np.asarray(rows)[: self.steps * self.batch].reshape(self.steps, self.batch)
 
     def draws(self, epoch: int) -> PRNGKeyArray:
         """Return the key from which each step of an epoch folds the estimator's key."""
-        return jax.random.fold_in(jax.random.fold_in(self.key, epoch), _DRAWS)
+        return _drawn_key(self.key, epoch)
 
     def best(self, history: Mapping[str, Sequence[float] | np.ndarray]) -> int:
         """Return the epoch whose network `fit` returns.
@@ -149,3 +150,16 @@ class Run:
         for field in dataclasses.fields(self):
             paths |= fingerprint(getattr(self, field.name), field.name)
         return paths
+
+
+# Each a program of its own, instead of one for each operation.
+@partial(jax.jit, static_argnums=2)
+def _drawn_order(key: PRNGKeyArray, epoch: int, count: int) -> Int[Array, " examples"]:
+    """Return the numbers below `count` in the order of an epoch."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), count)
+
+
+@jax.jit
+def _drawn_key(key: PRNGKeyArray, epoch: int) -> PRNGKeyArray:
+    """Return the key of an epoch's draws."""
+    return jax.random.fold_in(jax.random.fold_in(key, epoch), _DRAWS)

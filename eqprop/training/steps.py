@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from ..energies import Energy
 from ..estimators import require_convex
@@ -50,9 +50,8 @@ class Steps:
         """
         run = self._run
         if state.step == 0:
-            first = run.order(state.epoch)[0]
-            net = eqx.combine(state.params, self.fixed)
-            _check_nudge(run, net, self._xs[first], self._ys[first])
+            rows = run.order(state.epoch)[0]
+            _check_nudge(run, eqx.combine(state.params, self.fixed), self._xs, self._ys, rows)
 
         for arguments in self.chunks(state):
             (params, moments), (records, finite) = train_steps(*arguments)
@@ -88,7 +87,7 @@ class Steps:
         """Yield the arguments of `train_steps` for each chunk of steps, built when asked for."""
         run = self._run
         decayed = jax.tree.map(
-            lambda scale: jnp.asarray(float(scale * run.decay**state.epoch)), self._scales
+            lambda scale: np.asarray(float(scale * run.decay**state.epoch)), self._scales
         )
         order, draws = run.order(state.epoch), run.draws(state.epoch)
         settings = (
@@ -234,19 +233,30 @@ def calls_lapack(run: Run) -> bool:
     )
 
 
-def _check_nudge(run: Run, net: Energy, xs: Array, ys: Array) -> None:
-    """Raise `NudgeError` where the negative nudge is too strong at a free state of a batch."""
+def _check_nudge(
+    run: Run, net: Energy, xs: Array, ys: Array, rows: Int[np.ndarray, " batch"]
+) -> None:
+    """Raise `NudgeError` where the negative nudge is too strong at a free state of a batch.
+
+    The batch is that of the `rows` of `xs` and `ys`.
+    """
     strength = run.estimator.strongest_negative_nudge()
     if strength > 0:
-        free = _free_phases(net, xs)
+        x, y, states, settled, finite = _free_phases(net, xs, ys, rows)
         if run.unsettled == "skip":
-            rows = np.flatnonzero(np.asarray(free.settled))
-            if not len(rows):
-                return
-            xs, ys, free = jax.tree.map(lambda leaf: leaf[rows], (xs, ys, free))
+            keep = np.flatnonzero(np.asarray(settled & finite))
+            if len(keep):
+                x, y, states = jax.tree.map(lambda leaf: leaf[keep], (x, y, states))
+                require_convex(strength, net, run.cost, x, y, states, "free")
         # Where states are not finite, the step that follows says what is not.
-        if all(map(bool, all_finite(free.state))):
-            require_convex(strength, net, run.cost, xs, ys, free.state, "free")
+        elif finite.all():
+            require_convex(strength, net, run.cost, x, y, states, "free")
 
 
-_free_phases = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: settle(net, x))(xs))
+@eqx.filter_jit
+def _free_phases(net, xs, ys, rows):
+    """Return examples, their free states, and whether each has settled and is finite."""
+    x, y = xs[rows], ys[rows]
+    free = jax.vmap(lambda x: settle(net, x))(x)
+    finite = jax.vmap(lambda state: jnp.stack(all_finite(state)).all())(free.state)
+    return x, y, free.state, free.settled, finite
