@@ -1,5 +1,6 @@
 """Exact reduction: conductances on ideal sources become one conductance and one current per node."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -112,11 +113,11 @@ def _collapse(
 
 def _without_idle_sources(elements: list[Element]) -> list[Element]:
     """Return the elements without voltage sources whose nodes nothing else touches."""
-    touched = {n for e in elements if not isinstance(e, VoltageSource) for n in e.nodes}
+    count = Counter(node for element in elements for node in {*element.nodes} - {GROUND})
     return [
         element
         for element in elements
-        if not isinstance(element, VoltageSource) or touched.intersection(element.nodes) - {GROUND}
+        if not isinstance(element, VoltageSource) or any(count[node] > 1 for node in element.nodes)
     ]
 
 

@@ -1,1 +1,4 @@
-"""SPICE decks read as data: a deck from outside becomes elements, and nothing of it reaches a simulator but through them."""
+"""SPICE decks read as data.
+
+A deck from outside becomes elements, and nothing of it reaches a simulator but through them.
+"""

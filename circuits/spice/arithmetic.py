@@ -2,7 +2,9 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -37,12 +39,42 @@ _PLAIN_NUMBERS = {
     "/": operator.truediv,
 }
 _END = "the end of the expression"
-_ALIASES = {"log": "ln", "pow": "^"}
+_ALIASES = {"log": "ln", "pow": "^", "if": "?:", "ternary_fcn": "?:"}
+_COUNTS = {name: count for name, (count, _) in FUNCTIONS.items()} | {
+    "log": 1,
+    "pow": 2,
+    "if": 3,
+    "ternary_fcn": 3,
+    "limit": 3,
+}
+"""How many arguments functions take, by all their names."""
 DEEPEST, BRACKETS = 100, 50
 """How deep an expression may nest in all, and how deep in brackets."""
 
-Parameters = Callable[[str], float | None]
-"""The value of a parameter by its name in lower case; `None` for one that is not defined."""
+MOST_CALLS = 10_000
+"""How many calls of a deck's own functions an expression may expand to."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that a deck defines: its `arguments`, and the place of its body in a line."""
+
+    arguments: tuple[str, ...]
+    line: Line
+    start: int
+    end: int
+
+
+class Parameters(Protocol):
+    """What names mean in an expression, by lower case; `None` for what is not defined."""
+
+    def __call__(self, name: str) -> float | None:
+        """Return the value of a parameter."""
+        ...
+
+    def function(self, name: str) -> Function | None:
+        """Return a function of the deck's own."""
+        ...
 
 
 def number(text: str) -> float | None:
@@ -109,7 +141,8 @@ class _Reader:
     def __init__(self, line: Line, start: int, end: int, parameters: Parameters, constant: bool):
         self.line, self.text, self.at, self.end = line, line.text, start, end
         self.parameters, self.constant = parameters, constant
-        self.depth = 0
+        self.depth = self.calls = 0
+        self.bound: Mapping[str, Expression] = {}  # the arguments of a function, in its body
         self.heights: dict[int, tuple[Operation, int]] = {}  # by identity, with what keeps it alive
 
     def error(self, message: str, at: int | None = None) -> DeckError:
@@ -189,9 +222,11 @@ class _Reader:
         return None
 
     def signed(self) -> Expression:
-        """Read a power and the signs before it."""
+        """Read a power, and the signs and negations before it."""
+        if self.take("!"):
+            return self.operation("?:", self.signed(), Constant(0.0), Constant(1.0))
         negative = self.negative()
-        power = self.power()
+        power = self.signed() if self.rest().startswith("!") else self.power()
         return self.operation("negative", power) if negative else power
 
     def negative(self) -> bool:
@@ -239,28 +274,70 @@ class _Reader:
     def named(self, name: str, start: int) -> Expression:
         """Read what a name means: a parameter, or with a bracket a function or a variable."""
         if not self.text.startswith("(", self.skip(), self.end):
-            value = self.parameters(name)
-            if value is None and name == "pi":
-                value = float(np.pi)
-            if value is None:
-                raise self.error(f"{name!r} is no parameter that the deck defines", start)
-            return self.finite(value, start)
+            return self.word(name, start)
         if name in ("v", "i"):
             return self.variable(name, start)
-        name = _ALIASES.get(name, name)
         self.take("(")
         arguments = [self.ternary()]
         while self.take(","):
             arguments.append(self.ternary())
         self.need(")")
-        if name == "pwl":
+
+        own = self.parameters.function(name)
+        if own is None and name == "pwl":
             return self.table(arguments, start)
-        count = 2 if name == "^" else FUNCTIONS[name][0] if name in FUNCTIONS else None
-        if count is None or (name == "pwr" and self.constant):
+        if own is None and (name not in _COUNTS or (name == "pwr" and self.constant)):
             raise self.error(f"{name!r} is no function that is supported here", start)
+        count = len(own.arguments) if own else _COUNTS[name]
         if len(arguments) != count:
             raise self.error(f"{name} must have {count} arguments, but has {len(arguments)}", start)
-        return self.operation(name, *arguments)
+        return self.call(own, arguments, start) if own else self.function(name, arguments, start)
+
+    def word(self, name: str, start: int) -> Expression:
+        """Return an argument of the function that is read, or a parameter."""
+        if name in self.bound:
+            return self.bound[name]
+        value = self.parameters(name)
+        if value is None and name == "pi":
+            value = float(np.pi)
+        if value is None:
+            raise self.error(f"{name!r} is no parameter that the deck defines", start)
+        return self.finite(value, start)
+
+    def function(self, name: str, arguments: list[Expression], start: int) -> Expression:
+        """Return a function of SPICE's own."""
+        if name == "pow" and self.constant:
+            return self.power_of_numbers(arguments, start)
+        if name == "limit":
+            value, *ends = arguments
+            lower = self.operation("min", value, self.operation("max", *ends))
+            return self.operation("max", lower, self.operation("min", *ends))
+        return self.operation(_ALIASES.get(name, name), *arguments)
+
+    def call(self, own: Function, arguments: list[Expression], start: int) -> Expression:
+        """Return the body of a function of the deck's own, with arguments put in."""
+        self.calls += 1
+        if self.calls > MOST_CALLS:
+            raise self.error(f"an expression may call {MOST_CALLS} functions of the deck", start)
+        inner = _Reader(own.line, own.start, own.end, self.parameters, self.constant)
+        inner.calls, inner.heights, inner.depth = self.calls, self.heights, self.depth
+        inner.bound = dict(zip(own.arguments, arguments, strict=True))
+        whole = inner.ternary()
+        if inner.rest():
+            raise inner.error(f"an operator must follow here, but {inner.rest()!r} does")
+        self.calls = inner.calls
+        return whole
+
+    def power_of_numbers(self, arguments: list[Expression], start: int) -> Expression:
+        """Return pow(x, y) of numbers, which keeps the sign of x as C does; x ^ y does not."""
+        base, exponent = (argument.value for argument in arguments)  # type: ignore[union-attr]
+        try:
+            value = base**exponent
+        except ArithmeticError:
+            value = np.nan
+        if isinstance(value, complex) or not np.isfinite(value):
+            raise self.error(f"pow({base}, {exponent}) must have a finite value", start)
+        return Constant(value)
 
     def table(self, arguments: list[Expression], start: int) -> Expression:
         """Return straight lines between points, which must be numbers and increase."""

@@ -2,9 +2,28 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from ..units import GMIN, ROOM
 from .arithmetic import Parameters, expression, number
 from .lexer import DeckError, Line, Token, split
+
+
+@dataclass
+class Setting:
+    """What a deck says of all its elements, and what is to be said of it.
+
+    `gmin`: the conductance across junctions in S. `kelvin`: the temperature, and `nominal`, that
+    at which parameters are stated, in K. `step`, `stop`: of its transient in s, if it has one.
+    `notes`: what is read in another way than it is written, or left out.
+    """
+
+    gmin: float = GMIN
+    kelvin: float = ROOM
+    nominal: float = ROOM
+    step: float | None = None
+    stop: float | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class Card:
@@ -16,10 +35,19 @@ class Card:
     - `parameters`: of the scope.
     - `node`: gives the netlist's name of a node of the scope.
     - `prefix`: what the names of elements begin with.
+    - `setting`: what the deck says of all its elements.
     """
 
-    def __init__(self, line: Line, parameters: Parameters, node: Callable[[str], str], prefix: str):
-        self.line, self.parameters, self._node, self.prefix = line, parameters, node, prefix
+    def __init__(
+        self,
+        line: Line,
+        parameters: Parameters,
+        node: Callable[[str], str],
+        prefix: str,
+        setting: Setting,
+    ):
+        self.line, self.parameters, self.node_of, self.prefix = line, parameters, node, prefix
+        self.setting = setting
         self.tokens = split(line)
         self.at = 0
 
@@ -28,6 +56,10 @@ class Card:
         if token is None:
             token = self.tokens[min(self.at, len(self.tokens) - 1)]
         return self.line.error(message, token.offset)
+
+    def note(self, message: str) -> None:
+        """Note something to be said of the line, which is no error."""
+        self.setting.notes.append(self.line.note(message))
 
     def more(self) -> bool:
         """Tell whether there are tokens left."""
@@ -56,7 +88,7 @@ class Card:
         token = self.take("a node")
         if token.text in "=(),":
             raise self.error(f"a node must stand here, but {token.text!r} does", token)
-        return self._node(token.text)
+        return self.node_of(token.text)
 
     def voltage(self) -> str:
         """Take the next tokens, v(node), and return the node."""
@@ -72,13 +104,15 @@ class Card:
         return [self.node() for _ in range(count)]
 
     def value(self, what: str) -> float:
-        """Take the next token as a number: itself, or an expression in braces or quotes.
+        """Take the next token as a number: itself, a parameter, or an expression in braces.
 
         **Arguments:** `what`: the value's name, for messages. **Raises** `DeckError` for what is no
         number, or not finite.
         """
         token = self.take(what)
         value = number(token.text)
+        if value is None:
+            value = self.parameters(token.text.lower())
         if value is None and token.text[0] in "{'":
             start, end = token.offset + 1, token.offset + len(token.text) - 1
             constant = expression(self.line, start, end, self.parameters, constant=True)
@@ -92,6 +126,13 @@ class Card:
         if not math.isfinite(value):
             raise self.error(f"{what} must be finite, but is {token.text}", token)
         return value
+
+    def has_value(self) -> bool:
+        """Tell whether the next token is a number, a parameter or an expression."""
+        text = self.peek()
+        if text[:1] in ("{", "'"):
+            return True
+        return number(text) is not None or self.parameters(text) is not None
 
     def assignments(self, known: Mapping[str, float | None]) -> dict[str, float]:
         """Take the rest of the card as `name=value` pairs.

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from ..elements.base import GROUND
 from ..netlist.analyses import Analysis, DcSweep, Noise, OperatingPoint, SmallSignal, Transient
-from ..units import ROOM
 from .arithmetic import number
-from .cards import Card
+from .cards import Card, Setting
 from .lexer import DeckError, Line, Token, split
 from .limits import MOST_ANALYSES, MOST_POINTS, MOST_STEPS
 
@@ -31,26 +30,39 @@ SETTINGS = (
 )
 """The options that a deck may set, numbers all."""
 
-_OPTIONS = (".options", ".option")
+OPTIONS_WITHOUT_EFFECT = (
+    *("acct", "autostop", "brief", "cptime", "csdf", "hypertext", "ingold", "interp"),
+    *("itl3", "itl5", "keepopinfo", "klu", "limpts", "limtim", "list", "maxord"),
+    *("maxwarns", "method", "noacct", "node", "nomod", "noopac", "noopiter", "nopage"),
+    *("noprint", "numdgt", "oldlimit", "opts", "post", "probe", "savecurrents", "seed"),
+    *("seedinfo", "sparse", "trytocompact", "unwrap", "warn", "width"),
+)
+"""Options that change no voltage, or only how exactly a transient is integrated."""
+
+_OPTIONS = (".options", ".option", ".opt", ".opts")
+_WITHOUT_EFFECT = (".meas", ".measure", ".four", ".width", ".title", ".csparam", ".nodeset")
 _KEEPING = (".save", ".print", ".plot", ".probe")
 _ANALYSES = (".op", ".dc", ".tran", ".noise", ".ac")
 _PLAIN = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
-_SAVED = re.compile(r"([vi])\(([^()]*)\)|(\S+)#branch|(\S+)", re.IGNORECASE)
+_SAVED = re.compile(
+    r"([vi])(?:m|p|r|i|db)?\(([^()]*)\)|(\S+)#branch|(\{[^{}]*\}|'[^']*'|\S+)", re.IGNORECASE
+)
 
 
-def settings(lines: Sequence[Line]) -> tuple[dict[str, str], set[str], float]:
+def settings(lines: Sequence[Line]) -> tuple[dict[str, str], set[str], Setting]:
     """Return what dot lines set.
 
     **Arguments:** `lines`: all dot lines of a deck.
 
-    **Returns** the options as they are written, by name; the nodes that are global; and the
-    temperature in K, the last that is given.
+    **Returns** the options as they are written, by name; the nodes that are global; and what holds
+    for all elements: temperatures, of which the last that is given counts, and notes about lines
+    that are left out.
 
     **Raises** `DeckError` for a line of another kind and for an option that is not supported.
     """
     options: dict[str, str] = {}
     global_nodes: set[str] = set()
-    temperatures = [ROOM]
+    setting = Setting()
     for line in lines:
         word = line.word
         if word == ".global":
@@ -59,41 +71,40 @@ def settings(lines: Sequence[Line]) -> tuple[dict[str, str], set[str], float]:
             tokens = split(line)[1:]
             if len(tokens) != 1:
                 raise line.error(".temp must give one temperature")
-            temperatures.append(_kelvin(line, tokens[0]))
+            setting.kelvin = _kelvin(line, tokens[0])
         elif word in _OPTIONS:
-            options |= _options(line, split(line)[1:], temperatures)
+            options |= _options(line, split(line)[1:], setting)
+        elif word in _WITHOUT_EFFECT:
+            setting.notes.append(line.note(f"{word} is left out: it changes no voltage"))
         elif word not in (*_KEEPING, *_ANALYSES, ".ic"):
             raise line.error(f"{word} is not supported")
-    return options, global_nodes, temperatures[-1]
+    setting.gmin = float(options.get("gmin", setting.gmin))
+    return options, global_nodes, setting
 
 
-def _options(line: Line, tokens: list[Token], temperatures: list[float]) -> dict[str, str]:
-    """Return what a line of options sets; a temperature is appended to `temperatures`."""
-    options = {}
-    for at in range(0, len(tokens), 3):
-        name = tokens[at].text.lower()
-        value = (
-            number(tokens[at + 2].text)
-            if at + 2 < len(tokens) and tokens[at + 1].text == "="
-            else None
-        )
-        if name not in SETTINGS or value is None or not math.isfinite(value):
+def _options(line: Line, tokens: list[Token], setting: Setting) -> dict[str, str]:
+    """Return the options of a line but temperatures, which go to `setting`."""
+    options, at = {}, 0
+    while at < len(tokens):
+        first, name = tokens[at], tokens[at].text.lower()
+        given = at + 1 < len(tokens) and tokens[at + 1].text == "="
+        last = tokens[at + 2] if given and at + 2 < len(tokens) else None
+        value = None if last is None else number(last.text)
+        at += 3 if given else 1
+        if name in OPTIONS_WITHOUT_EFFECT:
+            setting.notes.append(line.note(f"option {name} is left out: it changes no voltage"))
+        elif name not in SETTINGS or last is None or value is None or not math.isfinite(value):
             raise line.error(
-                f"{tokens[at].text!r} is not supported as an option; what is: "
+                f"{first.text!r} is not supported as an option; what is: "
                 f"{', '.join(SETTINGS)}, each = a number",
-                tokens[at].offset,
+                first.offset,
             )
-        if name == "temp":
-            temperatures.append(_kelvin(line, tokens[at + 2]))
+        elif name == "temp":
+            setting.kelvin = _kelvin(line, last)
         elif name == "tnom":
-            if value != ROOM - 273.15:
-                raise line.error(
-                    f"tnom is supported as {ROOM - 273.15:g} alone, but is {value:g}",
-                    tokens[at].offset,
-                )
+            setting.nominal = _kelvin(line, last)
         else:
-            text = tokens[at + 2].text
-            options[name] = text if _PLAIN.fullmatch(text) else repr(value)
+            options[name] = last.text if _PLAIN.fullmatch(last.text) else repr(value)
     return options
 
 
@@ -155,16 +166,18 @@ class Analyses:
         start = card.tokens[card.at].offset if card.more() else len(card.line.text)
         for match in _SAVED.finditer(card.line.text, start):
             kind, names, branch, other = match.groups()
-            if other is not None and other.lower() != "all":
-                raise card.line.error(
-                    f"v(node), i(source) or all may be saved, but here is {other!r}", match.start()
-                )
-            if kind is not None and kind.lower() == "v":
+            if other is not None:
+                if other.lower() not in ("all", "allv", "alli", ","):
+                    card.note(f"{other[:200]} is not printed: only v(node) and i(source) are")
+            elif kind is not None and kind.lower() == "v":
                 nodes = (self.node(name.strip()) for name in names.split(","))
                 self.kept += [node for node in nodes if node != GROUND]
-            elif other is None:
+            else:
                 name = (branch or names).strip()
-                self.branches.append(self.names.get(name.lower(), name))
+                if name[:1].lower() in "vehlb":
+                    self.branches.append(self.names.get(name.lower(), name))
+                else:
+                    card.note(f"i({name[:200]}) is not printed: only v(node) and i(source) are")
 
     def _initial(self, card: Card) -> None:
         """Note the voltages from which a transient starts."""
@@ -193,8 +206,14 @@ class Analyses:
         return analysis
 
     def _source(self, card: Card) -> str:
-        name = card.take("a source").text
-        return self.names.get(name.lower(), name)
+        """Take an independent source, and return its name."""
+        token = card.take("a source")
+        name = self.names.get(token.text.lower(), "")
+        if name[:1] not in ("V", "I"):
+            raise card.error(
+                f"an independent source of the deck must stand here, but {token.text!r} does", token
+            )
+        return name
 
     def _point(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
         del card
@@ -213,9 +232,7 @@ class Analyses:
     def _transient(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
         step, stop = card.value("a step"), card.value("an end")
         if card.more() and card.peek() != "uic" and card.value("a start of saving") != 0:
-            raise card.error(
-                "a start of saving other than 0 is not supported", card.tokens[card.at - 1]
-            )
+            card.note("all is saved, from 0 s on, not only what follows the start of saving")
         longest = (
             card.value("a longest step")
             if card.more() and card.peek() != "uic"

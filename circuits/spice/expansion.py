@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ..elements.base import GROUND, Element
+from ..elements.base import GROUND, Element, TwoTerminal
 from ..elements.diodes import DiodeModel
+from ..elements.sources import Transconductance, VoltageGain, VoltageSource
 from ..elements.transistors import MosfetModel
-from .cards import Card
+from .cards import Card, Setting
 from .element_lines import elements
 from .includes import DeckLines, Subcircuit
 from .lexer import Line, PlainRun, Token
 from .limits import DEEPEST, LARGEST, LONGEST_NAME
 from .model_cards import model
-from .parameters import Parameters, define_parameters, inside
+from .parameters import Parameters, define_function, define_parameters, inside
 from .plain import plain_resistors
 
 
@@ -35,7 +36,7 @@ class Expansion:
 
     - `deck`: its lines.
     - `global_nodes`: the nodes that mean the same in all subcircuits.
-    - `gmin`: the conductance across junctions, in S.
+    - `setting`: what the deck says of all its elements.
     - `kinds`: classes of elements that X lines may name besides the deck's subcircuits.
     """
 
@@ -43,14 +44,15 @@ class Expansion:
         self,
         deck: DeckLines,
         global_nodes: set[str],
-        gmin: float,
+        setting: Setting,
         kinds: Sequence[type[Element]] = (),
     ):
-        self.deck, self.global_nodes, self.gmin = deck, global_nodes, gmin
+        self.deck, self.global_nodes, self.setting = deck, global_nodes, setting
         self.kinds = {kind.subcircuit.lower(): kind for kind in kinds}
         self.elements: list[Element] = []
         self.names: dict[str, str] = {}
         self.root = Scope(deck.parameters, "", {})
+        self._measured: dict[str, Line] = {}  # elements whose current is asked for
         self._models: dict[str, Any] = {}  # by name in lower case
         self._renamed: dict[Any, Any] = {}  # models of one name, told apart
         self._count: dict[str, int] = {}
@@ -58,10 +60,43 @@ class Expansion:
     def run(self) -> None:
         """Append all elements. Raises `DeckError` for what is not understood."""
         self._expand(self.deck.body, self.root, 0)
+        if self._measured:
+            self.elements = self._with_ammeters()
+
+    def _with_ammeters(self) -> list[Element]:
+        """Return the elements with a source of 0 V in series with each whose current is asked for.
+
+        As in ngspice, the source that measures `R1` is called `V_r1`.
+        """
+        elements, nodes = [], {node for element in self.elements for node in element.nodes}
+        for element in self.elements:
+            name = element.letter + element.name
+            line = self._measured.pop(name.lower(), None)
+            if line is None:
+                elements.append(element)
+                continue
+            if not isinstance(element, TwoTerminal | VoltageGain | Transconductance):
+                raise line.error(f"the current of {name} cannot be measured: it has many nodes")
+            count = 0
+            while (inner := f"{element.plus}_vmeas_{count}") in nodes:
+                count += 1
+            nodes.add(inner)
+            ammeter = VoltageSource(f"_{name.lower()}", element.plus, inner, 0.0)
+            elements += [ammeter, replace(element, plus=inner)]  # pyright: ignore[reportArgumentType]
+            self.names[f"v_{name.lower()}"] = f"V_{name.lower()}"
+        for name, line in self._measured.items():
+            raise line.error(f"{name!r} must be an element of the deck whose current is measured")
+        return elements
 
     def card(self, line: Line, scope: Scope) -> Card:
         """Return a line to be read in `scope`."""
-        return Card(line, scope.parameters, lambda name: self.node(name, scope), scope.prefix)
+        return Card(
+            line,
+            scope.parameters,
+            lambda name: self.node(name, scope),
+            scope.prefix,
+            self.setting,
+        )
 
     def node(self, name: str, scope: Scope) -> str:
         """Return what a node of `scope` is called in the netlist."""
@@ -77,7 +112,7 @@ class Expansion:
         single = [line for line in lines if isinstance(line, Line)]
         if own := self._models_of(single, scope):
             scope.models = scope.models.new_child(own)
-        sources = _sources(single, scope.prefix)
+        sources = self._sources(single, scope.prefix)
         for line in lines:
             if isinstance(line, Line):
                 self._read(line, scope, sources, depth)
@@ -90,12 +125,14 @@ class Expansion:
                 self.names |= {key: "R" + one.name for key, one in pairs}
                 self._check_size(line.lines()[-1] if len(self.elements) > LARGEST else None)
 
-    def _read(self, line: Line, scope: Scope, sources: Callable[[str], str], depth: int) -> None:
+    def _read(
+        self, line: Line, scope: Scope, sources: Callable[[str, Line], str], depth: int
+    ) -> None:
         """Append the elements of one line."""
         letter = line.text[0].lower()
         if letter == ".":
             word = line.word
-            if word.startswith((".model", ".param")):
+            if word.startswith((".model", ".param", ".func")):
                 return
             raise line.error(f"{line.text.split(None, 1)[0]} is not supported within a subcircuit")
         card = self.card(line, scope)
@@ -103,7 +140,7 @@ class Expansion:
             self._instance(card, scope, depth)
             return
         try:
-            fresh = elements(card, scope.models, sources)
+            fresh = elements(card, scope.models, lambda name: sources(name, line))
         except RecursionError:
             raise line.error("an expression nests too deep") from None
         for element in fresh:
@@ -126,6 +163,22 @@ class Expansion:
         if line is not None and len(self.elements) > LARGEST:
             raise line.error(f"a deck may expand to {LARGEST} elements")
 
+    def _sources(self, lines: Sequence[Line], prefix: str) -> Callable[[str, Line], str]:
+        """Return what tells the netlist's name of the source that measures a current.
+
+        A voltage source measures its own; for another element one is put in series with it.
+        """
+        named = {line.word: line.text.split(None, 1)[0] for line in lines if line.text[0] in "vV"}
+
+        def key(name: str, line: Line) -> str:
+            if name[:1] in "vV":
+                return "V" + prefix + named.get(name.lower(), name)[1:]
+            element = (name[:1] + prefix + name[1:]).lower()
+            self._measured.setdefault(element, line)
+            return f"V_{element}"
+
+        return key
+
     # --- models
 
     def _models_of(self, lines: Sequence[Line], scope: Scope) -> dict[str, Any]:
@@ -134,7 +187,7 @@ class Expansion:
         for line in lines:
             if line.word != ".model":
                 continue
-            key, card = model(self.card(line, scope), self.gmin)
+            key, card = model(self.card(line, scope))
             if key in models:
                 raise line.error(f"model {key!r} is defined twice")
             models[key] = replace(card, law=self._unique(card.law))
@@ -231,14 +284,6 @@ class Expansion:
         for line in chosen.body:
             if line.text.lower().startswith(".param"):
                 define_parameters(line, parameters)
+            elif line.word == ".func":
+                define_function(line, parameters)
         return parameters
-
-
-def _sources(lines: Sequence[Line], prefix: str) -> Callable[[str], str]:
-    """Return how the netlist calls the voltage sources of lines, letters as they are written."""
-    named = {line.word: line.text.split(None, 1)[0] for line in lines if line.text[0] in "vV"}
-
-    def key(name: str) -> str:
-        return "V" + prefix + named.get(name.lower(), name)[1:]
-
-    return key

@@ -7,7 +7,7 @@ from ..elements.base import GROUND
 from ..files import read_bytes
 from .lexer import Line, PlainRun, Token, logical_lines, split
 from .limits import DEEPEST, MOST_BYTES, Budget
-from .parameters import Parameters, check_parameter, define_parameters
+from .parameters import Parameters, check_parameter, define_function, define_parameters
 
 FILES = (".include", ".inc", ".lib")
 """The lines that name a file."""
@@ -44,6 +44,7 @@ class DeckLines:
         self.dots: list[Line] = []
         self.subcircuits: dict[str, Subcircuit] = {}
         self.parameters = Parameters()
+        self.notes: list[str] = []
 
     def collect(self, lines: list[Line | PlainRun], depth: int = 0) -> None:
         """Sort lines into elements, subcircuits, parameters and the rest.
@@ -79,6 +80,8 @@ class DeckLines:
             self._include(line, depth)
         elif word == ".param":
             define_parameters(line, self.parameters)
+        elif word == ".func":
+            define_function(line, self.parameters)
         elif word.startswith(".") and word != ".model":
             self.dots.append(line)
         else:

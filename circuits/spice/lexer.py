@@ -33,6 +33,10 @@ class Line:
         """The first word, in lower case."""
         return self.text.split(None, 1)[0].lower()
 
+    def note(self, message: str) -> str:
+        """Return what is to be said of the line, which is no error, with its place."""
+        return f"{self.file + ', ' if self.file else ''}line {self.parts[0][1]}: {message}"
+
     def error(self, message: str, offset: int = 0) -> DeckError:
         """Return an error at a character of the line."""
         starts = [part[0] for part in self.parts]
@@ -71,7 +75,7 @@ class Token:
 
 
 _TOKEN = re.compile(r"\{[^{}]*\}|'[^']*'|\"[^\"]*\"|[=(),]|[^\s=(),{}'\"]+|\S")
-_COMMENT = re.compile(r";|(?:^|(?<=[\s,]))\$(?=\s|$)|//")
+_COMMENT = re.compile(r";|(?:^|(?<=[\s,]))\$|//")
 _COMMANDS = re.compile(r"\*(?:#|ng_script)|\.control|\.endc", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _STRANGE = re.compile(r"[^\x20-\x7e\t]")

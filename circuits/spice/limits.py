@@ -21,6 +21,8 @@ LONGEST_NAME = 1_000
 """How many characters the name of an element or a node may have, its instances' names included."""
 DEEPEST = 20
 """How deep subcircuits and files may nest."""
+MOST_NOTES = 20
+"""How many notes are said of a deck."""
 MOST_ANALYSES = 1_000
 """How many analyses a deck may ask for."""
 MOST_POINTS = 10_000_000

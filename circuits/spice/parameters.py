@@ -2,7 +2,7 @@
 
 import re
 
-from .arithmetic import expression
+from .arithmetic import Function, expression
 from .lexer import Line, Token, split
 
 DEEPEST = 50
@@ -17,6 +17,7 @@ class Parameters:
         self.texts: dict[str, tuple[Line, int, int, Parameters]] = {}
         self.values: dict[str, float] = {}
         self.open: set[str] = set()
+        self.functions: dict[str, Function] = {}
 
     def define(self, name: Token, line: Line, start: int, end: int, scope: "Parameters") -> None:
         """Let `name` mean what `line.text[start:end]` says in `scope`."""
@@ -41,6 +42,12 @@ class Parameters:
         self.open.discard(name)
         self.values[name] = value
         return value
+
+    def function(self, name: str) -> Function | None:
+        """Return a function by its name in lower case, `None` if there is none."""
+        if name in self.functions:
+            return self.functions[name]
+        return None if self.outer is None else self.outer.function(name)
 
     def check(self) -> None:
         """Work out all of them, so that an error in one that nothing uses is found too."""
@@ -73,6 +80,25 @@ def define_parameters(line: Line, into: Parameters) -> None:
         else:  # several words, as in a = b + 1
             start, end = tokens[this + 1].offset, end_of(tokens[last - 1])
         into.define(tokens[this - 1], line, start, end, into)
+
+
+_FUNCTION = re.compile(r"\.func\s+([a-z_]\w*)\s*\(([\w\s,]*)\)\s*=?\s*", re.IGNORECASE)
+
+
+def define_function(line: Line, into: Parameters) -> None:
+    """Define the function of a `.func` line: `name(arguments) {body}`."""
+    head = _FUNCTION.match(line.text)
+    if head is None:
+        raise line.error(".func must hold name(arguments) {expression}")
+    name, listed = head.group(1).lower(), head.group(2).lower().replace(",", " ").split()
+    if name in into.functions or name in ("v", "i"):
+        raise line.error(f"function {name!r} is defined twice")
+    start, end = head.end(), len(line.text)
+    if line.text[start : start + 1] in ("{", "'"):
+        start, end = start + 1, end - 1
+    if start >= end:
+        raise line.error(".func must hold name(arguments) {expression}")
+    into.functions[name] = Function(tuple(listed), line, start, end)
 
 
 def inside(token: Token) -> tuple[int, int]:

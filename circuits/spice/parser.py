@@ -10,12 +10,12 @@ from pathlib import Path
 from ..elements.base import GROUND, Element
 from ..files import read_bytes
 from ..netlist.netlist import OPTIONS, Netlist
-from ..units import GMIN
+from .cards import Setting
 from .control_lines import Analyses, settings
 from .expansion import Expansion
 from .includes import DeckLines
 from .lexer import DeckError, logical_lines, refuse_commands
-from .limits import MOST_BYTES, Budget
+from .limits import MOST_BYTES, MOST_NOTES, Budget
 
 
 def read(
@@ -48,8 +48,10 @@ def parse(
     """Return the netlist that the text of a SPICE deck describes.
 
     Understood are R, C, L, V, I (dc, ac, pulse, sin, pwl), E, F, G, H, B, D, M (level 1), X;
-    `.model` (d, nmos, pmos), `.param`, `.subckt`, `.include`, `.lib`, `.global`, `.options`,
-    `.temp`, `.ic`, `.op`, `.dc`, `.tran`, `.noise`, `.ac`, `.save`, `.print`, `.plot`, `.probe`.
+    `.model` (d, nmos, pmos), `.param`, `.func`, `.subckt`, `.include`, `.lib`, `.global`,
+    `.options`, `.temp`, `.ic`, `.op`, `.dc`, `.tran`, `.noise`, `.ac`, `.save`, `.print`, `.plot`,
+    `.probe`; and as lines that change no voltage `.meas`, `.four`, `.width`, `.title`, `.csparam`,
+    `.nodeset`.
 
     Subcircuits are expanded: `R1` of instance `Xa` becomes `Ra.1`, its inner node `n` becomes
     `xa.n`. The first line is the title; comments right under it are the header; other comments are
@@ -67,7 +69,8 @@ def parse(
     **Raises** `DeckError`, with line and column, for all that is not understood, for what ngspice
     would run as a command, and for a deck that costs too much to read (`circuits.spice.limits`).
     Nothing of the text is ever given to a simulator but through the elements that it describes.
-    **Warns** of a title that reads as an element, as where a deck has none.
+    **Warns** of what is left out because it changes no voltage, or read in another way than it is
+    written, with the line; and of a title that reads as an element, as where a deck has none.
     """
     if not isinstance(text, str):
         raise ValueError(f"`text` must be the text of a deck, but is a {type(text).__name__}")
@@ -79,6 +82,8 @@ def parse(
         deck.budget.spend(rest.count("\n"), 0, lambda message: DeckError(message, 1, 1, file))
         deck.collect(logical_lines(rest, file, 2))
         netlist = _netlist(deck, title or "Deck", _header(rest), file, elements)
+    for note in _shortened(deck.notes):
+        warnings.warn(note, stacklevel=2)
     if _is_element(first):
         warnings.warn(
             "line 1 is the title of a deck, but reads as an element, which is left out: "
@@ -108,8 +113,9 @@ def _netlist(
     kinds: Sequence[type[Element]],
 ) -> Netlist:
     """Return the netlist of a deck's lines."""
-    options, global_nodes, temperature = settings(deck.dots)
-    expansion = Expansion(deck, global_nodes, float(options.get("gmin", GMIN)), kinds)
+    options, global_nodes, setting = settings(deck.dots)
+    expansion = Expansion(deck, global_nodes, setting, kinds)
+    _note_transient(deck, expansion, setting)
     expansion.run()
     deck.parameters.check()
 
@@ -118,12 +124,28 @@ def _netlist(
     analyses = Analyses(
         _nodes(expansion.elements), expansion.names, lambda name: expansion.node(name, root)
     ).read(cards)
+    deck.notes += setting.notes
 
     words = " ".join(f"{name}={value}" for name, value in options.items()) or OPTIONS
     try:
-        return Netlist(title, tuple(expansion.elements), header, analyses, words, temperature)
+        return Netlist(title, tuple(expansion.elements), header, analyses, words, setting.kelvin)
     except ValueError as error:
         raise DeckError(str(error), 1, 1, file) from error
+
+
+def _note_transient(deck: DeckLines, expansion: Expansion, setting: Setting) -> None:
+    """Note the step and the end of the deck's first transient, which pulses may stand on."""
+    line = next((line for line in deck.dots if line.word == ".tran"), None)
+    if line is not None:
+        card = expansion.card(line, expansion.root)
+        card.take("a dot line")
+        setting.step, setting.stop = card.value("a step"), card.value("an end")
+
+
+def _shortened(notes: list[str]) -> list[str]:
+    """Return the first of many notes, and how many more there are."""
+    more = len(notes) - MOST_NOTES
+    return notes if more <= 0 else [*notes[:MOST_NOTES], f"and {more} more lines of that kind"]
 
 
 def _nodes(elements: list[Element]) -> tuple[str, ...]:
@@ -136,7 +158,7 @@ def _nodes(elements: list[Element]) -> tuple[str, ...]:
 def _is_element(line: str) -> bool:
     """Tell whether a line is an element that needs nothing else of its deck."""
     deck = DeckLines(Budget(), None, trusted=False)
-    expansion = Expansion(deck, set(), GMIN)
+    expansion = Expansion(deck, set(), Setting())
     with contextlib.suppress(DeckError):
         deck.collect(logical_lines(line))
         expansion.run()

