@@ -107,19 +107,19 @@ def _temperature_factor(card: Card, coefficients: Mapping[str, float]) -> float:
 def _capacitor(card: Card, name: str, models: Mapping[str, Any], sources: Sources) -> Element:
     """Return a capacitor."""
     del models, sources
-    nodes = card.nodes(2)
+    plus, minus = card.nodes(2)
     if card.accept("c"):
         card.accept("=")
-    return Capacitor(name, *nodes, card.value("a capacitance"))
+    return Capacitor(name, plus, minus, card.value("a capacitance"))
 
 
 def _inductor(card: Card, name: str, models: Mapping[str, Any], sources: Sources) -> Element:
     """Return an inductor."""
     del models, sources
-    nodes = card.nodes(2)
+    plus, minus = card.nodes(2)
     if card.accept("l"):
         card.accept("=")
-    return Inductor(name, *nodes, card.value("an inductance"))
+    return Inductor(name, plus, minus, card.value("an inductance"))
 
 
 # --- sources
@@ -341,7 +341,9 @@ def _transistor(
     ]
 
 
-_SIZE = dict.fromkeys(("w", "l", "ad", "as", "pd", "ps", "nrd", "nrs", "m"))
+_SIZE: dict[str, float | None] = dict.fromkeys(
+    ("w", "l", "ad", "as", "pd", "ps", "nrd", "nrs", "m")
+)
 """What may stand on a transistor's line; areas, perimeters and squares mean nothing without the
 parameters that they multiply."""
 
