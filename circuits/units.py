@@ -1,11 +1,17 @@
-"""Constants and numbers. Everything is in SI units: volts, amperes, siemens, farads, kelvin, seconds."""
+"""Constants and numbers.
+
+Everything is in SI units: volts, amperes, siemens, farads, kelvin, seconds.
+"""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
 Array = Any
-"""An array of NumPy or of JAX: formulas use the namespace of their argument, so that the same lines run in both."""
+"""An array of NumPy or of JAX.
+
+Formulas use the namespace of their argument, so that the same lines run in both.
+"""
 
 BOLTZMANN = 1.38064852e-23
 """k in J/K as ngspice has it (CODATA 2014); today's value moves a diode at 0.75 V by 2e-7 V."""
@@ -14,7 +20,11 @@ CHARGE = 1.6021766208e-19
 """The elementary charge q in C as ngspice has it (CODATA 2014)."""
 
 ROOM = 300.15
-"""27 °C in K: the temperature of a circuit that has no other, and at which the parameters of models are stated, as in SPICE."""
+"""27 °C in K, as in SPICE.
+
+It is the temperature of a circuit that has no other, and at which the parameters of models are
+stated.
+"""
 
 GMIN = 1e-12
 """The conductance in S that ngspice puts across every junction."""
@@ -24,7 +34,7 @@ THERMAL_VOLTAGE = BOLTZMANN * ROOM / CHARGE
 
 
 def check_temperature(kelvin: float) -> None:
-    """Raises `ValueError` for a temperature that is not finite and above 0 K."""
+    """Raise `ValueError` for a temperature in K that is not finite and above 0."""
     if isinstance(kelvin, float | int) and not 0 < kelvin < math.inf:
         raise ValueError(f"`temperature` must be finite and above 0 K, but is {kelvin}")
 
@@ -51,12 +61,12 @@ def check_number(
 
 
 def celsius(kelvin: float) -> str:
-    """A temperature in K as text in °C that reads back as itself, to 1e-9 K."""
+    """Return a temperature in K as text in °C that reads back as itself, to 1e-9 K."""
     return f"{round(kelvin - 273.15, 9):.15g}"
 
 
 def number(value: float) -> str:
-    """`value` as text that reads back as the same double (17 significant digits at most)."""
+    """Return text that reads back as the same double (17 significant digits at most)."""
     return repr(float(value))
 
 
@@ -67,6 +77,8 @@ def prefixed(value: float, unit: str) -> tuple[float, str]:
     """Return the factor and the unit with an SI prefix in which `value` is from 1 to 1000.
 
     0.0047 and "A" give 1000 and "mA"; beyond the prefixes, and for 0, the factor is 1.
+
+    **Arguments:** `value`: in `unit`, a symbol of SI without a prefix, as "Ω".
     """
     power = int(f"{abs(value):.2e}".split("e")[1]) // 3 * 3 if value else 0
     if power not in _PREFIXES:
@@ -75,6 +87,9 @@ def prefixed(value: float, unit: str) -> tuple[float, str]:
 
 
 def quantity(value: float, unit: str) -> str:
-    """Return a number with its unit as an engineer writes it: 4700 Ω is `4.7 kΩ`; three digits."""
+    """Return a number with its unit as an engineer writes it: 4700 Ω is `4.7 kΩ`; three digits.
+
+    **Arguments:** `value`: in `unit`, a symbol of SI without a prefix.
+    """
     factor, shown = prefixed(value, unit)
     return f"{float(f'{value:.3g}') * factor:.3g} {shown}"

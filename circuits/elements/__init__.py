@@ -1,1 +1,4 @@
-"""What circuits are made of: each element states its text, its equations, its noise and its symbol in one class."""
+"""What circuits are made of.
+
+Each element states its text, its equations, its noise and its symbol in one class.
+"""

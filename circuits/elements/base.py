@@ -50,10 +50,12 @@ class Stamps(Protocol):
         self, plus: str, minus: str, control_plus: str, control_minus: str, siemens: float
     ) -> None:
         """Add a current of `siemens` times the controlling voltage from `plus` to `minus`."""
-        ...
+        for row, sign in ((plus, 1.0), (minus, -1.0)):
+            self.entry(row, control_plus, sign * siemens)
+            self.entry(row, control_minus, -sign * siemens)
 
     def branch(self, name: str, plus: str, minus: str) -> None:
-        """Add the current of a branch to its nodes, and v_plus − v_minus to its own row."""
+        """Add the current of a branch to its nodes, and v_plus − v_minus to its voltage law."""
         ...
 
 
@@ -89,7 +91,11 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Symbol:
-    """How an element is drawn: a symbol of schemdraw, and whether from its second node to its first."""
+    """How an element is drawn.
+
+    `name`: of a symbol of schemdraw. `turned`: whether it is drawn from the element's second node
+    to its first.
+    """
 
     name: str
     turned: bool = False
@@ -251,7 +257,10 @@ def check_names(name: str, nodes: Iterable[str]) -> None:
 
 
 def check_value(element: Element, field: str, *, positive: bool = False) -> None:
-    """Raise `ValueError` where a number of an element is not finite, or not above 0."""
+    """Raise `ValueError` where a number of an element is not finite, or not above 0.
+
+    **Arguments:** `field`: the name of the number. `positive`: whether it must be above 0.
+    """
     value = getattr(element, field)
     if not np.isfinite(value) or (positive and value <= 0):
         raise ValueError(
@@ -262,7 +271,7 @@ def check_value(element: Element, field: str, *, positive: bool = False) -> None
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Return "; did you mean 'x'?" for the nearest of `known` to `name`, empty if none is near."""
-    near = difflib.get_close_matches(str(name), [str(one) for one in known], 1, 0.5)
+    near = difflib.get_close_matches(str(name), [str(candidate) for candidate in known], 1, 0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

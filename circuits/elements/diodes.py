@@ -58,7 +58,7 @@ class Junction(TwoTerminalLaw):
         return self.area * self.saturation * whole + self.gmin * v**2 / 2
 
     def limit(self, wanted, last):
-        """By Nagel's pnjlim: a step far into conduction becomes one of its current."""
+        """Limit a step by Nagel's pnjlim: one far into conduction becomes one of its current."""
         xp, scale, critical = namespace(wanted), self.scale, self.critical()
         ratio = 1 + (wanted - last) / scale
         rising = last + scale * xp.log(xp.where(ratio > 0, ratio, 1.0))
@@ -69,7 +69,7 @@ class Junction(TwoTerminalLaw):
         return xp.where(far, slowed, wanted)
 
     def critical(self):
-        """Where the curve is most bent: N Vt ln(N Vt / (√2 Is))."""
+        """Return where the curve is most bent: N Vt ln(N Vt / (√2 Is)), in V."""
         xp = namespace(self.scale, self.saturation)
         return self.scale * xp.log(self.scale / (math.sqrt(2.0) * self.saturation * self.area))
 
@@ -103,7 +103,8 @@ class DiodeModel:
     - `reverse`: the weight of the cube in the `Junction`.
     - `flicker`, `flicker_exponent`: KF and AF of its noise KF |i|^AF/f in A²/Hz, one-sided.
 
-    **Raises** `ValueError` where a number is not finite, Is or N not above 0, or gmin or KF below 0.
+    **Raises** `ValueError` where a number is not finite, Is or N not above 0, or gmin or KF below
+    0.
     """
 
     saturation: float
@@ -175,7 +176,16 @@ def check_parameter(name: str, value: Any, *, strictly: bool) -> None:
 
 @dataclass(frozen=True)
 class Diode(Element):
-    """A diode of `model` from `anode` to `cathode`; `area` multiplies its saturation current."""
+    """A diode from `anode` to `cathode`.
+
+    **Arguments:**
+
+    - `name`: the SPICE name without its letter. `anode`, `cathode`: nodes.
+    - `model`: its card. `area`: above 0, a number without a unit that multiplies Is.
+
+    **Raises** `ValueError` for an area that is not finite and above 0, and a name that SPICE could
+    read as something else.
+    """
 
     letter = "D"
     word = "diode"
@@ -207,7 +217,7 @@ class Diode(Element):
         return (Term.between(self.model.at(kelvin, self.area), self.anode, self.cathode),)
 
     def noise(self, volts, kelvin):
-        """Shot noise q|i|, and flicker KF |i|^AF / 2f, two-sided."""
+        """Yield shot noise q|i|, and flicker KF |i|^AF / 2f, two-sided."""
         across = volts(self.anode) - volts(self.cathode)
         current = np.array([abs(self.model.at(kelvin, self.area).current(across))])
         flicker = self.model.flicker * current**self.model.flicker_exponent / 2

@@ -1,4 +1,4 @@
-"""Laws that an expression tells: of any voltages and currents, or of the voltage across alone."""
+"""Laws stated by an expression: of any voltages and currents, or of the voltage across alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class ExpressionLaw(Law):
 
 @dataclass(frozen=True)
 class ExpressionAcross(TwoTerminalLaw):
-    """A current that the voltage across its element tells alone, by an expression.
+    """A current that is an expression of the voltage across its element alone.
 
     `signs`: for each variable of the program 1 where it is v(plus) − v(minus), −1 where it is the
     other way round.
@@ -73,7 +73,10 @@ class ExpressionAcross(TwoTerminalLaw):
         return sum((self.signs[k] * slope for k, slope in slopes.items()), 0.0 * v)
 
     def cocontent(self, v):
-        """By Gauss and Legendre's rule with 48 points: exact where i is as good as a polynomial."""
+        """Integrate by Gauss and Legendre's rule with 48 points.
+
+        It is exact where i is as good as a polynomial.
+        """
         points, weights = np.polynomial.legendre.leggauss(48)
         xp = namespace(v)
         places, weights = (xp.asarray(part.astype(v.dtype)) for part in ((1 + points) / 2, weights))
@@ -90,6 +93,7 @@ class ExpressionAcross(TwoTerminalLaw):
         return ExpressionAcross, self.program, self.signs
 
     def _run(self, v: Array) -> tuple[Array, dict[int, Array]]:
+        """Return the current at v, and its slopes by the variables of the program."""
         return self.program.run(self.constants, [sign * v for sign in self.signs])
 
 
@@ -121,6 +125,7 @@ def term_of(expression: Expression, rows: Sequence[tuple[str, float]]) -> Term:
 
 
 def _names(variable: Voltage | Current) -> tuple[str, ...]:
+    """Return the places of which a variable is the value, or the difference."""
     if isinstance(variable, Current):
         return (current_of(variable.source),)
     return variable.plus, variable.minus

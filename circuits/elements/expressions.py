@@ -1,7 +1,8 @@
-"""Expressions of node voltages and source currents, as in SPICE's B sources: their text, their value and their slopes.
+"""Expressions of node voltages and source currents, as in SPICE's B sources.
 
-They mean what ngspice makes of them: x^y and pow(x, y) are |x|^y and group from the left, log is ln, u(0) is ½, and pwl goes on along
-its first and last line beyond its points.
+Their text, their value and their slopes. They mean what ngspice makes of them: x^y and pow(x, y)
+are |x|^y and group from the left, log is ln, u(0) is ½, and pwl goes on along its first and last
+line beyond its points.
 """
 
 import abc
@@ -21,13 +22,16 @@ Slopes = dict["Voltage | Current", Array]
 
 
 class _Operand(abc.ABC):
-    """What Python's `+ - * / **` make operations of, together with numbers; `**` is SPICE's ^, which takes |x| to a power."""
+    """What Python's `+ - * / **` make operations of, together with numbers.
+
+    `**` is SPICE's ^, which takes |x| to a power.
+    """
 
     __array_ufunc__ = None  # an array on the left is a constant, not a set of operands
 
     @abc.abstractmethod
     def __str__(self) -> str:
-        """As SPICE writes it."""
+        """Return its text as SPICE writes it."""
 
     def __add__(self, other: "Expression | Array") -> "Expression":
         return call("+", self, other)
@@ -95,7 +99,11 @@ class Current(_Operand):
 
 @dataclass(frozen=True)
 class Operation(_Operand):
-    """An operator or a function of `FUNCTIONS`, `INFIX`, "negative", "?:" or "pwl", and what it is applied to."""
+    """An operator or a function, and what it is applied to.
+
+    **Arguments:** `kind`: a name of `FUNCTIONS` or `INFIX`, "negative", "?:" or "pwl".
+    `arguments`: its operands; of a pwl its variable, and the x and y of its points in turn.
+    """
 
     kind: str
     arguments: tuple["Expression", ...]
@@ -115,7 +123,12 @@ Expression = Constant | Voltage | Current | Operation
 
 
 def call(kind: str, *arguments: "Expression | Array") -> Expression:
-    """The operation `kind` on expressions and numbers; a `Constant` where all are numbers, as a deck's reader has it."""
+    """Return the operation `kind` on expressions and numbers.
+
+    Where all are numbers it is a `Constant`, as in the parser of decks.
+
+    **Arguments:** `kind`, `arguments`: as of `Operation`; arrays become constants.
+    """
     operands = tuple(
         a if isinstance(a, Constant | Voltage | Current | Operation) else Constant(a)
         for a in arguments
@@ -129,20 +142,23 @@ def call(kind: str, *arguments: "Expression | Array") -> Expression:
 
 
 def variables(expression: Expression) -> Iterator[Voltage | Current]:
-    """Every voltage and current in an expression, as often as it stands there."""
+    """Yield every voltage and current in an expression, as often as it stands there."""
     stack = [expression]
     while stack:
-        one = stack.pop()
-        if isinstance(one, Voltage | Current):
-            yield one
-        elif isinstance(one, Operation):
-            stack += reversed(one.arguments)
+        part = stack.pop()
+        if isinstance(part, Voltage | Current):
+            yield part
+        elif isinstance(part, Operation):
+            stack += reversed(part.arguments)
 
 
 def renamed(
     expression: Expression, name: Callable[["Voltage | Current"], "Voltage | Current"]
 ) -> Expression:
-    """An expression with another voltage or current in the place of each."""
+    """Return an expression with another voltage or current in the place of each.
+
+    **Arguments:** `name`: from each voltage and current to the one that replaces it.
+    """
     if isinstance(expression, Constant):
         return expression
     if isinstance(expression, Operation):
@@ -174,22 +190,22 @@ class Program:
         variables: dict[Voltage | Current, int] = {}
         places: dict[int, int] = {}
 
-        def place(one: Expression) -> int:
-            if id(one) not in places:
-                instructions.append(instruction(one))
-                places[id(one)] = len(instructions) - 1
-            return places[id(one)]
+        def place(part: Expression) -> int:
+            if id(part) not in places:
+                instructions.append(instruction(part))
+                places[id(part)] = len(instructions) - 1
+            return places[id(part)]
 
-        def instruction(one: Expression) -> tuple[Any, ...]:
-            if isinstance(one, Constant):
-                constants.append(one.value)
+        def instruction(part: Expression) -> tuple[Any, ...]:
+            if isinstance(part, Constant):
+                constants.append(part.value)
                 return "constant", len(constants) - 1
-            if isinstance(one, Voltage | Current):
-                return "variable", variables.setdefault(one, len(variables))
-            if one.kind == "pwl":
-                x, *numbers = one.arguments
+            if isinstance(part, Voltage | Current):
+                return "variable", variables.setdefault(part, len(variables))
+            if part.kind == "pwl":
+                x, *numbers = part.arguments
                 return "pwl", (place(x),), tuple(n.value for n in numbers)  # pyright: ignore
-            return one.kind, tuple(place(argument) for argument in one.arguments)
+            return part.kind, tuple(place(argument) for argument in part.arguments)
 
         place(expression)
         return cls(tuple(instructions)), tuple(constants), tuple(variables)

@@ -40,14 +40,16 @@ def apply(
 
 
 def _interpolate(xp: Any, x: Array, xs: np.ndarray, ys: np.ndarray) -> tuple[Array, Array]:
+    """Return the straight lines between points, and their slope; the outer ones go on."""
     slopes, starts, heights = (
         xp.asarray(column) for column in (np.diff(ys) / np.diff(xs), xs[:-1], ys[:-1])
     )
-    at = xp.searchsorted(xp.asarray(xs[1:-1]), x, side="right")
-    return heights[at] + slopes[at] * (x - starts[at]), slopes[at]
+    line = xp.searchsorted(xp.asarray(xs[1:-1]), x, side="right")
+    return heights[line] + slopes[line] * (x - starts[line]), slopes[line]
 
 
 def _power(xp: Any, x: Array, y: Array) -> tuple[Array, ...]:
+    """Return |x|^y and its slopes by x and y."""
     size = xp.abs(x)
     value = size**y
     safe = xp.where(size > 0, size, 1.0)
@@ -59,11 +61,13 @@ def _power(xp: Any, x: Array, y: Array) -> tuple[Array, ...]:
 
 
 def _signed_power(xp: Any, x: Array, y: Array) -> tuple[Array, ...]:
+    """Return sgn(x) |x|^y and its slopes by x and y."""
     value, by_x, by_y = _power(xp, x, y)
     return xp.sign(x) * value, xp.sign(x) * by_x, xp.sign(x) * by_y
 
 
 def _truth(xp: Any, holds: Array) -> tuple[Array, ...]:
+    """Return 1 where a condition holds, else 0, and slopes of 0."""
     return xp.where(holds, 1.0, 0.0), 0.0, 0.0
 
 

@@ -57,7 +57,12 @@ class Law(abc.ABC):
         rest = ((name, getattr(self, name)) for name in _field_names(type(self)))
         return type(self), names, tuple(item for item in rest if item[0] not in names)
 
+    def without_parameters(self) -> Self:
+        """Return the law with 0 for each parameter: equal, of one hash, for all laws of a kind."""
+        return self.with_parameters([0.0] * len(self.parameters()))
+
     def _parameter_names(self) -> tuple[str, ...]:
+        """Return the names of the fields that are numbers or arrays."""
         names = _field_names(type(self))
         return _of_numbers(names, tuple(type(getattr(self, name)) for name in names))
 
@@ -127,7 +132,11 @@ class Term:
 
     @classmethod
     def between(cls, law: Law, plus: str, minus: str, controls: Sequence[str] = ()) -> "Term":
-        """Return a current out of `plus` and into `minus`, of the voltage across if not told."""
+        """Return a current out of `plus` and into `minus`.
+
+        **Arguments:** `law`: of the current. `controls`: whose values it takes; those of `plus` and
+        `minus` if none are given.
+        """
         return cls(law, tuple(controls) or (plus, minus), ((plus, 1.0), (minus, -1.0)))
 
 

@@ -74,7 +74,7 @@ class Resistor(TwoTerminal):
         stamps.between((self.plus,), (self.minus,), self.siemens)
 
     def noise(self, volts, kelvin):
-        """Thermal noise 2kTG, two-sided."""
+        """Yield thermal noise 2kTG, two-sided."""
         del volts
         white = np.array([2 * BOLTZMANN * kelvin * self.siemens])
         yield NoiseCurrents((self.plus,), (self.minus,), white, np.zeros(1))
@@ -157,7 +157,7 @@ class ConductanceMatrix(Element):
         present = self.siemens > 0
         ohms = 1 / np.where(present, self.siemens, 1.0)
         return [
-            f"R{self.name}_{row}_{column} {row} {column} {value!r}"  # as `number` does: there are many
+            f"R{self.name}_{row}_{column} {row} {column} {value!r}"  # as `number` writes it
             for row, values, chosen in zip(self.rows, ohms.tolist(), present.tolist(), strict=True)
             for column, value, is_chosen in zip(self.columns, values, chosen, strict=True)
             if is_chosen
@@ -167,7 +167,7 @@ class ConductanceMatrix(Element):
         stamps.between(self.rows, self.columns, self.siemens)
 
     def noise(self, volts, kelvin):
-        """Thermal noise 2kTG of each, two-sided."""
+        """Yield thermal noise 2kTG of each, two-sided."""
         del volts
         white = 2 * BOLTZMANN * kelvin * self.siemens
         yield NoiseCurrents(self.rows, self.columns, white, np.zeros(white.shape))
@@ -200,7 +200,7 @@ class ConductanceMatrix(Element):
     def _without_rows(
         self, pinned: Mapping[str, object]
     ) -> "tuple[ConductanceMatrix, Load | None]":
-        """Return the matrix without the rows that are pinned, and what loads the columns by them."""
+        """Return the matrix without its pinned rows, and how these load the columns."""
         held = np.array([node in pinned for node in self.rows])
         if not held.any():
             return self, None
@@ -228,7 +228,13 @@ class ConductanceMatrix(Element):
 
 @dataclass(frozen=True)
 class Capacitor(TwoTerminal):
-    """A capacitance of `farads` > 0 between two nodes."""
+    """A capacitance between two nodes: i = C d(v_plus − v_minus)/dt.
+
+    **Arguments:** `name`: the SPICE name without its letter. `plus`, `minus`: nodes. `farads`: C in
+    F, finite and above 0.
+
+    **Raises** `ValueError` where it is not, or a name is none.
+    """
 
     letter = "C"
     word = "capacitor"
@@ -263,7 +269,13 @@ class Capacitor(TwoTerminal):
 
 @dataclass(frozen=True)
 class Inductor(TwoTerminal):
-    """An inductance of `henries` > 0 between two nodes."""
+    """An inductance between two nodes: v_plus − v_minus = L di/dt.
+
+    **Arguments:** `name`: the SPICE name without its letter. `plus`, `minus`: nodes. `henries`: L
+    in H, finite and above 0.
+
+    **Raises** `ValueError` where it is not, or a name is none.
+    """
 
     letter = "L"
     word = "inductor"

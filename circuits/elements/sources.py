@@ -1,4 +1,4 @@
-"""Sources: independent, controlled, and those that an expression tells."""
+"""Sources: independent ones, controlled ones, and those given by an expression."""
 
 import abc
 from dataclasses import dataclass
@@ -49,7 +49,16 @@ class _Independent(TwoTerminal):
 
 @dataclass(frozen=True)
 class VoltageSource(_Independent):
-    """An ideal source: v_plus − v_minus = `volts`, or the `waveform` in a transient."""
+    """An ideal source: v_plus − v_minus = `volts`, or the `waveform` in a transient.
+
+    **Arguments:**
+
+    - `name`: the SPICE name without its letter. `plus`, `minus`: nodes.
+    - `volts`: in V. `ac`: its small-signal amplitude in V.
+    - `waveform`: its voltage in V over time in s, in transients.
+
+    **Raises** `ValueError` where a number is not finite, or a name is none.
+    """
 
     letter = "V"
     word = "voltage source"
@@ -80,7 +89,16 @@ class VoltageSource(_Independent):
 
 @dataclass(frozen=True)
 class CurrentSource(_Independent):
-    """An ideal source: `amperes`, or the `waveform` in a transient, leave `plus`, enter `minus`."""
+    """An ideal source: `amperes`, or the `waveform` in a transient, leave `plus`, enter `minus`.
+
+    **Arguments:**
+
+    - `name`: the SPICE name without its letter. `plus`, `minus`: nodes.
+    - `amperes`: in A. `ac`: its small-signal amplitude in A.
+    - `waveform`: its current in A over time in s, in transients.
+
+    **Raises** `ValueError` where a number is not finite, or a name is none.
+    """
 
     letter = "I"
     word = "current source"
@@ -106,6 +124,8 @@ IndependentSource = VoltageSource | CurrentSource
 
 
 class _VoltageControlled(Element):
+    """A source that the voltage between two nodes controls."""
+
     word = "controlled source"
     plus: str
     minus: str
@@ -118,12 +138,14 @@ class _VoltageControlled(Element):
 
     @property
     def control(self) -> str:
-        """The controlling voltage, as a label says it."""
+        """The controlling voltage, as a label writes it."""
         plus, minus = self.control_plus, self.control_minus
         return f"v({plus})" if minus == GROUND else f"v({plus}, {minus})"
 
 
 class _CurrentControlled(TwoTerminal):
+    """A source that the current of a voltage source controls."""
+
     word = "controlled source"
     source: str
 
@@ -132,7 +154,7 @@ class _CurrentControlled(TwoTerminal):
         return (self.source,)
 
     def check(self) -> None:
-        """Raise `ValueError` where `source` can be no voltage source's name."""
+        """Raise `ValueError` where `source` cannot be a voltage source's SPICE name."""
         if self.source[:1] != "V":
             raise ValueError(
                 f"`source` of {self.name} must be the SPICE name of a voltage source, as Vin, "
@@ -146,6 +168,11 @@ class VoltageGain(_VoltageControlled):
     """A voltage-controlled voltage source (E).
 
     v_plus − v_minus = `gain` · (v_control_plus − v_control_minus).
+
+    **Arguments:** `name`: the SPICE name without its letter. `plus`, `minus`, `control_plus`,
+    `control_minus`: nodes. `gain`: in V/V.
+
+    **Raises** `ValueError` for a gain that is not finite, or a name that is none.
     """
 
     letter = "E"
@@ -182,6 +209,11 @@ class CurrentGain(_CurrentControlled):
     """A current-controlled current source (F).
 
     `gain` times the current of the voltage source `source` leaves `plus` and enters `minus`.
+
+    **Arguments:** `name`: the SPICE name without its letter. `plus`, `minus`: nodes. `source`: the
+    SPICE name of a voltage source, letter included. `gain`: in A/A.
+
+    **Raises** `ValueError` for a gain that is not finite, or a name that is none.
     """
 
     letter = "F"
@@ -213,6 +245,11 @@ class Transconductance(_VoltageControlled):
     """A voltage-controlled current source (G).
 
     `siemens` · (v_control_plus − v_control_minus) leave `plus` and enter `minus`.
+
+    **Arguments:** `name`: the SPICE name without its letter. `plus`, `minus`, `control_plus`,
+    `control_minus`: nodes. `siemens`: in S, of either sign.
+
+    **Raises** `ValueError` for a value that is not finite, or a name that is none.
     """
 
     letter = "G"
@@ -243,6 +280,11 @@ class Transresistance(_CurrentControlled):
     """A current-controlled voltage source (H).
 
     v_plus − v_minus = `ohms` times the current of the voltage source `source`.
+
+    **Arguments:** `name`: the SPICE name without its letter. `plus`, `minus`: nodes. `source`: the
+    SPICE name of a voltage source, letter included. `ohms`: in Ω, of either sign.
+
+    **Raises** `ValueError` for a value that is not finite, or a name that is none.
     """
 
     letter = "H"
@@ -275,10 +317,16 @@ class Transresistance(_CurrentControlled):
 
 @dataclass(frozen=True)
 class Behavioural(TwoTerminal):
-    """A source that an `expression` of voltages and currents tells (B).
+    """A source whose value is an expression of voltages and currents (B).
 
-    **Arguments:** `output`: "i", a current in A out of `plus` and into `minus`, or "v", a voltage
-    in V between them.
+    **Arguments:**
+
+    - `name`: the SPICE name without its letter. `plus`, `minus`: nodes.
+    - `output`: "i", a current in A out of `plus` and into `minus`, or "v", a voltage in V between
+      them.
+    - `expression`: of node voltages in V and currents of voltage sources in A.
+
+    **Raises** `ValueError` for another `output`, and a name that is none.
     """
 
     letter = "B"
@@ -334,7 +382,7 @@ class Behavioural(TwoTerminal):
         return (current_term(self.expression, self.plus, self.minus),)
 
     def conducts(self, *, transient=False):
-        """Yield its ends where the voltage across it tells its current.
+        """Yield its ends where the voltage across it determines its current.
 
         At an operating point alone, as nothing else need then be known.
         """

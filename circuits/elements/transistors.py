@@ -1,4 +1,4 @@
-"""Transistors: a channel between drain and source whose conductance a gate sets, drawing nothing."""
+"""Transistors: channels between drain and source that a gate controls without drawing current."""
 
 import math
 from dataclasses import dataclass
@@ -72,14 +72,23 @@ class Channel(Law):
 
 @dataclass(frozen=True)
 class MosfetModel:
-    """ngspice's MOS transistor of level 1 without charges (Shichman & Hodges, IEEE J. Solid-State Circuits 3, 285, 1968; mos1load.c).
+    """ngspice's MOS transistor of level 1 without charges.
 
-    Its channel is a `Channel` of gain KP W/L, to which junctions from bulk to drain and source (for p the other way) are added,
-    i = Is (exp(v/Vt) − 1) + gmin v, and −Is + gmin v below −3 Vt.
+    (Shichman & Hodges, IEEE J. Solid-State Circuits 3, 285, 1968; mos1load.c.) Its channel is a
+    `Channel` of gain KP W/L, to which junctions from bulk to drain and source (for p the other way)
+    are added, i = Is (exp(v/Vt) − 1) + gmin v, and −Is + gmin v below −3 Vt.
 
-    **Arguments:** `kind`: "n" or "p". `threshold`: VTO in V, of the sign that `kind` has it. `transconductance`: KP in A/V².
-    `body_effect`: GAMMA in √V. `potential`: PHI in V. `modulation`: LAMBDA in 1/V. `saturation`: Is of each junction in A. `gmin` in S.
-    `name`: of its `.model` card. All at 300.15 K. Raises `ValueError` where one is not finite, KP, PHI or Is not above 0, or GAMMA,
+    **Arguments:** all at 300.15 K.
+
+    - `kind`: "n" or "p".
+    - `threshold`: VTO in V, of the sign that `kind` has it.
+    - `transconductance`: KP in A/V².
+    - `body_effect`: GAMMA in √V. `potential`: PHI in V.
+    - `modulation`: LAMBDA in 1/V.
+    - `saturation`: Is of each junction in A. `gmin`: in S, across each junction.
+    - `name`: of its `.model` card.
+
+    **Raises** `ValueError` where a number is not finite, KP, PHI or Is not above 0, or GAMMA,
     LAMBDA or gmin below 0.
     """
 
@@ -113,16 +122,20 @@ class MosfetModel:
         return 1.0 if self.kind == "n" else -1.0
 
     def channel(self, width: float, length: float, kelvin: float = ROOM) -> Channel:
-        """The law of a channel of `width` by `length` (m) at a temperature in K.
+        """Return the law of a channel of `width` by `length` in m at a temperature in K.
 
-        With r = T/T0 and the band gap E(T) = 1.16 − 7.02e-4 T²/(T + 1108) eV, KP falls as r^−1.5, PHI becomes r (PHI − ψ(T0)) + ψ(T),
-        where ψ(T) = −2 Vt (1.5 ln r + q/2k (1.1150877/T0 − E/T)), and VTO moves by half the change of PHI and of the gap (mos1temp.c).
+        With r = T/T0 and the band gap E(T) = 1.16 − 7.02e-4 T²/(T + 1108) eV, KP falls as r^−1.5,
+        PHI becomes r (PHI − ψ(T0)) + ψ(T), where ψ(T) = −2 Vt (1.5 ln r + q/2k (1.1150877/T0 −
+        E/T)), and VTO moves by half the change of PHI and of the gap (mos1temp.c).
+
+        **Raises** `ValueError` for a temperature at which PHI is not above 0.
         """
         ratio = kelvin / ROOM
         potential = ratio * (self.potential - _bending(ROOM)) + _bending(kelvin)
         if potential <= 0:
             raise ValueError(
-                f"`potential` of {self.name} must be above 0 at every temperature, but is {potential:.3g} V at {kelvin} K"
+                f"`potential` of {self.name} must be above 0 at every temperature, "
+                f"but is {potential:.3g} V at {kelvin} K"
             )
         flat = self.sign * self.threshold - self.body_effect * math.sqrt(self.potential)
         flat += (self.sign * (_gap(ROOM) - _gap(kelvin)) + potential - self.potential) / 2
@@ -139,7 +152,7 @@ class MosfetModel:
         return Junction(saturation, kelvin / ROOM, self.gmin, reverse=0.0)
 
     def card(self) -> str:
-        """Its `.model` line."""
+        """Return its `.model` line."""
         values = " ".join(f"{name}={number(getattr(self, field))}" for name, field in CARD.items())
         return f".model {self.name} {self.kind.upper()}MOS(LEVEL=1 {values})"
 
@@ -165,21 +178,26 @@ _LEAST = {
 
 
 def _gap(kelvin: float) -> float:
-    """The band gap of silicon in eV as mos1temp.c has it."""
+    """Return the band gap of silicon in eV as mos1temp.c has it."""
     return 1.16 - 7.02e-4 * kelvin**2 / (kelvin + 1108)
 
 
 def _bending(kelvin: float) -> float:
-    """ψ(T) in V."""
+    """Return ψ(T) of `MosfetModel.channel` in V."""
     arg = CHARGE / (2 * BOLTZMANN) * (1.1150877 / ROOM - _gap(kelvin) / kelvin)
     return -2 * BOLTZMANN * kelvin / CHARGE * (1.5 * math.log(kelvin / ROOM) + arg)
 
 
 @dataclass(frozen=True)
 class Mosfet(Element):
-    """A transistor of `model`, `width` by `length` in m.
+    """A transistor. Its gate draws no current; its bulk draws that of its junctions.
 
-    Its gate draws no current; its bulk draws that of its junctions.
+    **Arguments:**
+
+    - `name`: the SPICE name without its letter. `drain`, `gate`, `source`, `bulk`: nodes.
+    - `model`: its card. `width`, `length`: of the channel in m, finite and above 0.
+
+    **Raises** `ValueError` where they are not, or a name is none.
     """
 
     letter = "M"
@@ -229,7 +247,7 @@ class Mosfet(Element):
         )
 
     def noise(self, volts, kelvin):
-        """Thermal noise of the channel, (4/3) kT gm, two-sided."""
+        """Yield the thermal noise of the channel, (4/3) kT gm, two-sided."""
         _, slopes = self.channel(kelvin).evaluate(*(np.array([volts(n)]) for n in self.nodes))
         white = 4 / 3 * BOLTZMANN * kelvin * np.abs(slopes[1])
         yield NoiseCurrents((self.drain,), (self.source,), white, np.zeros(1))

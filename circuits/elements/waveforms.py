@@ -11,15 +11,15 @@ from ..units import Array, number
 
 
 class Waveform(abc.ABC):
-    """What a source does in a transient, instead of its constant value."""
+    """What a source does in a transient, instead of its constant value in V or A."""
 
     @abc.abstractmethod
     def at(self, time: Array) -> Array:
-        """The value at `time` (s), elementwise; NumPy or JAX."""
+        """Return the value in V or A at `time` in s, elementwise; NumPy or JAX."""
 
     @abc.abstractmethod
     def __str__(self) -> str:
-        """As SPICE writes it."""
+        """Return its text as SPICE writes it."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,14 @@ class _Numbers(Waveform):
         for field in fields(self):
             value = getattr(self, field.name)
             if not np.isfinite(value) or (field.name in _NOT_NEGATIVE and value < 0):
-                what = "finite and at least 0" if field.name in _NOT_NEGATIVE else "finite"
-                raise ValueError(f"`{field.name}` of a waveform must be {what}, but is {value}")
+                least = " and at least 0" if field.name in _NOT_NEGATIVE else ""
+                raise ValueError(
+                    f"`{field.name}` of a waveform must be finite{least}, but is {value}"
+                )
 
     def __str__(self):
-        return f"{type(self).__name__.lower()}({' '.join(number(getattr(self, f.name)) for f in fields(self))})"
+        numbers = " ".join(number(getattr(self, field.name)) for field in fields(self))
+        return f"{type(self).__name__.lower()}({numbers})"
 
 
 _NOT_NEGATIVE = ("delay", "rise", "fall", "width", "frequency", "damping")
@@ -42,7 +45,18 @@ _NOT_NEGATIVE = ("delay", "rise", "fall", "width", "frequency", "damping")
 
 @dataclass(frozen=True)
 class Pulse(_Numbers):
-    """From `low` to `high` after `delay`, rising and falling in straight lines, every `period`; times in s, all above 0 but `delay`."""
+    """A periodic pulse from `low` to `high`, rising and falling in straight lines (SPICE's pulse).
+
+    **Arguments:**
+
+    - `low`, `high`: in V or A; it is `low` before `delay` and between pulses.
+    - `delay`: of the first pulse in s, at least 0.
+    - `rise`, `fall`: how long it rises and falls, in s, above 0.
+    - `width`: how long it stays at `high`, in s, above 0.
+    - `period`: from one pulse to the next in s, above 0.
+
+    **Raises** `ValueError` where a number is not finite or one of these times is not so.
+    """
 
     low: float
     high: float
@@ -73,7 +87,18 @@ class Pulse(_Numbers):
 
 @dataclass(frozen=True)
 class Sin(_Numbers):
-    """`offset` + `amplitude` · exp(−`damping` (t − `delay`)) sin(2π `frequency` (t − `delay`)) after `delay`, `offset` before it."""
+    """A sine that may decay (SPICE's sin).
+
+    With s = max(t − `delay`, 0) it is `offset` + `amplitude` · exp(−`damping` s) sin(2π `frequency`
+    s): `offset` before `delay`.
+
+    **Arguments:**
+
+    - `offset`, `amplitude`: in V or A.
+    - `frequency`: in Hz, at least 0. `delay`: in s, at least 0. `damping`: in 1/s, at least 0.
+
+    **Raises** `ValueError` where a number is not finite, or one of the last three is below 0.
+    """
 
     offset: float
     amplitude: float
@@ -91,7 +116,13 @@ class Sin(_Numbers):
 
 @dataclass(frozen=True)
 class Pwl(Waveform):
-    """Straight lines between `values` at `times` (s, increasing), and the first and the last value outside them."""
+    """Straight lines between points, the first and the last value outside them (SPICE's pwl).
+
+    **Arguments:** `times`: (points,) in s, increasing. `values`: (points,) in V or A.
+
+    **Raises** `ValueError` where they are not as many, one or more, or not finite, or `times` do
+    not increase.
+    """
 
     times: tuple[float, ...]
     values: tuple[float, ...]
@@ -99,11 +130,13 @@ class Pwl(Waveform):
     def __post_init__(self):
         if len(self.times) != len(self.values) or not self.times:
             raise ValueError(
-                f"`times` and `values` must be as many, one or more, but are {len(self.times)} and {len(self.values)}"
+                "`times` and `values` must be as many, one or more, "
+                f"but are {len(self.times)} and {len(self.values)}"
             )
         if not np.isfinite([self.times, self.values]).all() or np.any(np.diff(self.times) <= 0):
             raise ValueError(
-                f"`times` must increase and all be finite, but are {self.times} with values {self.values}"
+                "`times` must increase and all be finite, "
+                f"but are {self.times} with values {self.values}"
             )
 
     def at(self, time):
@@ -116,4 +149,5 @@ class Pwl(Waveform):
 
 
 def _namespace(time: Array) -> Any:
+    """Return the array namespace of a time: NumPy for numbers."""
     return np if isinstance(time, float | int) else time.__array_namespace__()

@@ -1,1 +1,4 @@
-"""The modified nodal equations of a netlist, and what follows from them: certificates, reduction, reciprocity, noise."""
+"""The modified nodal equations of a netlist, and what follows from them.
+
+Certificates, reduction, reciprocity, noise, the small-signal response.
+"""

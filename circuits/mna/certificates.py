@@ -1,4 +1,4 @@
-"""What speaks for an operating point: whoever found it, it is put into the netlist's equations."""
+"""Certificates of operating points: whoever found one, it is put into the netlist's equations."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from .equations import Drives, Equations
 DENSE = 400
 """Up to so many unknowns Jacobians are dense and all samples are solved at once."""
 LARGEST = 3000
-"""Up to so many unknowns all rates of a circuit are computed where nothing less shows its stability."""
+"""Up to so many unknowns all rates of a circuit are computed, where nothing less shows that it is
+stable."""
 SMALL_VOLTS, SMALL_AMPERES = 1e-9, 1e-18
 """A current that this voltage drives through a node's linear conductances, and one that is smaller
 than what a simulator resolves, move nothing."""
@@ -54,9 +55,9 @@ Step = Callable[[np.ndarray, Drives, np.ndarray], np.ndarray]
 
 @functools.cache
 def _pools() -> Any:
-    """Return the thread pools of BLAS.
+    """Return the controller of BLAS's threads.
 
-    On matrices of this size its threads wait for each other longer than they work.
+    On matrices of this size they wait for each other longer than they work.
     """
     from threadpoolctl import ThreadpoolController
 
@@ -68,19 +69,24 @@ def certify(
 ) -> Certificate:
     """Return the certificate of operating points.
 
-    **Arguments:** `unknowns` (samples, unknowns); where one is NaN, so are the numbers of the
-    sample, which is neither balanced nor stable. `drives`: values (samples,) of sources. `step`:
-    what solves for J⁻¹F where there is something faster than the equations' own Jacobian; F itself
-    is always theirs.
+    **Arguments:**
+
+    - `unknowns` (samples, unknowns); where one is not finite, the numbers of the sample are NaN,
+      and it is neither balanced nor stable.
+    - `drives`: values (samples,) or (1,) of sources in V or A.
+    - `step`: what solves for J⁻¹F of passive circuits where there is something faster than the
+      equations' own Jacobian; F itself is always theirs.
     """
-    known = np.atleast_1d(np.isfinite(unknowns).all(axis=1))
-    numbers = np.full((3, len(known)), np.nan)
-    signs = np.zeros((2, len(known)), bool)
-    if known.any():
-        chosen = {name: np.broadcast_to(v, len(known))[known] for name, v in drives.items()}
+    finite = np.isfinite(unknowns).all(axis=1)
+    samples = len(finite)
+    numbers = np.full((3, samples), np.nan)
+    verdicts = np.zeros((2, samples), bool)
+    if finite.any():
+        chosen = {name: np.broadcast_to(v, samples)[finite] for name, v in drives.items()}
         with _pools().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
-            numbers[:, known], signs[:, known] = _certify(equations, unknowns[known], chosen, step)
-    return Certificate(numbers[0], numbers[1], numbers[2], signs[0], signs[1])
+            certified = _certify(equations, unknowns[finite], chosen, step)
+        numbers[:, finite], verdicts[:, finite] = certified
+    return Certificate(*numbers, *verdicts)
 
 
 def _certify(
@@ -100,14 +106,14 @@ def _certify(
     balanced = _is_balanced(equations, *equations.residual(points - moves, drives))
     stable = np.isfinite(correction)
     if not equations.passive:
-        shown = _stability(equations, stable, matrices)
-        balanced &= np.array([one is not None for one in shown])
-        stable = np.array([bool(one) for one in shown])
+        answers = _stability(equations, stable, matrices)
+        balanced &= np.array([answer is not None for answer in answers])
+        stable = np.array([bool(answer) for answer in answers])
     return np.stack([correction, rounding, kcl]), np.stack([balanced, stable])
 
 
 def _is_balanced(equations: Equations, f: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Return whether |F| is small (samples,): against its terms, or as a current that moves nothing.
+    """Return whether |F| is small (samples,): against its terms, or too small to move anything.
 
     Where a node carries hardly any current its terms are rounding, and relative sizes mean nothing.
     """
@@ -155,21 +161,27 @@ def _dense_solve(j: np.ndarray, right: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         if len(right) == 1:
             return np.full_like(right, np.nan)
+        # one by one, to know which is singular
         each = [_dense_solve(j[i : i + 1], right[i : i + 1]) for i in range(len(right))]
-        return np.concatenate(each)  # to say which is singular
+        return np.concatenate(each)
 
 
 def _sparse_solver(matrices: list[Any]) -> Callable[[np.ndarray], np.ndarray]:
     """Return what solves with sparse J, one for each sample or one for all; NaN if singular."""
+    solvers = [_sparse_solve(j) for j in matrices]
+    if len(solvers) == 1:
+        return lambda right: solvers[0](right.T).T
+    return lambda right: np.stack([solve(r) for solve, r in zip(solvers, right, strict=True)])
+
+
+def _sparse_solve(j: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what solves with one sparse J, factored once; NaN where J is exactly singular."""
     from scipy.sparse.linalg import splu
 
     try:
-        factors = [splu(j) for j in matrices]
-    except RuntimeError:  # exactly singular
+        return splu(j).solve
+    except RuntimeError:
         return lambda right: np.full_like(right, np.nan)
-    if len(factors) == 1:
-        return lambda right: factors[0].solve(right.T).T
-    return lambda right: np.stack([lu.solve(r) for lu, r in zip(factors, right, strict=True)])
 
 
 def _stability(equations: Equations, known: np.ndarray, matrices: Any) -> list[bool | None]:
@@ -219,7 +231,7 @@ def _is_stable(equations: Equations, j: Any) -> bool | None:
     if equations.unknowns > LARGEST:
         return None  # a dense matrix would not fit
     j = j.toarray() if issparse(j) else j
-    # unit capacitances at all nodes; currents move as fast as inductances let them, or at once
+    # unit capacitances at all nodes; currents move as fast as unit inductances let them, or at once
     masses = np.sign(equations.sparse_capacitances.diagonal()[: len(j)])
     masses[: len(equations.free)] = 1.0
     rates = eigvals(j, np.diag(masses))

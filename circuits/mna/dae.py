@@ -1,4 +1,4 @@
-"""Which unknowns z of a circuit's equations C dz/dt = −F(z) have a derivative, as C may be singular.
+"""Which unknowns z of the equations C dz/dt = −F(z) have a derivative, as C may be singular.
 
 A node without a capacitance, an island of nodes that float on capacitors and the current of a
 voltage source have equations without one: with N spanning the null space of C they are NᵀF = 0, and
@@ -37,7 +37,8 @@ def islands(equations: Equations) -> list[tuple[list[str], bool]]:
     members: list[list[str]] = [[] for _ in range(count)]
     for node, label in zip(equations.free, labels, strict=False):
         members[label].append(node)
-    return [(island, one != labels[nodes]) for one, island in enumerate(members) if island]
+    grounded = labels[nodes]
+    return [(island, label != grounded) for label, island in enumerate(members) if island]
 
 
 def split(equations: Equations) -> tuple[np.ndarray, Any]:

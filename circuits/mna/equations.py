@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..elements.base import GROUND, current_of
+from ..elements.base import GROUND, Stamps, current_of
 from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
 from ..netlist.netlist import Netlist, NetlistError
 from ..units import Array
@@ -35,7 +35,10 @@ volts or amperes."""
 def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.ndarray], int]:
     """Return `drives` as arrays of one length, and that length.
 
-    Raises `ValueError` for names, lengths and values that do not fit.
+    **Arguments:** `drives`: by SPICE name (samples,) in V or A; a number is one sample, and without
+    any there is one. `netlist`: whose sources they must be.
+
+    **Raises** `ValueError` for names, lengths and values that do not fit.
     """
     sources = {e.key for e in (*netlist.of(VoltageSource), *netlist.of(CurrentSource))}
     arrays = {
@@ -44,11 +47,13 @@ def values_of(drives: Drives | None, netlist: Netlist) -> tuple[dict[str, np.nda
     lengths = {values.shape for values in arrays.values()}
     if len(lengths) > 1 or any(len(shape) != 1 or shape[0] == 0 for shape in lengths):
         raise ValueError(
-            f"`drives` must hold one value for each sample and source, but have shapes {sorted(lengths)}"
+            "`drives` must hold one value for each sample and source, "
+            f"but have shapes {sorted(lengths)}"
         )
     if unknown := sorted(arrays.keys() - sources):
         raise ValueError(
-            f"`drives` must name sources of the netlist by their SPICE names, but {unknown[0]!r} is none"
+            "`drives` must name sources of the netlist by their SPICE names, "
+            f"but {unknown[0]!r} is none"
         )
     if arrays and not np.isfinite(np.stack(list(arrays.values()))).all():
         name, values = next(
@@ -128,7 +133,10 @@ class Equations:
 
     @cached_property
     def passive(self) -> bool:
-        """Whether all its elements only take energy, or are independent sources: one stable point."""
+        """Whether all its elements only take energy, or are independent sources.
+
+        It then has one stable operating point.
+        """
         return all(element.passive for element in self.netlist.elements)
 
     @property
@@ -240,7 +248,10 @@ class Equations:
         ]
 
     def jacobian(self, unknowns: np.ndarray, drives: Drives, *, one_way: bool = True) -> np.ndarray:
-        """Return J (samples, unknowns, unknowns), dense, with or without laws that are `one_way`."""
+        """Return J (samples, unknowns, unknowns), dense.
+
+        **Arguments:** `unknowns` (samples, unknowns). `one_way`: whether laws that are so count.
+        """
         n = self.unknowns
         j = np.tile(self.linear[:n, :n].toarray(), (len(unknowns), 1, 1))
         groups = [group for group in self.groups if one_way or not group.law.one_way]
@@ -261,15 +272,18 @@ class Equations:
 
     @cached_property
     def sparse_capacitances(self) -> "csr_array":
-        """C with a row and a column for each place; rows of pinned nodes and ground mean nothing."""
+        """C with a row and a column for each place.
+
+        Rows of pinned nodes and of ground mean nothing.
+        """
         charges = _Entries(self._places)
         for element in self.netlist.elements:
             element.charge(charges)
         return charges.matrix()
 
 
-class _Entries:
-    """Collects what elements stamp into a matrix of all places; a `Stamps`."""
+class _Entries(Stamps):
+    """Collects what elements stamp into a matrix of all places."""
 
     def __init__(self, places: Mapping[str, int]):
         self._places = places
@@ -293,13 +307,6 @@ class _Entries:
             self._pairs[1].append(self._places[other])
             self._pairs[2].append(g)
 
-    def transfer(
-        self, plus: str, minus: str, control_plus: str, control_minus: str, siemens: float
-    ) -> None:
-        for row, sign in ((plus, 1.0), (minus, -1.0)):
-            self.entry(row, control_plus, sign * siemens)
-            self.entry(row, control_minus, -sign * siemens)
-
     def branch(self, name: str, plus: str, minus: str) -> None:
         current = current_of(name)
         if current in self._places:  # a source that pins its node is no branch
@@ -308,6 +315,7 @@ class _Entries:
                 self.entry(current, node, sign)
 
     def matrix(self) -> "csr_array":
+        """Return the sum of all stamps (places, places)."""
         from scipy.sparse import coo_array
 
         single = np.array(self._single, float).reshape(-1, 3).T
@@ -340,6 +348,7 @@ def _pins(netlist: Netlist, sensed: set[str]) -> dict[str, VoltageSource]:
 
 
 def _driven(source: IndependentSource, drives: Drives, samples: int) -> np.ndarray:
+    """Return the values (samples,) of a source in V or A: those of `drives`, else its own."""
     values = drives.get(source.key)
     if values is None:
         return np.full(samples, float(source.value))

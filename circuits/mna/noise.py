@@ -52,8 +52,6 @@ def covariance(
     capacitances has one. And for a circuit that is not stable around its operating point.
     `ValueError` where `points` is not one certified point of the netlist.
     """
-    from scipy.linalg import solve_continuous_lyapunov
-
     equations = Equations.of(netlist)
     names = equations.free if nodes is None else tuple(nodes)
     if wrong := [node for node in names if node not in equations.free]:
@@ -67,12 +65,7 @@ def covariance(
             f"but noise grows at {-rates.min():.3g} 1/s"
         )
 
-    kicks = np.linalg.solve(around.capacitance, np.linalg.solve(around.capacitance, around.kicks).T)
-    to = around.to_unknowns[rows]
-    variances = np.zeros((len(rows), len(rows)))
-    if len(rates):
-        variances = to @ solve_continuous_lyapunov(around.drift, kicks) @ to.T
-
+    variances = around.covariance(rows)
     white = around.white(rows) * rates.max(initial=1.0)  # within the circuit's band
     if bare := [
         node
@@ -89,7 +82,10 @@ def covariance(
 def corners(netlist: Netlist, drives: Drives | None, points: "xr.Dataset") -> tuple[float, float]:
     """Return the lowest and the highest corner frequency in Hz: the eigenvalues of C⁻¹J over 2π.
 
-    **Arguments:** as of `covariance`, and raises as it.
+    **Arguments:** `drives`: values (1,) of sources at the operating point. `points`: the point, a
+    simulator's Dataset of one sample.
+
+    **Raises** `ValueError` where `points` is not one certified point of the netlist.
     """
     drift = _Linear.at(Equations.of(netlist), drives, points).drift
     rates = np.real(np.linalg.eigvals(drift)) / (2 * np.pi)
@@ -118,6 +114,7 @@ class _Linear:
 
     @classmethod
     def at(cls, equations: Equations, drives: Drives | None, points: "xr.Dataset") -> "_Linear":
+        """Return the circuit linearised at an operating point; arguments as of `covariance`."""
         from scipy.sparse.linalg import splu
 
         z = unknowns_at(equations, drives, points)
@@ -142,6 +139,17 @@ class _Linear:
         drift = np.linalg.solve(c, (j @ to)[dynamic])
         return cls(c, drift, back.T @ (s @ back), to, s, null, tied)
 
+    def covariance(self, rows: Sequence[int]) -> np.ndarray:
+        """Return the covariance (rows, rows) in V² of the unknowns at `rows`, without M ξ."""
+        from scipy.linalg import solve_continuous_lyapunov
+
+        if not len(self.drift):
+            return np.zeros((len(rows), len(rows)))
+        once = np.linalg.solve(self.capacitance, self.kicks)
+        kicks = np.linalg.solve(self.capacitance, once.T)
+        to = self.to_unknowns[rows]
+        return to @ solve_continuous_lyapunov(self.drift, kicks) @ to.T
+
     def white(self, rows: Sequence[int]) -> np.ndarray:
         """Return the density (rows,) in V²/Hz, two-sided, of M ξ: noise of all frequencies."""
         if self._tied is None:
@@ -164,7 +172,9 @@ def noise_density(
 
     K/f being the two-sided density of flicker. Any circuit has a density.
 
-    **Arguments:** `frequencies` (frequencies,) in Hz; the rest as of `covariance`.
+    **Arguments:** `drives`: values (1,) of sources at the operating point. `points`: the point, a
+    simulator's Dataset of one sample. `frequencies` (frequencies,) in Hz. `nodes`: all free ones if
+    not given.
 
     **Returns** densities (frequencies, nodes) in V²/Hz.
 
@@ -183,7 +193,11 @@ def densities_at(
     places: Sequence[int],
     frequencies: np.ndarray,
 ) -> np.ndarray:
-    """Return `noise_density` of the unknowns at `places`, around `unknowns` (1, unknowns)."""
+    """Return `noise_density` (frequencies, places) around `unknowns` (1, unknowns).
+
+    **Arguments:** `drives`: values (1,) of sources. `places`: the unknowns whose noise it is.
+    `frequencies` (frequencies,) in Hz.
+    """
     from scipy.sparse.linalg import splu
 
     n = equations.unknowns

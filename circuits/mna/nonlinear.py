@@ -36,6 +36,15 @@ class TermGroup:
         wide = [(p, xp.broadcast_to(s, shape)) for p, s in zip(self.controls, slopes, strict=True)]
         return xp.broadcast_to(term, shape), wide
 
+    def incidence(self, size: int) -> np.ndarray:
+        """Return how each term enters the rows of the first `size` places: 0 or a sum of signs.
+
+        **Returns** (size, k): the terms (k,) add this matrix times themselves to the rows.
+        """
+        places = np.arange(size)[:, None]
+        entries = zip(self.rows, self.signs, strict=True)
+        return np.sum([sign * (places == rows) for rows, sign in entries], axis=0)
+
     def renumbered(self, index: np.ndarray) -> "TermGroup":
         """Return the same terms with place p called `index[p]`."""
         controls = tuple(index[places] for places in self.controls)
@@ -56,6 +65,7 @@ def term_groups(netlist: Netlist, place: Callable[[str], int]) -> tuple[TermGrou
 
 
 def _group(terms: Sequence[Term], place: Callable[[str], int]) -> TermGroup:
+    """Return the group of terms of one kind."""
     controls = zip(*(term.controls for term in terms), strict=True)
     rows = zip(*([row for row, _ in term.rows] for term in terms), strict=True)
     return TermGroup(

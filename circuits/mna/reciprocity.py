@@ -45,12 +45,15 @@ class Coordinates:
     def at(cls, equations: Equations, unknowns: np.ndarray) -> "Coordinates":
         """Return the coordinates at `unknowns` (1, unknowns).
 
-        Raises `NetlistError` where a branch's current tells a voltage.
+        **Raises** `NetlistError` where a voltage depends on a branch's current, and where voltage
+        sources leave a current undetermined.
         """
         n, jacobian = len(equations.free), equations.jacobian(unknowns, {})[0]
-        y, into, ties, own = jacobian[:n, :n], jacobian[:n, n:], jacobian[n:, :n], jacobian[n:, n:]
-        if own.any():
-            names = [b for b, row in zip(equations.branches, own, strict=True) if row.any()]
+        y, into = jacobian[:n, :n], jacobian[:n, n:]
+        ties, resistances = jacobian[n:, :n], jacobian[n:, n:]
+        if resistances.any():
+            rows = zip(equations.branches, resistances, strict=True)
+            names = [branch for branch, row in rows if row.any()]
             raise NetlistError(
                 "a voltage must not depend on a current for coordinates of the node voltages, "
                 f"but that of {names} does"
@@ -112,26 +115,26 @@ def nonreciprocity(netlist: Netlist, points: "xr.Dataset | None" = None) -> floa
 
 
 def _pivots(ties: np.ndarray, into: np.ndarray) -> np.ndarray:
-    """Return a node for each branch such that B's rows and N's columns are nonsingular at them.
+    """Return a node for each branch such that B's columns and N's rows are nonsingular at them.
 
-    Raises `NetlistError` where there are none: voltage sources in a loop, or currents that cannot
-    be told.
+    **Raises** `NetlistError` where there are none: voltage sources in a loop, or currents that
+    nothing determines.
     """
     from scipy.linalg import qr
 
     branches = len(ties)
     if not branches:
         return np.zeros(0, int)
-    alike = np.abs(ties) * (
-        np.abs(into.T) > 0
-    )  # a node that a branch's voltage ties and into which its current goes
+    # a node that a branch's voltage ties and into which its current goes
+    alike = np.abs(ties) * (np.abs(into.T) > 0)
     order = np.argsort(-alike.sum(0), kind="stable")
     permutation = qr(ties[:, order] * (alike[:, order] > 0), pivoting=True, mode="r")[-1]
     tied = np.sort(order[np.asarray(permutation)[:branches]])
     for square in (ties[:, tied], into[tied]):
         if len(tied) < branches or np.linalg.cond(square) > 1e12:
             raise NetlistError(
-                "the voltage sources of the netlist must leave every voltage and current determined, but do not"
+                "the voltage sources of the netlist must leave every voltage and current "
+                "determined, but do not"
             )
     return tied
 

@@ -1,4 +1,4 @@
-"""Exact reduction: conductances on ideal sources become one conductance and one current per node."""
+"""Exact reduction: conductances on ideal sources become one conductance and one current a node."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from .equations import Drives, Equations, values_of
 
 
 def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dict[str, np.ndarray]]:
-    """Return a netlist with the same voltages at the same free nodes, and the drives that go with it.
+    """Return a smaller netlist with the same voltages at the same free nodes, and its drives.
 
     By Norton's theorem conductances g_ij from sources u_i to node j become Rnorton_j of Σ_i g_ij to
     ground and Inorton_j of −Σ_i g_ij u_i out of the node. Sources that then touch nothing are
@@ -43,8 +43,8 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
 class Reduction:
     """A netlist's reduction for drives that are not yet known; made by `of`.
 
-    - `equations`: of the whole netlist. `netlist`: the smaller one, whose Norton currents stand at 0.
-    - `drives` says what drives of the whole netlist are for the smaller one.
+    - `equations`: of the whole netlist.
+    - `netlist`: the smaller one, whose Norton currents stand at 0; `drives` gives them.
     """
 
     equations: Equations

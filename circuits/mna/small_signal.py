@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def decades(lowest: float, highest: float, points: int) -> np.ndarray:
-    """Return the frequencies of SPICE's `dec`: `lowest` times 10^(k/points), up to `highest`."""
+    """Return the frequencies in Hz of SPICE's `dec`: `lowest` · 10^(k/`points`) up to `highest`."""
     count = int(np.floor(points * np.log10(highest / lowest) + 1e-9)) + 1
     return lowest * 10 ** (np.arange(count) / points)
 

@@ -20,23 +20,21 @@ class Analysis(abc.ABC):
 
     @abc.abstractmethod
     def line(self) -> str:
-        """Its SPICE line, or lines."""
+        """Return its SPICE line, or lines."""
 
 
 def analysis_lines(analyses: tuple[Analysis, ...]) -> list[str]:
-    """The SPICE lines of analyses: what is saved, and each line."""
-    kept = [
-        f"v({node})"
-        for node in dict.fromkeys(node for a in analyses if a.saves for node in a.nodes)
-    ]
-    kept += [
-        f"{name.lower()}#branch"
-        for name in dict.fromkeys(name for a in analyses if a.saves for name in a.branches)
-    ]
-    return [*([f".save {' '.join(kept)}"] if kept else []), *(a.line() for a in analyses)]
+    """Return the SPICE lines of analyses: what is saved, and the line of each."""
+    saving = [analysis for analysis in analyses if analysis.saves]
+    nodes = dict.fromkeys(node for analysis in saving for node in analysis.nodes)
+    branches = dict.fromkeys(name for analysis in saving for name in analysis.branches)
+    kept = [f"v({node})" for node in nodes] + [f"{name.lower()}#branch" for name in branches]
+    save = [f".save {' '.join(kept)}"] if kept else []
+    return [*save, *(analysis.line() for analysis in analyses)]
 
 
 def _positive(analysis: Analysis, *names: str) -> None:
+    """Raise `ValueError` where one of the numbers called `names` is not finite and above 0."""
     for name in names:
         if not (np.isfinite(getattr(analysis, name)) and getattr(analysis, name) > 0):
             raise ValueError(
@@ -46,7 +44,11 @@ def _positive(analysis: Analysis, *names: str) -> None:
 
 @dataclass(frozen=True)
 class OperatingPoint(Analysis):
-    """The operating point, printed besides."""
+    """The operating point, printed besides (SPICE's `.op`).
+
+    **Arguments:** `nodes`: whose voltages are kept. `branches`: the SPICE names of voltage sources
+    whose currents are kept.
+    """
 
     nodes: tuple[str, ...]
     branches: tuple[str, ...] = ()
@@ -57,7 +59,17 @@ class OperatingPoint(Analysis):
 
 @dataclass(frozen=True)
 class DcSweep(Analysis):
-    """Operating points with the source of SPICE name `source` at `first` to `last` by `step`, each starting from the one before."""
+    """Operating points at many values of a source, each starting from the one before (`.dc`).
+
+    **Arguments:**
+
+    - `nodes`: whose voltages are kept. `branches`: the SPICE names of voltage sources whose
+      currents are kept.
+    - `source`: the SPICE name of the source, letter included.
+    - `first`, `last`, `step`: its values in V or A.
+
+    **Raises** `ValueError` where `step` does not lead from `first` to `last`.
+    """
 
     nodes: tuple[str, ...]
     source: str
@@ -74,15 +86,15 @@ class DcSweep(Analysis):
             or (self.last - self.first) / self.step < 0
         ):
             raise ValueError(
-                f"`step` must lead from `first` to `last`, but they are {self.step}, {self.first} and {self.last}"
+                "`step` must lead from `first` to `last`, "
+                f"but they are {self.step}, {self.first} and {self.last}"
             )
 
     @property
     def values(self) -> np.ndarray:
-        """The values of the source."""
-        return self.first + self.step * np.arange(
-            int(np.floor((self.last - self.first) / self.step * (1 + 1e-12) + 1e-9)) + 1
-        )
+        """The values of the source in V or A."""
+        steps = (self.last - self.first) / self.step
+        return self.first + self.step * np.arange(int(np.floor(steps * (1 + 1e-12) + 1e-9)) + 1)
 
     def line(self):
         return f".dc {self.source} {number(self.first)} {number(self.last)} {number(self.step)}"
@@ -90,9 +102,17 @@ class DcSweep(Analysis):
 
 @dataclass(frozen=True)
 class Transient(Analysis):
-    """The voltages from time 0, when the nodes of `start` have the voltages given there and all others 0 V, to `stop` (s).
+    """The voltages from time 0 to `stop` (SPICE's `.tran`).
 
-    `step` (s) is the longest time step. Without `from_start` it starts from the operating point instead.
+    **Arguments:**
+
+    - `nodes`: whose voltages are kept. `branches`: the SPICE names of voltage sources whose
+      currents are kept.
+    - `step`: the longest time step in s. `stop`: the last time in s.
+    - `start`: nodes and their voltages in V at time 0; all others are at 0 V.
+    - `from_start`: whether it starts there (`uic`), not at the operating point.
+
+    **Raises** `ValueError` where a time is not finite and above 0, or a voltage not finite.
     """
 
     nodes: tuple[str, ...]
@@ -117,6 +137,8 @@ class Transient(Analysis):
 
 
 class _Decades(Analysis):
+    """An analysis at frequencies from `lowest` to `highest` in Hz, `points` a decade."""
+
     lowest: float
     highest: float
     points: int
@@ -124,21 +146,28 @@ class _Decades(Analysis):
     def __post_init__(self):
         if not (np.isfinite(self.highest) and 0 < self.lowest < self.highest):
             raise ValueError(
-                f"`lowest` and `highest` must be finite and 0 < lowest < highest, but are {self.lowest} and {self.highest}"
+                "`lowest` and `highest` must be finite and 0 < lowest < highest, "
+                f"but are {self.lowest} and {self.highest}"
             )
         if self.points < 1:
             raise ValueError(f"`points` must be 1 or more, but is {self.points}")
 
     @property
     def _range(self) -> str:
+        """The frequencies as SPICE writes them."""
         return f"dec {self.points} {number(self.lowest)} {number(self.highest)}"
 
 
 @dataclass(frozen=True)
 class Noise(_Decades):
-    """The noise of one node's voltage from `lowest` to `highest` (Hz), `points` a decade, referred to a source with an `ac` value.
+    """The noise of one node's voltage, referred to a source with an `ac` value (`.noise`).
 
-    `source` is its SPICE name, letter included.
+    **Arguments:**
+
+    - `nodes`: the node. `source`: the SPICE name of the source, letter included.
+    - `lowest`, `highest`: frequencies in Hz. `points`: a decade, 1 or more.
+
+    **Raises** `ValueError` where not 0 < lowest < highest, or `points` is below 1.
     """
 
     saves = False
@@ -154,7 +183,16 @@ class Noise(_Decades):
 
 @dataclass(frozen=True)
 class SmallSignal(_Decades):
-    """The response to the sources' `ac` values from `lowest` to `highest` (Hz), `points` a decade (SPICE's `.ac`)."""
+    """The response to the sources' `ac` values (SPICE's `.ac`).
+
+    **Arguments:**
+
+    - `nodes`: whose voltages are kept. `branches`: the SPICE names of voltage sources whose
+      currents are kept.
+    - `lowest`, `highest`: frequencies in Hz. `points`: a decade, 1 or more.
+
+    **Raises** `ValueError` where not 0 < lowest < highest, or `points` is below 1.
+    """
 
     nodes: tuple[str, ...]
     lowest: float

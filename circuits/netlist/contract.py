@@ -1,4 +1,7 @@
-"""What the check and the drawing of a circuit ask of it, so that a netlist can offer both without a circle of imports."""
+"""What the check and the drawing of a circuit ask of it.
+
+A netlist can so offer both without a circle of imports.
+"""
 
 from functools import cached_property
 from typing import Protocol

@@ -63,6 +63,7 @@ class _Sets:
         self._parent: dict[str, str] = {}
 
     def root(self, node: str) -> str:
+        """Return the node that stands for the set of `node`."""
         parent = self._parent
         parent.setdefault(node, node)
         while parent[node] != node:
@@ -78,6 +79,7 @@ class _Sets:
 
 
 def _floating(netlist: Circuit, transient: bool) -> list[Finding]:
+    """Return the finding of nodes without a path of conducting elements to ground, if any."""
     joined = _Sets()
     for element in netlist.elements:
         for node, other in element.conducts(transient=transient):
@@ -95,6 +97,7 @@ def _floating(netlist: Circuit, transient: bool) -> list[Finding]:
 
 
 def _loops(netlist: Circuit, transient: bool) -> list[Finding]:
+    """Return a finding for each element that closes a loop of fixed voltages."""
     joined, findings = _Sets(), []
     for element in netlist.elements:
         fixes = element.fixes_voltage(transient=transient)
@@ -109,6 +112,7 @@ def _loops(netlist: Circuit, transient: bool) -> list[Finding]:
 
 
 def _seen_once(netlist: Circuit) -> list[Finding]:
+    """Return a finding for each node that a single element touches, once."""
     counts: Counter[str] = Counter()
     for element in netlist.elements:
         counts.update(element.touches())
@@ -127,6 +131,7 @@ def _seen_once(netlist: Circuit) -> list[Finding]:
 
 
 def _ignored(netlist: Circuit, version: int | None) -> list[Finding]:
+    """Return a finding for each option that ngspice of `version` takes and ignores."""
     words = {word.split("=")[0].lower() for word in netlist.options.split()}
     return [
         Finding(
@@ -141,4 +146,5 @@ def _ignored(netlist: Circuit, version: int | None) -> list[Finding]:
 
 
 def _some(names: Sequence[str]) -> str:
+    """Return the first five of some names as text."""
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

@@ -76,6 +76,7 @@ class Netlist:
 
     @cached_property
     def _by_kind(self) -> dict[type, list[Element]]:
+        """The elements of each class, in their order."""
         kinds: dict[type, list[Element]] = {}
         for element in self.elements:
             kinds.setdefault(type(element), []).append(element)
@@ -107,8 +108,9 @@ class Netlist:
     def check(self, *, transient: bool = False) -> None:
         """Raise `NetlistError` with the serious findings of `lint`.
 
-        Such as nodes that float: ngspice would invent their voltage. **Arguments:** `transient`: as
-        of `lint`.
+        Nodes that float are one: ngspice would invent their voltage.
+
+        **Arguments:** `transient`: as of `lint`.
         """
         serious = [finding.message for finding in serious_findings(self, transient=transient)]
         if serious:
@@ -156,6 +158,7 @@ class Netlist:
         return self.spice()
 
     def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
         from .schematics import html
 
         return html(self)

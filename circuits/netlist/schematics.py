@@ -32,8 +32,8 @@ def schematic(netlist: Circuit, canvas: Any = "svg") -> "schemdraw.Drawing":
     resistors that they stand for, transistors as boxes between drain and source. What a controlled
     source or a transistor is controlled by stands in its label.
 
-    **Arguments:** `netlist`: a circuit of some dozen elements. `canvas`: axes of matplotlib, to draw
-    there; otherwise an SVG.
+    **Arguments:** `netlist`: a circuit of some dozen elements. `canvas`: axes of matplotlib, to
+    draw there; otherwise an SVG.
 
     **Returns** the drawing: `.save("circuit.svg")`.
     """
@@ -97,7 +97,8 @@ def _draw(drawing: Any, part: Element, x: float, height: dict[str, float]) -> No
 def html(netlist: Circuit) -> str:
     """Return what a notebook shows of a circuit.
 
-    Its schematic, where it has at most `DRAWN` elements and schemdraw is there; a summary; the deck.
+    A summary; its schematic, where it has at most `DRAWN` elements and schemdraw is there; the
+    deck.
     """
     counts: Counter[str] = Counter()
     for element in netlist.elements:

@@ -11,6 +11,7 @@ import xarray as xr
 from ..mna.dae import unknowns_at
 from ..mna.equations import Drives, Equations
 from ..mna.noise import covariance, densities
+from ..mna.nonlinear import TermGroup
 from ..netlist.netlist import Netlist
 from ..units import Array
 from .base import SimulationError
@@ -123,7 +124,7 @@ class _Walker(NamedTuple):
     kick: Array
     linear: Array
     voltages: Array
-    groups: Sequence[Any]
+    groups: Sequence[TermGroup]
     into: Sequence[Array]
     places: Array
 
@@ -140,11 +141,6 @@ class _Walker(NamedTuple):
         n = equations.unknowns
         sizes, ways = np.linalg.eigh(densities(equations, drives, point).toarray())
         charge = 2 * equations.capacitances() / step
-        unit = np.eye(equations.size)[:n]
-        into = [
-            np.sum([sign * unit[:, row] for row, sign in zip(g.rows, g.signs, strict=True)], axis=0)
-            for g in equations.groups
-        ]
         return cls(
             charge=jnp.asarray(charge),
             inverse=jnp.asarray(np.linalg.inv(charge + equations.jacobian(point, drives)[0])),
@@ -152,7 +148,7 @@ class _Walker(NamedTuple):
             linear=jnp.asarray(equations.linear[:n, :n].toarray()),
             voltages=jnp.asarray(equations.voltages(point, drives)),
             groups=equations.groups,
-            into=[jnp.asarray(rows) for rows in into],
+            into=[jnp.asarray(group.incidence(n)) for group in equations.groups],
             places=np.array([equations.place(node) for node in names]),
         )
 

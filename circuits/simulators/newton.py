@@ -64,14 +64,9 @@ def circuit_of(
         removed = _independent(linear)
     kept = np.setdiff1d(np.arange(n), removed)
     terms = tuple(Terms(group.law.parameters(), group.controls, group.rows) for group in groups)
-    laws = tuple((_bare(group.law), group.signs) for group in groups)
+    laws = tuple((group.law.without_parameters(), group.signs) for group in groups)
     nodes = unknowns < len(equations.free)
     return Circuit(linear, nodes, terms, removed, kept), laws
-
-
-def _bare(law: Law) -> Law:
-    """Return a law without its parameters: equal, and of one hash, for all laws of its kind."""
-    return law.with_parameters([0.0] * len(law.parameters()))
 
 
 def _is_diagonal(group: TermGroup, n: int) -> bool:
@@ -127,36 +122,16 @@ def newton(
     iterations.
     """
     linear = circuit.linear + gmin * jnp.diag(circuit.nodes.astype(float))
-    n, samples = len(linear), len(start)
     limited, others = _by_limit(circuit, laws)
-    removes = circuit.removed.shape[0] > 0
-
-    def across(unknowns):
-        v = jnp.concatenate([unknowns, known], axis=1)
-        return tuple(v[:, t.controls[0]] - v[:, t.controls[1]] for _, t in limited)
+    system = _System(circuit, linear, limited, others, pushed, known)
 
     def step(state):
         unknowns, last, _, count = state
-        v = jnp.concatenate([unknowns, known], axis=1)
-
-        # the equations, with limited laws linearised at `last` and taken to the present voltages
-        slopes = [law.conductance(at) for (law, _), at in zip(limited, last, strict=True)]
-        f = unknowns @ linear.T - pushed
-        for (law, terms), at, now, g in zip(limited, last, across(unknowns), slopes, strict=True):
-            f = _added(f, terms.rows, (1.0, -1.0), law.current(at) + g * (now - at))
-        bent, jacobian = _bent(others, v, n)
-
-        # the step
-        if removes:
-            move = _eliminated(circuit, linear, _diagonal(limited, slopes, n, samples), f)
-        else:
-            j = _dense(linear, limited, slopes, jacobian, samples)
-            move = _solve(j, f + bent)
-            if damped and others:
-                move = _damped(others, j, (f, bent, jacobian), move, unknowns, known)
+        move = system.move(unknowns, last, damped)
         moved = unknowns - move
 
-        wanted = across(moved)
+        # limited laws follow as far as they let themselves be taken
+        wanted = system.across(moved)
         held = [law.limit(to, at) for (law, _), to, at in zip(limited, wanted, last, strict=True)]
         off = jnp.max(jnp.abs(move) / jnp.maximum(1.0, jnp.abs(moved)), axis=1, initial=0.0)
         for limit, to in zip(held, wanted, strict=True):
@@ -166,17 +141,66 @@ def newton(
     def going(state):
         return (state[3] < iterations) & jnp.any(state[2] > SETTLED)
 
-    first = tuple(
-        jnp.minimum(v, law.critical()) for (law, _), v in zip(limited, across(start), strict=True)
-    )
-    state = start, first, jnp.full(samples, jnp.inf), jnp.asarray(0)
+    across = zip(limited, system.across(start), strict=True)
+    first = tuple(jnp.minimum(v, law.critical()) for (law, _), v in across)
+    state = start, first, jnp.full(len(start), jnp.inf), jnp.asarray(0)
     unknowns, _, off, count = jax.lax.while_loop(going, step, state)
     return unknowns, off <= SETTLED, count
 
 
+class _System(NamedTuple):
+    """A circuit for a batch of samples, as a step of Newton's method needs it.
+
+    `linear`: A, with gmin from every node to ground. `limited`, `others`: its laws (`_by_limit`).
+    `pushed`, `known`: as of `newton`.
+    """
+
+    circuit: Circuit
+    linear: Array
+    limited: "list[tuple[TwoTerminalLaw, Terms]]"
+    others: "list[tuple[Law, tuple[float, ...], Terms]]"
+    pushed: Array
+    known: Array
+
+    def across(self, unknowns: Array) -> tuple[Array, ...]:
+        """Return the voltages (samples, k) in V across the elements of each limited law."""
+        v = jnp.concatenate([unknowns, self.known], axis=1)
+        return tuple(v[:, t.controls[0]] - v[:, t.controls[1]] for _, t in self.limited)
+
+    def move(self, unknowns: Array, last: tuple[Array, ...], damped: bool) -> Array:
+        """Return the step J⁻¹F (samples, unknowns).
+
+        **Arguments:** `last`: the voltages (samples, k) at which each limited law is linearised.
+        """
+        n, samples = unknowns.shape[1], len(unknowns)
+        circuit, linear, limited = self.circuit, self.linear, self.limited
+
+        # the equations, with limited laws linearised at `last` and taken to the present voltages
+        slopes = [law.conductance(at) for (law, _), at in zip(limited, last, strict=True)]
+        f = unknowns @ linear.T - self.pushed
+        parts = zip(limited, last, self.across(unknowns), slopes, strict=True)
+        for (law, terms), at, now, g in parts:
+            f = _added(f, terms.rows, (1.0, -1.0), law.current(at) + g * (now - at))
+        if circuit.removed.shape[0]:
+            return _eliminated(circuit, linear, _diagonal(limited, slopes, n, samples), f)
+
+        v = jnp.concatenate([unknowns, self.known], axis=1)
+        unlimited, jacobian = _unlimited(self.others, v, n)
+        j = _dense(linear, limited, slopes, jacobian, samples)
+        move = _solve(j, f + unlimited)
+        if damped and self.others:
+            parts = f, unlimited, jacobian
+            move = _damped(self.others, j, parts, move, unknowns, self.known)
+        return move
+
+
 @functools.partial(jax.jit, static_argnames=("laws",))
 def correction(circuit: Circuit, unknowns: Array, known: Array, f: Array, *, laws: Laws) -> Array:
-    """Return J⁻¹f (samples, unknowns) at `unknowns`; the arguments are those of `newton`."""
+    """Return J⁻¹f (samples, unknowns).
+
+    **Arguments:** `unknowns` (samples, unknowns): where J is taken. `f` (samples, unknowns). The
+    others are those of `newton`.
+    """
     v = jnp.concatenate([unknowns, known], axis=1)
     n, samples = len(circuit.linear), len(f)
     limited, others = _by_limit(circuit, laws)
@@ -184,7 +208,7 @@ def correction(circuit: Circuit, unknowns: Array, known: Array, f: Array, *, law
     if circuit.removed.shape[0]:
         diagonal = _diagonal(limited, slopes, n, samples)
         return _eliminated(circuit, circuit.linear, diagonal, f)
-    jacobian = _bent(others, v, n)[1]
+    jacobian = _unlimited(others, v, n)[1]
     return _solve(_dense(circuit.linear, limited, slopes, jacobian, samples), f)
 
 
@@ -209,7 +233,7 @@ def _added(f: Array, rows: tuple[Array, ...], signs: tuple[float, ...], term: Ar
     return f
 
 
-def _bent(others: list, v: Array, n: int) -> tuple[Array, Array]:
+def _unlimited(others: list, v: Array, n: int) -> tuple[Array, Array]:
     """Return what unlimited laws add to the rows (samples, n), and to J (samples, n, n)."""
     if not others:
         return jnp.zeros((len(v), n)), jnp.zeros(())
@@ -220,8 +244,8 @@ def _bent(others: list, v: Array, n: int) -> tuple[Array, Array]:
         f = _added(f, terms.rows, signs, jnp.broadcast_to(value, shape))
         for row, sign in zip(terms.rows, signs, strict=True):
             for places, slope in zip(terms.controls, slopes, strict=True):
-                at = (slice(None), _inside(row, n), _inside(places, n))
-                j = j.at[at].add(sign * jnp.broadcast_to(slope, shape), mode="drop")
+                entries = (slice(None), _inside(row, n), _inside(places, n))
+                j = j.at[entries].add(sign * jnp.broadcast_to(slope, shape), mode="drop")
     return f, j
 
 
@@ -240,16 +264,18 @@ def _damped(
 ) -> Array:
     """Return the step, halved until the next one, by the same J, is shorter.
 
-    ‖J⁻¹F(z − t m)‖ ≤ (1 − t/4) ‖m‖ (Deuflhard's natural test). **Arguments:** `parts`: F without
-    unlimited laws, their terms, and their part of J.
+    ‖J⁻¹F(z − t m)‖ ≤ (1 − t/4) ‖m‖ (Deuflhard's natural test).
+
+    **Arguments:** `parts`: F without unlimited laws, their terms, and their part of J. `move`: m.
     """
-    f, bent, jacobian = parts
+    f, unlimited, jacobian = parts
     along = (jacobian @ move[..., None])[..., 0]
     length = jnp.max(jnp.abs(move), axis=1)
 
     def too_long(t):
         there = jnp.concatenate([unknowns - t[:, None] * move, known], axis=1)
-        ahead = f - t[:, None] * (f + bent - along) + _bent(others, there, f.shape[1])[0]
+        linear = f - t[:, None] * (f + unlimited - along)
+        ahead = linear + _unlimited(others, there, f.shape[1])[0]
         return ~(jnp.max(jnp.abs(_solve(j, ahead)), axis=1) <= (1 - t / 4) * length)
 
     def halve(carry):
@@ -257,8 +283,8 @@ def _damped(
         t = jnp.where(long, t / 2, t)
         return t, too_long(t), count + 1
 
-    one = jnp.ones(len(move))
-    state = (one, too_long(one), 0)
+    whole = jnp.ones(len(move))
+    state = (whole, too_long(whole), 0)
     t, _, _ = jax.lax.while_loop(lambda c: jnp.any(c[1]) & (c[2] < 50), halve, state)
     return t[:, None] * move
 
@@ -282,6 +308,7 @@ def _dense(
 
 
 def _solve(j: Array, f: Array) -> Array:
+    """Return J⁻¹f (samples, n) by a dense factorisation."""
     return jnp.linalg.solve(j, f[..., None])[..., 0]
 
 

@@ -1,4 +1,4 @@
-"""Our own simulator: Newton's method on the modified nodal equations, a batch of samples at once."""
+"""The built-in simulator: Newton's method on the modified nodal equations, for whole batches."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -243,6 +243,10 @@ class Solver:
         return rows[:, self._ports] - (across @ alone).T, back
 
     def _iterate(self, pushed: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, int, int]:
+        """Return the unknowns of the ports (samples, ports), iterations, and points stepped.
+
+        **Arguments:** `pushed` (samples, ports), `known` (samples, places): as of `newton`.
+        """
         if not len(self._ports):
             return pushed, 0, 0
         shared = {"laws": self._laws, "iterations": self.iterations}

@@ -1,8 +1,9 @@
 """Transients of the modified nodal equations, C dz/dt = −F(z, t), integrated by diffrax.
 
-C may be singular: a node without a capacitance, an island of nodes that float on capacitors and the current of a voltage source have
-equations without a derivative. With N spanning the null space of C, they are NᵀF(z, t) = 0; differentiated once they make an ordinary
-differential equation of the whole, if NᵀJN can be inverted (index 1).
+C may be singular: a node without a capacitance, an island of nodes that float on capacitors and the
+current of a voltage source have equations without a derivative. With N spanning the null space of
+C, they are NᵀF(z, t) = 0; differentiated once they make an ordinary differential equation of the
+whole, if NᵀJN can be inverted (index 1).
 """
 
 from collections.abc import Callable, Mapping
@@ -30,45 +31,30 @@ RTOL, ATOL = 1e-6, 1e-9
 def transient(
     equations: Equations, first: np.ndarray, stop: float, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The times 0, `step`, … `stop` in s, and the unknowns (times, unknowns) at them, from `first`, where NᵀF = 0.
+    """Integrate a circuit's equations from `first`, where NᵀF = 0.
 
     With z = Qy + Nw, the columns of Q being unit vectors:
 
         QᵀCQ dy/dt = −QᵀF,      NᵀJN dw/dt = −Nᵀ(JQ dy/dt + ∂F/∂t) − NᵀF/τ,      τ = `step`,
 
-    of which the last term keeps NᵀF at 0 (Baumgarte 1972). By Kvaerno's implicit method of order 5, in steps exact to `RTOL` and
-    `ATOL`; what is returned is corrected by Newton's method on NᵀF. Raises `NetlistError` where NᵀJN is singular, `SimulationError`
-    where the solver gives up.
+    of which the last term keeps NᵀF at 0 (Baumgarte 1972). By Kvaerno's implicit method of order 5,
+    in steps exact to `RTOL` and `ATOL`; what is returned is corrected by Newton's method on NᵀF.
+
+    **Arguments:** `first`: the unknowns (unknowns,) at time 0. `stop`: the last time in s. `step`:
+    between the times that are returned, and the longest time step, in s.
+
+    **Returns** the times 0, `step`, … `stop` in s, and the unknowns (times, unknowns) at them.
+
+    **Raises** `NetlistError` where NᵀJN is singular, `SimulationError` where the solver gives up.
     """
-    own, null = split(equations)
-    null = null.toarray()
-    tied = null.shape[1]
     times = np.append(np.arange(0.0, stop, step), stop)
     with jax.enable_x64(True):
-        q, n = jnp.asarray(np.eye(equations.unknowns)[:, own]), jnp.asarray(null)
-        inverse = jnp.asarray(np.linalg.inv(equations.capacitances()[np.ix_(own, own)]))
-        linearised = _linearised(equations)
-
-        def solve(j, right):
-            """N (NᵀJN)⁻¹ `right`."""
-            return n @ jnp.linalg.solve(n.T @ j @ n, right)
-
-        @jax.jit
-        def flow(t, z, args):
-            f, j, drift = linearised(z, t)
-            dz = -(q @ (inverse @ (q.T @ f)))
-            return dz - solve(j, n.T @ (j @ dz + drift + f / step)) if tied else dz
-
-        @jax.jit
-        def corrected(t, z):
-            for _ in range(2):
-                f, j, _ = linearised(z, t)
-                z -= solve(j, n.T @ f)
-            return z
-
-        if tied and not np.isfinite(flow(jnp.asarray(0.0), jnp.asarray(first), None)).all():
+        flow, corrected = _flow(equations, step)
+        start = jnp.asarray(first)
+        if corrected is not None and not np.isfinite(flow(jnp.asarray(0.0), start, None)).all():
             raise NetlistError(
-                f"{equations.netlist.title!r} must have one solution at each time (index 1), but has many or none"
+                f"{equations.netlist.title!r} must have one solution at each time (index 1), "
+                "but has many or none"
             )
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(flow),
@@ -76,7 +62,7 @@ def transient(
             0.0,
             stop,
             step / 1000,
-            jnp.asarray(first),
+            start,
             saveat=diffrax.SaveAt(ts=jnp.asarray(times)),
             stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=ATOL, dtmax=step),
             max_steps=1_000_000,
@@ -84,18 +70,54 @@ def transient(
         )
         if not bool(diffrax.is_successful(solution.result)):
             raise SimulationError(
-                f"the transient of {equations.netlist.title!r} must reach {stop} s, but the solver gave up"
+                f"the transient of {equations.netlist.title!r} must reach {stop} s, "
+                "but the solver gave up"
             )
-        return times, np.array(
-            jax.vmap(corrected)(jnp.asarray(times), solution.ys) if tied else solution.ys
-        )
+        unknowns = solution.ys
+        if corrected is not None:
+            unknowns = jax.vmap(corrected)(jnp.asarray(times), unknowns)
+        return times, np.array(unknowns)
+
+
+def _flow(equations: Equations, step: float) -> tuple[Callable, Callable | None]:
+    """Return dz/dt as a function of t, z and arguments that it does not use, and a correction.
+
+    The correction of z at t, from t and z, is two steps of Newton's method on NᵀF; None where every
+    unknown has a derivative.
+    """
+    places, null = split(equations)
+    null = null.toarray()
+    tied = null.shape[1]
+    q, n = jnp.asarray(np.eye(equations.unknowns)[:, places]), jnp.asarray(null)
+    inverse = jnp.asarray(np.linalg.inv(equations.capacitances()[np.ix_(places, places)]))
+    linearised = _linearised(equations)
+
+    def solve(j, right):
+        """Return N (NᵀJN)⁻¹ `right`."""
+        return n @ jnp.linalg.solve(n.T @ j @ n, right)
+
+    @jax.jit
+    def flow(t, z, args):
+        f, j, drift = linearised(z, t)
+        dz = -(q @ (inverse @ (q.T @ f)))
+        return dz - solve(j, n.T @ (j @ dz + drift + f / step)) if tied else dz
+
+    @jax.jit
+    def corrected(t, z):
+        for _ in range(2):
+            f, j, _ = linearised(z, t)
+            z -= solve(j, n.T @ f)
+        return z
+
+    return flow, corrected if tied else None
 
 
 class _Chord(optimistix.AbstractRootFinder):
-    """The chord method, which has converged when its step is a thousandth of the tolerance and fails when steps do not shrink.
+    """The chord method with another test of convergence.
 
-    optimistix.Chord extrapolates from the rate at which steps shrink: where a stiff circuit is at rest they are rounding, their rate is
-    any, and time steps would be refused for ever.
+    It has converged when its step is a thousandth of the tolerance, and fails when steps do not
+    shrink. optimistix.Chord extrapolates from the rate at which steps shrink: where a stiff circuit
+    is at rest they are rounding, their rate is any, and time steps would be refused for ever.
     """
 
     rtol: float
@@ -104,6 +126,7 @@ class _Chord(optimistix.AbstractRootFinder):
 
     @property
     def _inner(self):
+        """The method whose steps these are."""
         return optimistix.Chord(self.rtol, self.atol, self.norm, cauchy_termination=False)
 
     def init(self, *args, **options):
@@ -119,55 +142,49 @@ class _Chord(optimistix.AbstractRootFinder):
         done = (state.step >= 1) & (state.diffsize < 1e-3)
         failed = (state.step >= 2) & ~(state.diffsize < state.diffsize_prev) | (state.step >= 10)
         results = optimistix.RESULTS
-        return done | failed, results.where(
-            failed & ~done, results.nonlinear_divergence, results.successful
-        )
+        result = results.where(failed & ~done, results.nonlinear_divergence, results.successful)
+        return done | failed, result
 
 
 def held(equations: Equations, start: Mapping[str, float]) -> Netlist:
-    """The circuit at time 0: capacitors hold the voltages `start`, 0 V where not given, and inductors carry no current.
+    """Return the circuit at time 0: capacitors hold voltages, and inductors carry no current.
 
     On an island of nodes that floats on capacitors it is the differences that they hold.
+
+    **Arguments:** `start`: the voltages in V by node, 0 V where not given.
     """
     elements: list[Element] = []
     for element in equations.netlist.elements:
         if isinstance(element, IndependentSource) and element.waveform is not None:
-            elements.append(
-                replace(
-                    element, **{element.unit: float(element.waveform.at(0.0)), "waveform": None}
-                )
-            )
+            first = {element.unit: float(element.waveform.at(0.0)), "waveform": None}
+            elements.append(replace(element, **first))
         elif not isinstance(element, Capacitor | Inductor):
             elements.append(element)
+
     for nodes, floats in islands(equations):
         base = nodes[0] if floats else GROUND
         for node in nodes[1:] if floats else nodes:
-            elements.append(
-                VoltageSource(
-                    f"start_{node}", node, base, start.get(node, 0.0) - start.get(base, 0.0)
-                )
-            )
+            volts = start.get(node, 0.0) - start.get(base, 0.0)
+            elements.append(VoltageSource(f"start_{node}", node, base, volts))
     return replace(equations.netlist, elements=tuple(elements), analyses=())
 
 
-def _linearised(equations: Equations):
-    """F(z, t), J and ∂F/∂t; in F what pinned nodes push through capacitors as they move, which is in no row of NᵀF."""
+def _linearised(equations: Equations) -> Callable:
+    """Return a function of z and t that gives F, J and ∂F/∂t.
+
+    In F is what pinned nodes push through capacitors as they move, which is in no row of NᵀF.
+    """
     n, unit = equations.unknowns, np.eye(equations.size)
-    a, coupled = (
-        jnp.asarray(equations.linear[:n].toarray()),
-        jnp.asarray(equations.driven_capacitances()),
-    )
+    a = jnp.asarray(equations.linear[:n].toarray())
+    coupled = jnp.asarray(equations.driven_capacitances())
     sources = _sources(equations)
-    into = [
-        np.sum(
-            [sign * unit[:n, rows] for rows, sign in zip(one.rows, one.signs, strict=True)], axis=0
-        )
-        for one in equations.groups
-    ]
+    into = [group.incidence(n) for group in equations.groups]
 
     def at(z, t):
-        (rest, pushed), (moving, changing) = jax.jvp(sources, (t,), (jnp.ones_like(t),))
-        v = jnp.concatenate([z, rest])
+        # what sources do at t, and how fast it changes
+        (known, pushed), (moving, changing) = jax.jvp(sources, (t,), (jnp.ones_like(t),))
+        v = jnp.concatenate([z, known])
+
         f, j = a @ v - pushed + coupled @ moving, a
         for group, rows in zip(equations.groups, into, strict=True):
             term, slopes = group.evaluate(v[None])
@@ -179,42 +196,36 @@ def _linearised(equations: Equations):
     return at
 
 
-def _sources(equations: Equations):
-    """The voltages that are no unknowns, and what sources push into the rows, as functions of time."""
+def _sources(equations: Equations) -> Callable:
+    """Return a function of time t in s that gives what independent sources do.
+
+    It gives the voltages that are no unknowns (pinned nodes and ground,) in V, and what sources
+    push into the rows (unknowns,).
+    """
     n, size = equations.unknowns, equations.size
-    base, pushed = np.zeros(size - n), equations.sources({}, 1)[0]
+    constant, pushed = np.zeros(size - n), equations.sources({}, 1)[0]
     for node, value in equations.pinned_voltages({}, 1).items():
-        base[equations.place(node) - n] = value[0]
+        constant[equations.place(node) - n] = value[0]
     independent = (e for e in equations.netlist.elements if isinstance(e, IndependentSource))
     moving = [
         (source, waveform) for source in independent if (waveform := source.waveform) is not None
     ]
 
     def at(t):
-        rest, rows = jnp.asarray(base), jnp.append(jnp.asarray(pushed), jnp.zeros(size - n))
+        # rows of places that are no unknowns are there for currents into them, and cut off
+        known, rows = jnp.asarray(constant), jnp.append(jnp.asarray(pushed), jnp.zeros(size - n))
         for source, waveform in moving:
             value = waveform.at(t)
             if isinstance(source, CurrentSource):
                 change = value - source.amperes
-                rows = (
-                    rows.at[equations.place(source.plus)]
-                    .add(-change)
-                    .at[equations.place(source.minus)]
-                    .add(change)
-                )
+                plus, minus = equations.place(source.plus), equations.place(source.minus)
+                rows = rows.at[plus].add(-change).at[minus].add(change)
             elif source.key in equations.branches:
                 rows = rows.at[equations.place(current_of(source.key))].set(value)
+            elif source.minus == GROUND:
+                known = known.at[equations.place(source.plus) - n].set(value)
             else:
-                rest = rest.at[_pin(equations, source)].set(
-                    value if source.minus == GROUND else -value
-                )
-        return rest, rows[:n]
+                known = known.at[equations.place(source.minus) - n].set(-value)
+        return known, rows[:n]
 
     return at
-
-
-def _pin(equations: Equations, source: VoltageSource) -> int:
-    return (
-        equations.place(source.plus if source.minus == GROUND else source.minus)
-        - equations.unknowns
-    )

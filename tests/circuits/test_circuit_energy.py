@@ -1,4 +1,4 @@
-"""Energies of circuits: what the three simulators say, gradients, training, and circuits that have none."""
+"""Energies of circuits: against three simulators, gradients, training, circuits that have none."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ COST = ep.SquaredError()
 
 
 def with_memristors() -> Netlist:
-    """A random circuit, a memristor of each kind at its state, and one by an expression that is turned round."""
+    """Return a random circuit with a memristor of each kind, and one by an expression, turned."""
     circuit = random_circuit(2)
     told = circuits.parse(
         "B\nB1 n1 n3 i=1u*sinh(3*v(n1,n3))+2u*v(n3,n1)^3*sgn(v(n1,n3))*-1\nR1 n1 0 1\nR2 n3 0 1\n"
@@ -71,7 +71,10 @@ def test_memristors_have_an_energy(simulator):
 @given(st.integers(0, 10**6))
 @example(19856)  # rounding gave the rates of its floating source the sign of a saddle
 def test_three_answers_are_one(seed):
-    """The energy's minimum, `Nodal`'s point and ngspice's are within 1e-9 V, for the circuit and with its inputs driven."""
+    """The energy's minimum, `Nodal`'s point and ngspice's are within 1e-9 V.
+
+    For the circuit as it stands, and with its inputs driven.
+    """
     net = energy_of(random_circuit(seed), outputs=("n0",))
     x = jnp.asarray(np.random.default_rng(seed).normal(size=2))
     settled = ep.relax(net, x, method=NEWTON)
@@ -91,7 +94,10 @@ def test_three_answers_are_one(seed):
 
 
 def test_the_slope_is_kirchhoffs_law_behind_amplifiers():
-    """unit · D ∂E/∂z is what `Equations` says flows out of a node, at any state, once branch currents are those of their nodes."""
+    """unit · D ∂E/∂z is what `Equations` says flows out of a node, at any state.
+
+    Once branch currents are those of their nodes.
+    """
     circuit = amplified(3.0, 3.0, 2.0, 2.0)
     net = energy_of(circuit, outputs=("o0", ("o1", "o0")))
     assert net.nodes == ("h0", "h1", "k0", "k1", "o0", "o1")
@@ -222,7 +228,8 @@ def test_what_learns_and_what_goes_back_into_the_netlist():
     [
         (
             {"inputs": ("Vz",)},
-            r"`inputs` must name sources of the circuit, but \['Vz'\] are none of \['Ii', 'Va', 'Vb', 'Vf'\]",
+            r"`inputs` must name sources of the circuit, but \['Vz'\] are none of "
+            r"\['Ii', 'Va', 'Vb', 'Vf'\]",
         ),
         (
             {"outputs": ("a",)},
@@ -241,12 +248,40 @@ def test_what_learns_and_what_goes_back_into_the_netlist():
             {"trainable": "Rq*"},
             r"`trainable` must match resistors of the circuit, but 'Rq\*' matches none",
         ),
+        ({"trainable": ()}, "`trainable` must be one pattern or more, but is empty"),
+        ({"inputs": ("Va", "Va")}, r"`inputs` must name every source once, but are \['Va', 'Va'\]"),
         ({"unit": 0.0}, "`unit` must be finite and above 0, but is 0.0"),
+        ({"capacitance": 0.0}, "`capacitance` must be finite and above 0, but is 0.0"),
     ],
 )
 def test_bad_arguments_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         energy_of(random_circuit(0), **({"outputs": ("n0",)} | changes))
+
+
+@pytest.mark.parametrize("outputs", [("out",), (("mid", "out"),), (("out", "mid"),)])
+@pytest.mark.parametrize("draws", [0.0, -0.5])
+def test_outputs_whose_nudge_nothing_passes_on_are_refused(outputs, draws):
+    """Behind an amplifier that draws no current, or one of the wrong sign; of the right sign it does."""
+
+    def buffered(draws):
+        text = "V1 in 0 1\nR1 in mid 1k\nR2 mid 0 1k\nE1 high 0 mid 0 2\nV2 high out 0\n"
+        return circuits.parse(f"Buffer\n{text}F1 mid 0 V2 {draws}\n.end\n")
+
+    chosen = {"inputs": ("V1",), "trainable": "R1"}
+    with pytest.raises(ValueError, match="`outputs` must be nodes from which amplifiers pass"):
+        energy_of(buffered(draws), outputs=outputs, **chosen)
+    assert energy_of(buffered(0.5), outputs=("out",), **chosen).plan.output_nudges == (4 * UNIT,)
+
+
+def test_a_matrix_that_goes_by_the_name_of_the_single_resistors_is_refused():
+    circuit = random_circuit(0)
+    (matrix,) = circuit.of(circuits.ConductanceMatrix)
+    clash = dataclasses.replace(matrix, name="resistors", rows=("n0", "n1"))
+    circuit = dataclasses.replace(circuit, elements=(*circuit.elements, clash))
+    with pytest.raises(ValueError, match="must not match a matrix called 'resistors'"):
+        energy_of(circuit, outputs=("n0",))
+    assert set(energy_of(circuit, outputs=("n0",), trainable="Rresistors").siemens) == {"resistors"}
 
 
 def test_elements_without_a_co_content_are_named():
@@ -259,12 +294,12 @@ def test_elements_without_a_co_content_are_named():
             ).elements
             if e.name == "c"
         )
-        told = dataclasses.replace(clamped, elements=(*clamped.elements, element))
+        extended = dataclasses.replace(clamped, elements=(*clamped.elements, element))
         with pytest.raises(
             circuits.NetlistError,
             match=r"have a co-content, but the expressions of \['Bc'\] hold more than",
         ):
-            energy_of(told, outputs=("n0",))
+            energy_of(extended, outputs=("n0",))
     net = energy_of(random_circuit(0), outputs=("n0",))
     with pytest.raises(
         ValueError, match=r"`x` must give 2 values, one for each of `inputs`, but gave \(3,\)"
@@ -273,7 +308,10 @@ def test_elements_without_a_co_content_are_named():
 
 
 def test_an_exponential_does_not_hide_what_there_is_between_nodes():
-    """At volts a diode's conductance is 10¹⁰ times a resistor's: nodes of one leaf that interact were once taken for a block."""
+    """At volts a diode's conductance is 10¹⁰ times a resistor's.
+
+    Nodes of one leaf that interact were once taken for a block.
+    """
     net = energy_of(random_circuit(0), outputs=("n0",))
     x = jnp.zeros(2)
     assert not leaves_are_blocks(net, x, net.init_state(x))

@@ -1,4 +1,4 @@
-"""The nodal equations, the reduction and the noise, against circuits that have a formula and against each other."""
+"""The nodal equations, the reduction and the noise, against formulas and against each other."""
 
 import dataclasses
 import itertools
@@ -52,7 +52,10 @@ def layered(draw):
 @given(layered(), st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_reduction_changes_no_equation(netlist, seed):
-    """At any voltages, not just at the fixed point, the currents and the Jacobian of every free node stay what they were."""
+    """The currents and the Jacobian of every free node stay what they were.
+
+    At any voltages, not just at the fixed point.
+    """
     random = np.random.default_rng(seed)
     drives = {
         f"V{e.name}": random.uniform(-3, 3, 4)
@@ -125,6 +128,18 @@ def test_the_divider():
     assert not off.stable[1]
 
 
+@pytest.mark.parametrize("dense", [400, 0])
+def test_a_singular_point_leaves_the_others_their_certificate(dense, monkeypatch):
+    """The slope of i = v|v| is 0 at 0 V, and the equations of another sample have nothing of it."""
+    monkeypatch.setattr(circuits.mna.certificates, "DENSE", dense)
+    square = circuits.parse("Square\nI1 0 a 1\nB1 a 0 i=v(a)*abs(v(a))\n.end\n")
+    certificate = certify(circuits.Equations.of(square), np.array([[1.0], [0.0]]), {})
+    assert certificate.correction[0] < 1e-15
+    assert np.isnan(certificate.correction[1])
+    assert certificate.stable.tolist() == [True, False]
+    assert certificate.balanced.tolist() == [True, False]
+
+
 def test_a_saddle_is_not_stable():
     push = circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3)
     seen = certify(circuits.Equations.of(divider(push)), np.array([[-1.0]]), {})
@@ -133,7 +148,10 @@ def test_a_saddle_is_not_stable():
 
 
 def test_a_saddle_behind_positive_conductances_is_not_stable(simulator):
-    """Every node's own conductance is positive, but a nudge is beyond the Schur complement: 0.5 mS here, the node's own being 1 mS."""
+    """Every node's own conductance is positive, but a nudge is beyond the Schur complement.
+
+    That is 0.5 mS here, the node's own being 1 mS.
+    """
 
     def chain(nudge):
         push = circuits.Transconductance("nudge", "0", "b", "0", "b", nudge)
@@ -206,7 +224,7 @@ def test_a_linear_network_has_kt_over_c_and_no_correlation(netlist):
 
 @pytest.mark.parametrize("emission", [1.0, 1.5])
 def test_a_forward_diode_has_half_of_kt_over_c(emission):
-    """Shot noise q|I| against the slope I/(N Vt): N kT/2C for a diode that a current drives far forward."""
+    """Shot noise q|I| against the slope I/(N Vt): N kT/2C for a diode driven far forward."""
     law = circuits.DiodeModel(1e-12, emission, gmin=0.0)
     netlist = circuits.Netlist(
         "Diode",
@@ -258,7 +276,10 @@ def test_ngspice_noise_agrees(simulator):
 
 
 def test_an_amplifier_filters_the_noise_before_it():
-    """Behind E of gain A an RC of its own: kT/C2 + A² kT/C1 τ1/(τ1 + τ2); what E ties to a capacitance has A² kT/C1."""
+    """Behind E of gain A an RC of its own: kT/C2 + A² kT/C1 τ1/(τ1 + τ2).
+
+    What E ties to a capacitance has A² kT/C1.
+    """
     netlist = circuits.parse(
         "Filter\nV1 in 0 0\nR1 in a 10k\nC1 a 0 1p\nE1 b 0 a 0 3\nR2 b c 20k\nC2 c 0 2p\n"
     )
