@@ -78,7 +78,7 @@ def certify(
       equations' own Jacobian; F itself is always theirs.
     """
     finite = np.isfinite(unknowns).all(axis=1)
-    samples = len(finite)
+    samples = len(unknowns)
     numbers = np.full((3, samples), np.nan)
     verdicts = np.zeros((2, samples), bool)
     if finite.any():

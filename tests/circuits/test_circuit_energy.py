@@ -29,7 +29,7 @@ COST = ep.SquaredError()
 def with_memristors() -> Netlist:
     """Return a random circuit with a memristor of each kind, and one by an expression, turned."""
     circuit = random_circuit(2)
-    told = circuits.parse(
+    turned = circuits.parse(
         "B\nB1 n1 n3 i=1u*sinh(3*v(n1,n3))+2u*v(n3,n1)^3*sgn(v(n1,n3))*-1\nR1 n1 0 1\nR2 n3 0 1\n"
     ).elements[0]
     memristors = [
@@ -38,7 +38,7 @@ def with_memristors() -> Netlist:
     ]
     memristors.append(Memristor("v", "n3", "n0", VTEAM(on_ohms=1e4, off_ohms=1e6), 0.5))
     return dataclasses.replace(
-        circuit, elements=(*circuit.elements, told, *(one.frozen() for one in memristors))
+        circuit, elements=(*circuit.elements, turned, *(one.frozen() for one in memristors))
     )
 
 
@@ -51,10 +51,10 @@ def test_memristors_have_an_energy(simulator):
     settled = ep.relax(net, x, method=NEWTON)
     named = dict(zip(net.all_nodes, net.voltages(settled.state, x).tolist(), strict=True))
     for one in (circuits.Nodal(), simulator):
-        found = one.operating_points(net.circuit(x))
-        assert found.status.values == ["ok"]
-        for node in found.node.values.tolist():
-            assert abs(float(found.voltage.sel(node=node)[0]) - named[node]) <= 1e-9, (node, one)
+        points = one.operating_points(net.circuit(x))
+        assert points.status.values == ["ok"]
+        for node in points.node.values.tolist():
+            assert abs(float(points.voltage.sel(node=node)[0]) - named[node]) <= 1e-9, (node, one)
     without = energy_of(circuit.without(circuits.Behavioural), outputs=("n0",))
     assert (
         jnp.max(jnp.abs(jax.grad(without)(settled.state, x))) > 1e-3
@@ -80,10 +80,10 @@ def test_three_answers_are_one(seed):
     settled = ep.relax(net, x, method=NEWTON)
     named = dict(zip(net.all_nodes, net.voltages(settled.state, x).tolist(), strict=True))
     for simulator in (circuits.Nodal(), circuits.Ngspice()):
-        found = simulator.operating_points(net.circuit(x))
-        assert found.status.values == ["ok"]
-        for node in found.node.values.tolist():
-            assert abs(float(found.voltage.sel(node=node)[0]) - named[node]) <= 1e-9, (
+        points = simulator.operating_points(net.circuit(x))
+        assert points.status.values == ["ok"]
+        for node in points.node.values.tolist():
+            assert abs(float(points.voltage.sel(node=node)[0]) - named[node]) <= 1e-9, (
                 node,
                 simulator,
             )
@@ -160,7 +160,10 @@ def test_the_gradient_is_that_of_the_circuits_own_cost(circuit):
 
 
 def test_circuits_without_an_energy_are_told_by_how_much():
-    """Equal gains in each stage have an energy, as have any in a last stage; in an earlier one a spread has none, nor has a gyrator."""
+    """Equal gains in each stage have an energy, as have any in a last stage.
+
+    In an earlier one a spread has none, nor has a gyrator.
+    """
     assert circuits.nonreciprocity(amplified(3.0, 3.0, 2.0, 2.0)) < 1e-15
     assert circuits.nonreciprocity(amplified(3.0, 3.0, 2.0, 2.5)) > 1e-3
     spread = [
@@ -173,8 +176,8 @@ def test_circuits_without_an_energy_are_told_by_how_much():
         match=r"must have an energy, but .*break.* asymmetry of its .* is 0\.0",
     ):
         energy_of(amplified(3.0, 3.0, 2.0, 2.5))
-    found = circuits.Nodal().operating_points(amplified(3.0, 3.0, 2.0, 2.5))
-    assert found.status.values == ["ok"]  # it is solved as Kirchhoff's laws all the same
+    points = circuits.Nodal().operating_points(amplified(3.0, 3.0, 2.0, 2.5))
+    assert points.status.values == ["ok"]  # it is solved as Kirchhoff's laws all the same
     gyrator = Netlist(
         "Gyrator",
         (
@@ -262,7 +265,7 @@ def test_bad_arguments_are_named(changes, message):
 @pytest.mark.parametrize("outputs", [("out",), (("mid", "out"),), (("out", "mid"),)])
 @pytest.mark.parametrize("draws", [0.0, -0.5])
 def test_outputs_whose_nudge_nothing_passes_on_are_refused(outputs, draws):
-    """Behind an amplifier that draws no current, or one of the wrong sign; of the right sign it does."""
+    """Behind an amplifier that draws no current, or a current of the wrong sign."""
 
     def buffered(draws):
         text = "V1 in 0 1\nR1 in mid 1k\nR2 mid 0 1k\nE1 high 0 mid 0 2\nV2 high out 0\n"

@@ -19,7 +19,7 @@ KT = BOLTZMANN * ROOM
 
 @st.composite
 def layered(draw):
-    """A random layered circuit: sizes, conductances (some absent), a device, biases and a nudge."""
+    """Draw a layered circuit: sizes, conductances (some absent), a device, biases and a nudge."""
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     inputs, hidden, outputs = (
         draw(st.integers(1, 3)),
@@ -142,9 +142,9 @@ def test_a_singular_point_leaves_the_others_their_certificate(dense, monkeypatch
 
 def test_a_saddle_is_not_stable():
     push = circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3)
-    seen = certify(circuits.Equations.of(divider(push)), np.array([[-1.0]]), {})
-    assert seen.correction[0] < 1e-12
-    assert not seen.stable[0]
+    certificate = certify(circuits.Equations.of(divider(push)), np.array([[-1.0]]), {})
+    assert certificate.correction[0] < 1e-12
+    assert not certificate.stable[0]
 
 
 def test_a_saddle_behind_positive_conductances_is_not_stable(simulator):
@@ -168,13 +168,13 @@ def test_a_saddle_behind_positive_conductances_is_not_stable(simulator):
 
 
 def test_positive_definite_is_what_the_eigenvalues_say():
-    random, seen = np.random.default_rng(0), []
+    random, definite = np.random.default_rng(0), []
     for _ in range(300):
         root = random.standard_normal((4, 4)) * 10 ** random.uniform(-1, 1)
         j = (root + root.T) / 2 + np.diag(random.uniform(0, 6, 4))
-        seen.append(bool(np.linalg.eigvalsh(j)[0] > 0))
-        assert circuits.mna.certificates._positive_definite(j) == seen[-1]
-    assert 0.1 < np.mean(seen) < 0.9
+        definite.append(bool(np.linalg.eigvalsh(j)[0] > 0))
+        assert circuits.mna.certificates._positive_definite(j) == definite[-1]
+    assert 0.1 < np.mean(definite) < 0.9
 
 
 def test_tellegens_theorem():
@@ -267,12 +267,12 @@ def test_ngspice_noise_agrees(simulator):
     netlist = rc(circuits.Diode("d", "mid", "0", circuits.DiodeModel(1e-6)), farads=1e-12)
     points = simulator.operating_points(netlist)
     lowest, highest = corners(netlist, None, points)
-    seen = simulator.noise(
+    simulated = simulator.noise(
         netlist, ["mid"], lowest=1e-4 * lowest, highest=1e4 * highest
     ).deviation.values
-    said = np.sqrt(np.diag(circuits.covariance(netlist, None, points)))
-    np.testing.assert_allclose(seen, said, rtol=2e-3)
-    assert abs(said[0] / np.sqrt(KT / 1e-12) - 1) > 1e-4  # not kT/C: the diode is in it
+    computed = np.sqrt(np.diag(circuits.covariance(netlist, None, points)))
+    np.testing.assert_allclose(simulated, computed, rtol=2e-3)
+    assert abs(computed[0] / np.sqrt(KT / 1e-12) - 1) > 1e-4  # not kT/C: the diode is in it
 
 
 def test_an_amplifier_filters_the_noise_before_it():
@@ -289,10 +289,12 @@ def test_an_amplifier_filters_the_noise_before_it():
         gain * KT / 1e-12,
         KT / 2e-12 + gain * KT / 1e-12 * tau1 / (tau1 + tau2),
     ]
-    found = circuits.covariance(netlist, None, point(netlist, np.zeros(3)), nodes=["a", "b", "c"])
-    np.testing.assert_allclose(np.diag(found), expected, rtol=1e-9)
-    np.testing.assert_allclose(found[0, 1], 3 * KT / 1e-12, rtol=1e-9)
-    assert found[2, 2] > 2 * KT / 2e-12  # the control: equipartition is not for amplifiers
+    computed = circuits.covariance(
+        netlist, None, point(netlist, np.zeros(3)), nodes=["a", "b", "c"]
+    )
+    np.testing.assert_allclose(np.diag(computed), expected, rtol=1e-9)
+    np.testing.assert_allclose(computed[0, 1], 3 * KT / 1e-12, rtol=1e-9)
+    assert computed[2, 2] > 2 * KT / 2e-12  # the control: equipartition is not for amplifiers
 
 
 AMPLIFIERS = """All kinds
@@ -329,15 +331,15 @@ def test_the_noise_of_controlled_sources_is_ngspices(simulator):
     nodes = ["a", "b", "c", "d", "e", "f", "g"]
     free = points.voltage.sel(node=list(circuits.Equations.of(netlist).free)).values[0]
     lowest, highest = corners(netlist, None, points)
-    seen = simulator.noise(netlist, nodes, lowest=1e-4 * lowest, highest=1e4 * highest)
-    density = circuits.noise_density(netlist, None, points, seen.frequency.values, nodes=nodes)
-    np.testing.assert_allclose(density, seen.density, rtol=1e-9)
-    said = circuits.covariance(netlist, None, points, nodes=nodes)
-    np.testing.assert_allclose(np.sqrt(np.diag(said)), seen.deviation, rtol=3e-4)
+    simulated = simulator.noise(netlist, nodes, lowest=1e-4 * lowest, highest=1e4 * highest)
+    density = circuits.noise_density(netlist, None, points, simulated.frequency.values, nodes=nodes)
+    np.testing.assert_allclose(density, simulated.density, rtol=1e-9)
+    computed = circuits.covariance(netlist, None, points, nodes=nodes)
+    np.testing.assert_allclose(np.sqrt(np.diag(computed)), simulated.deviation, rtol=3e-4)
     warm = circuits.covariance(
         dataclasses.replace(netlist, temperature=310.0), None, points, nodes=nodes
     )
-    assert not np.allclose(np.sqrt(np.diag(warm)), seen.deviation, rtol=3e-4)  # the control
+    assert not np.allclose(np.sqrt(np.diag(warm)), simulated.deviation, rtol=3e-4)  # the control
     more = circuits.parse(AMPLIFIERS + "R8 a x 1k\nR9 x 0 1k\n")
     with pytest.raises(
         circuits.NetlistError,

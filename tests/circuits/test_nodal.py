@@ -1,4 +1,4 @@
-"""Our own simulator against ngspice, the energy and closed forms."""
+"""The built-in simulator against ngspice, the energy and closed forms."""
 
 import dataclasses
 import gc
@@ -25,7 +25,10 @@ NODAL = circuits.Nodal()
 
 @st.composite
 def decks(draw):
-    """A random circuit of every kind of element that an operating point needs: a resistive tree to ground, and more upon it."""
+    """Draw a random circuit of every kind of element that an operating point needs.
+
+    A resistive tree to ground, and more upon it.
+    """
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     n = draw(st.integers(2, 6))
     nodes = ["0", *(f"n{k}" for k in range(n))]
@@ -152,7 +155,10 @@ def test_a_layered_network_is_solved_by_elimination_and_densely_alike(monkeypatc
 @settings(max_examples=drawn(4, 10), deadline=None)
 @given(decks())
 def test_unknowns_that_only_linear_elements_touch_are_eliminated_exactly(netlist):
-    """A large circuit's way, taken with a small one: the same voltages, and a certificate from the whole circuit's equations."""
+    """A large circuit's way, taken with a small one, gives the same voltages.
+
+    And a certificate from the whole circuit's equations.
+    """
     plain = NODAL.operating_points(netlist)
     with (
         mock.patch("circuits.simulators.nodal.DENSE", 0),
@@ -164,7 +170,10 @@ def test_unknowns_that_only_linear_elements_touch_are_eliminated_exactly(netlist
 
 
 def test_a_crossbar_with_wires_and_diodes_is_that_of_ngspice(simulator):
-    """More unknowns than are solved densely: 16 × 16 crossings, a pair of diodes at each bit line; with drives, prepared once."""
+    """More unknowns than are solved densely, with drives, prepared once.
+
+    There are 16 × 16 crossings, and a pair of diodes at each bit line.
+    """
     random = np.random.default_rng(0)
     plain = circuits.topologies.crossbar(
         random.uniform(1e-6, 4e-5, (16, 16)), np.zeros(16), wire_ohms=0.35, sense_ohms=2e4
@@ -175,27 +184,30 @@ def test_a_crossbar_with_wires_and_diodes_is_that_of_ngspice(simulator):
     netlist = dataclasses.replace(plain, elements=(*plain.elements, *diodes))
     drives = {f"Vin{i}": random.uniform(-1, 1, 5) for i in range(16)}
     prepared = NODAL.prepare(netlist)
-    found, expected = prepared.operating_points(drives), simulator.operating_points(netlist, drives)
-    assert len(found.node) == 2 * 16 * 16 + 16
-    assert set(found.status.values) == set(expected.status.values) == {"ok"}
+    points, expected = (
+        prepared.operating_points(drives),
+        simulator.operating_points(netlist, drives),
+    )
+    assert len(points.node) == 2 * 16 * 16 + 16
+    assert set(points.status.values) == set(expected.status.values) == {"ok"}
     np.testing.assert_allclose(
-        found.voltage, expected.voltage.sel(node=found.node), rtol=0, atol=1e-9
+        points.voltage, expected.voltage.sel(node=points.node), rtol=0, atol=1e-9
     )
     again = prepared.operating_points({name: values[2:3] for name, values in drives.items()})
-    np.testing.assert_allclose(again.voltage[0], found.voltage[2], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(again.voltage[0], points.voltage[2], rtol=0, atol=1e-12)
     linear = NODAL.operating_points(plain, drives)
     assert set(linear.status.values) == {"ok"}
-    assert float(abs(linear.voltage - found.voltage).max()) > 1e-3  # the diodes do something
+    assert float(abs(linear.voltage - points.voltage).max()) > 1e-3  # the diodes do something
 
 
 def test_a_diode_at_many_volts_settles_in_some_iterations():
     hard = circuits.parse(
         "Hard\nV1 a 0 1000\nR1 a b 1\nD1 b c d\nD2 c 0 d\n.model d d(is=1e-16)\n.end\n"
     )
-    found = NODAL.operating_points(hard)
-    assert found.status.values.tolist() == ["ok"]
-    assert found.attrs["iterations"] < 60
-    assert 0.9 < found.voltage.sel(node="c").item() < 1.3
+    points = NODAL.operating_points(hard)
+    assert points.status.values.tolist() == ["ok"]
+    assert points.attrs["iterations"] < 60
+    assert 0.9 < points.voltage.sel(node="c").item() < 1.3
 
 
 @pytest.mark.parametrize(("volts", "ohms"), [(5, "1k"), (50, "1k"), (5, "10"), (50, "10")])
@@ -204,18 +216,18 @@ def test_steep_expressions_are_settled_by_shorter_steps(simulator, volts, ohms):
     steep = circuits.parse(
         f"Steep\nV1 a 0 {volts}\nR1 a b {ohms}\nB1 b 0 i=1e-12*(exp(200*v(b))-1)\n.end\n"
     )
-    found, expected = (used.operating_points(steep) for used in (NODAL, simulator))
-    assert found.status.values.tolist() == ["ok"]
-    np.testing.assert_allclose(found.voltage, expected.voltage, rtol=0, atol=1e-12)
+    points, expected = (used.operating_points(steep) for used in (NODAL, simulator))
+    assert points.status.values.tolist() == ["ok"]
+    np.testing.assert_allclose(points.voltage, expected.voltage, rtol=0, atol=1e-12)
 
 
 def test_a_point_that_does_not_exist_is_marked():
     text = "Nowhere\nV1 a 0 1\nR1 a b 1k\nB1 b 0 i=v(b)^2*sgn(v(b))+{0}*v(b)^2+1\nR2 b 0 1k\n.end\n"
-    found = NODAL.operating_points(
+    points = NODAL.operating_points(
         circuits.parse(text.replace("{0}", "2"))
     )  # the current is above 0 at any voltage
-    assert found.status.values.item() in ("failed", "uncertified")
-    assert found.attrs["stepped"] == 1
+    assert points.status.values.item() in ("failed", "uncertified")
+    assert points.attrs["stepped"] == 1
     assert NODAL.operating_points(
         circuits.parse(text.replace("{0}", "0"))
     ).status.values.tolist() == ["ok"]  # the control
@@ -237,8 +249,8 @@ def test_a_transient_is_the_exponential_and_that_of_ngspice(simulator):
         ours.voltage.sel(node="mid"), 0.25 - 0.75 * np.exp(-ours.time / tau), rtol=0, atol=1e-6
     )
     theirs = simulator.transient(deck, stop=5 * tau, step=tau / 200, start={"mid": -0.5})
-    at = np.interp(ours.time, theirs.time, theirs.voltage.sel(node="mid"))
-    np.testing.assert_allclose(ours.voltage.sel(node="mid"), at, rtol=0, atol=1e-4)
+    expected = np.interp(ours.time, theirs.time, theirs.voltage.sel(node="mid"))
+    np.testing.assert_allclose(ours.voltage.sel(node="mid"), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -246,16 +258,21 @@ def test_a_transient_is_the_exponential_and_that_of_ngspice(simulator):
     ["sin(0.2 1 1meg 0.1u 1meg)", "pulse(0 1 0.3u 0.1u 0.2u 0.5u 2u)", "pwl(0 0 1u 1 1.5u -1)"],
 )
 def test_waveforms_are_those_of_ngspice(waveform, simulator):
-    netlist = circuits.parse(f"Wave\nV1 a 0 {waveform}\nR1 a b 1k\nC1 b 0 50p\nD1 b 0 d\nI1 0 b {waveform.replace('1meg)', '2meg)')}\n"
-                             "R2 b 0 1\nL1 b c 1u\nR3 c 0 10\nC2 c 0 10p\n.model d d(is=1n)\n.end\n")  # fmt: skip
+    faster = waveform.replace("1meg)", "2meg)")
+    netlist = circuits.parse(
+        f"Wave\nV1 a 0 {waveform}\nR1 a b 1k\nC1 b 0 50p\nD1 b 0 d\nI1 0 b {faster}\n"
+        "R2 b 0 1\nL1 b c 1u\nR3 c 0 10\nC2 c 0 10p\n.model d d(is=1n)\n.end\n"
+    )
     ours = NODAL.transient(netlist, stop=3e-6, step=1e-8)
     theirs = simulator.transient(netlist, stop=3e-6, step=1e-9)
     for node in ("b", "c"):
-        at = np.interp(
+        expected = np.interp(
             ours.time[1:], theirs.time, theirs.voltage.sel(node=node)
         )  # it keeps no time 0
         size = float(np.abs(theirs.voltage.sel(node=node)).max())
-        np.testing.assert_allclose(ours.voltage.sel(node=node)[1:], at, rtol=0, atol=3e-3 * size)
+        np.testing.assert_allclose(
+            ours.voltage.sel(node=node)[1:], expected, rtol=0, atol=3e-3 * size
+        )
         assert size > 0.05
 
 
@@ -299,7 +316,10 @@ STATM = Path("/proc/self/statm")
 @pytest.mark.skipif(not STATM.exists(), reason="reads Linux's account of the process's memory")
 @pytest.mark.parametrize("chosen", ["ngspice", "nodal"])
 def test_many_simulations_keep_memory_flat(chosen, simulator):
-    """What a process holds after hundreds of simulations of changing values is what it held after the first hundred, 4 MB aside."""
+    """What a process holds after hundreds of simulations is what it held after the first hundred.
+
+    4 MB aside; their values change.
+    """
     used, held = simulator if chosen == "ngspice" else NODAL, []
     for k in range(2000 if os.environ.get("EQPROP_TEST_FULL") == "1" else 300):
         netlist = divider(circuits.Resistor("more", "mid", "0", siemens=1e-5 * (1 + k)))
@@ -326,7 +346,7 @@ UNCERTIFIABLE = {
         {"a": 0.625, "b": 0.625},
     ),
 }
-"""Circuits of which each was `ok` and wrong once, as a quotient by a slope stood for the residual."""
+"""Circuits of which each was once `ok` and wrong: a quotient by a slope stood for the residual."""
 
 
 @pytest.mark.parametrize("kind", UNCERTIFIABLE)

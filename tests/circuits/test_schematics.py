@@ -80,7 +80,10 @@ def test_every_element_and_node_is_in_the_schematic():
 
 
 def test_a_source_is_drawn_with_its_plus_where_it_is():
-    """schemdraw's sources have their plus at the end (as a picture of one shows), which is the upper end for `V1 a 0`."""
+    """schemdraw's sources have their plus at the end, as a picture of one shows.
+
+    That is the upper end for `V1 a 0`.
+    """
     for card, upper in (("V1 a 0 1", "end"), ("V1 0 a 1", "start")):
         drawing = schematic(circuits.parse(f"S\n{card}\nR1 a 0 1k\n.end\n"))
         ends = next(one.absanchors for one in drawing.elements if type(one).__name__ == "SourceV")

@@ -11,18 +11,22 @@ NODAL = circuits.Nodal()
 def test_a_low_pass_is_its_formula(simulator):
     netlist = circuits.parse("Low pass\nV1 in 0 dc 0.2 ac 2\nR1 in out 1k\nC1 out 0 1n\n.end\n")
     for used in (NODAL, simulator):
-        seen = used.small_signal(netlist, lowest=1e3, highest=1e7, points=5)
-        np.testing.assert_allclose(seen.frequency, 10 ** np.linspace(3, 7, 21), rtol=1e-12)
-        expected = 2 / (1 + 2j * np.pi * seen.frequency.values * 1e-6)
-        np.testing.assert_allclose(seen.voltage.sel(node="out"), expected, rtol=1e-9)
+        response = used.small_signal(netlist, lowest=1e3, highest=1e7, points=5)
+        np.testing.assert_allclose(response.frequency, 10 ** np.linspace(3, 7, 21), rtol=1e-12)
+        expected = 2 / (1 + 2j * np.pi * response.frequency.values * 1e-6)
+        np.testing.assert_allclose(response.voltage.sel(node="out"), expected, rtol=1e-9)
     assert abs(complex(expected[0])) > 1.99 > abs(complex(expected[-1]))
 
 
 DECKS = {
-    "resonator with a diode": "V1 a 0 dc 0.7 ac 1|R1 a b 50|L1 b c 1u|C1 c 0 1n|D1 c 0 d|Rl c 0 10k|.model d d(is=1n)",
-    "diode on the driven node": "V1 a 0 dc 0.6 ac 1|D1 a b d|R1 b 0 1k|C1 a b 1p|C2 b 0 3p|.model d d(is=1n)",
-    "controlled sources": "V1 a 0 dc 0.3 ac 1|R1 a b 1k|C1 b 0 1n|E1 e 0 b 0 3|R2 e f 2k|V2 f g 0|Rg g 0 1k|F1 b 0 V2 0.3|Cg g 0 2n",
-    "expressions": "V1 a 0 dc 0.4 ac 1|I1 0 b dc 1m ac 1m|R1 a b 1k|B1 b 0 i=1m*v(b)^2*sgn(v(b))|R2 b 0 5k|C1 b 0 1n",
+    "resonator with a diode": "V1 a 0 dc 0.7 ac 1|R1 a b 50|L1 b c 1u|C1 c 0 1n|D1 c 0 d|"
+    "Rl c 0 10k|.model d d(is=1n)",
+    "diode on the driven node": "V1 a 0 dc 0.6 ac 1|D1 a b d|R1 b 0 1k|C1 a b 1p|C2 b 0 3p|"
+    ".model d d(is=1n)",
+    "controlled sources": "V1 a 0 dc 0.3 ac 1|R1 a b 1k|C1 b 0 1n|E1 e 0 b 0 3|R2 e f 2k|"
+    "V2 f g 0|Rg g 0 1k|F1 b 0 V2 0.3|Cg g 0 2n",
+    "expressions": "V1 a 0 dc 0.4 ac 1|I1 0 b dc 1m ac 1m|R1 a b 1k|"
+    "B1 b 0 i=1m*v(b)^2*sgn(v(b))|R2 b 0 5k|C1 b 0 1n",
 }
 
 

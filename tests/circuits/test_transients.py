@@ -1,4 +1,7 @@
-"""Transients of circuits in which not every unknown has a derivative, against closed forms, operating points and ngspice."""
+"""Transients of circuits in which not every unknown has a derivative.
+
+Against closed forms, operating points and ngspice.
+"""
 
 import numpy as np
 import pytest
@@ -55,92 +58,98 @@ def whole():
 
 
 @pytest.fixture(scope="module")
-def found():
+def solution():
     return NODAL.transient(whole(), stop=STOP, step=5e-6, start=START).voltage
 
 
 def relaxed(t, rate, first, drive):
-    """The solution of y' = −rate y + drive from `first`, where drive = Re(d exp(iωt)) and d is given."""
+    """Return the solution of y' = −rate y + Re(d exp(iωt)) from `first`, d being `drive`."""
     steady = drive / (rate + 1j * OMEGA)
     return np.real(steady * np.exp(1j * OMEGA * t)) + (first - np.real(steady)) * np.exp(-rate * t)
 
 
-def test_what_has_no_capacitance_follows_at_once(found):
-    volts = np.sin(OMEGA * found.time.values)
+def test_what_has_no_capacitance_follows_at_once(solution):
+    volts = np.sin(OMEGA * solution.time.values)
     for node, factor in (("half", 0.5), ("sensed", 0.5), ("amperes", 0.5)):
-        np.testing.assert_allclose(found.sel(node=node), factor * volts, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(solution.sel(node=node), factor * volts, rtol=0, atol=1e-12)
 
 
-def test_a_clipper_without_capacitance_goes_through_its_operating_points(found):
+def test_a_clipper_without_capacitance_goes_through_its_operating_points(solution):
     netlist = circuits.parse(
-        "Clipper\nV1 in 0 0\nR4 in clipped 1k\nD1 clipped 0 d\nD2 0 clipped d\n.model d d(is=1e-9)\n.end\n"
+        "Clipper\nV1 in 0 0\nR4 in clipped 1k\nD1 clipped 0 d\nD2 0 clipped d\n"
+        ".model d d(is=1e-9)\n.end\n"
     )
-    points = NODAL.operating_points(netlist, {"V1": np.sin(OMEGA * found.time.values)})
+    points = NODAL.operating_points(netlist, {"V1": np.sin(OMEGA * solution.time.values)})
     np.testing.assert_allclose(
-        found.sel(node="clipped"), points.voltage.sel(node="clipped"), rtol=0, atol=1e-9
+        solution.sel(node="clipped"), points.voltage.sel(node="clipped"), rtol=0, atol=1e-9
     )
     assert 0.2 < float(abs(points.voltage).max()) < 0.5  # the diodes do conduct
 
 
-def test_a_source_that_moves_pushes_current_through_a_capacitor(found):
-    t, rate = found.time.values, 1 / (1e3 * 100e-9)
+def test_a_source_that_moves_pushes_current_through_a_capacitor(solution):
+    t, rate = solution.time.values, 1 / (1e3 * 100e-9)
     np.testing.assert_allclose(
-        found.sel(node="high"), relaxed(t, rate, 0.0, OMEGA), rtol=0, atol=2e-6
+        solution.sel(node="high"), relaxed(t, rate, 0.0, OMEGA), rtol=0, atol=2e-6
     )
 
 
-def test_a_floating_capacitor_keeps_its_voltage_and_its_ends_follow(found):
-    t, rate = found.time.values, 1 / (3e3 * 100e-9)
+def test_a_floating_capacitor_keeps_its_voltage_and_its_ends_follow(solution):
+    t, rate = solution.time.values, 1 / (3e3 * 100e-9)
     across = relaxed(t, rate, 0.3, -1j * rate)
-    np.testing.assert_allclose(found.sel(node="p") - found.sel(node="q"), across, rtol=0, atol=2e-6)
     np.testing.assert_allclose(
-        found.sel(node="q"), 2 / 3 * (np.sin(OMEGA * t) - across), rtol=0, atol=2e-6
+        solution.sel(node="p") - solution.sel(node="q"), across, rtol=0, atol=2e-6
+    )
+    np.testing.assert_allclose(
+        solution.sel(node="q"), 2 / 3 * (np.sin(OMEGA * t) - across), rtol=0, atol=2e-6
     )
 
 
-def test_an_inductor_starts_without_current(found):
-    t, rate = found.time.values, 1e3 / 1.0
+def test_an_inductor_starts_without_current(solution):
+    t, rate = solution.time.values, 1e3 / 1.0
     amperes = relaxed(t, rate, 0.0, -1j)
     np.testing.assert_allclose(
-        found.sel(node="l"), np.sin(OMEGA * t) - 1e3 * amperes, rtol=0, atol=2e-6
+        solution.sel(node="l"), np.sin(OMEGA * t) - 1e3 * amperes, rtol=0, atol=2e-6
     )
 
 
-def test_a_memristor_behind_a_resistor_is_the_root_of_the_flux(found):
+def test_a_memristor_behind_a_resistor_is_the_root_of_the_flux(solution):
     """With R(x) = R₀ − Δx, R dx/dt = kv integrates to R² = R(x₀)² − 2Δk ∫v dt."""
     model = DEVICE.model
     total, difference = 500 + model.off_ohms, model.off_ohms - model.on_ohms
     speed = model.mobility * model.on_ohms / model.thickness**2
-    flux = (1 - np.cos(OMEGA * found.time.values)) / OMEGA
+    flux = (1 - np.cos(OMEGA * solution.time.values)) / OMEGA
     ohms = np.sqrt((total - difference * DEVICE.state) ** 2 - 2 * difference * speed * flux)
     np.testing.assert_allclose(
-        found.sel(node=DEVICE.node), (total - ohms) / difference, rtol=0, atol=2e-6
+        solution.sel(node=DEVICE.node), (total - ohms) / difference, rtol=0, atol=2e-6
     )
-    volts = np.sin(OMEGA * found.time.values)
+    volts = np.sin(OMEGA * solution.time.values)
     np.testing.assert_allclose(
-        found.sel(node="series"), volts * (1 - 500 / ohms), rtol=0, atol=2e-6
+        solution.sel(node="series"), volts * (1 - 500 / ohms), rtol=0, atol=2e-6
     )
     assert np.ptp(ohms) > 3000  # its state does move
 
 
-def test_two_memristors_head_to_head_are_a_resistor_between_which_a_node_moves(found):
-    """What one gains the other loses: the charge sets both, and the node between them has no other element."""
+def test_two_memristors_head_to_head_are_a_resistor_between_which_a_node_moves(solution):
+    """What one gains the other loses: the charge sets both.
+
+    The node between them has no other element.
+    """
     model, (up, down) = PAIR[0].model, PAIR
     ohms = sum(1 / model.siemens(device.state) for device in PAIR)
-    charge = (1 - np.cos(OMEGA * found.time.values)) / OMEGA / ohms
+    charge = (1 - np.cos(OMEGA * solution.time.values)) / OMEGA / ohms
     moved = model.mobility * model.on_ohms / model.thickness**2 * charge
-    np.testing.assert_allclose(found.sel(node=up.node), up.state + moved, rtol=0, atol=2e-6)
-    np.testing.assert_allclose(found.sel(node=down.node), down.state - moved, rtol=0, atol=2e-6)
-    expected = np.sin(OMEGA * found.time.values) / model.siemens(down.state - moved) / ohms
-    np.testing.assert_allclose(found.sel(node="mid"), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(solution.sel(node=up.node), up.state + moved, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(solution.sel(node=down.node), down.state - moved, rtol=0, atol=2e-6)
+    expected = np.sin(OMEGA * solution.time.values) / model.siemens(down.state - moved) / ohms
+    np.testing.assert_allclose(solution.sel(node="mid"), expected, rtol=0, atol=1e-5)
     assert np.ptp(moved) > 0.1
 
 
-def test_all_of_it_is_what_ngspice_finds(found, simulator):
+def test_all_of_it_is_what_ngspice_finds(solution, simulator):
     theirs = simulator.transient(whole(), stop=STOP, step=1e-6, start=START).voltage
-    for node in found.node.values:
-        at = np.interp(found.time[1:], theirs.time, theirs.sel(node=node))
-        np.testing.assert_allclose(found.sel(node=node)[1:], at, rtol=0, atol=1e-4)
+    for node in solution.node.values:
+        expected = np.interp(solution.time[1:], theirs.time, theirs.sel(node=node))
+        np.testing.assert_allclose(solution.sel(node=node)[1:], expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

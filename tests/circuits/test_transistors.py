@@ -1,4 +1,4 @@
-"""Transistors and temperature: their laws against ngspice, textbook values, and what has no energy."""
+"""Transistors and temperature: against ngspice and textbook values, and what has no energy."""
 
 import dataclasses
 import subprocess
@@ -31,13 +31,17 @@ def law(model, kelvin=ROOM):
 @pytest.mark.parametrize("kelvin", [233.15, ROOM, 398.15])
 @pytest.mark.parametrize("model", [N, P])
 def test_every_terminal_s_current_is_ngspice_s(simulator, model, kelvin):
-    """Channel and junctions, forwards and backwards, with the bulk in reverse and up to where its junctions conduct."""
+    """Channel and junctions, forwards and backwards.
+
+    With the bulk in reverse and up to where its junctions conduct.
+    """
     nodes = ("d", "g", "s", "b")
     d, g, s = V[:3, :16]
     low = model.sign * np.minimum(model.sign * d, model.sign * s)
     v = np.array([d, g, s, low + model.sign * np.resize([-2.0, -0.5, 0.0, 0.4], 16)]).T
     points = []
-    for volts in v.tolist():  # one by one: in a sweep of sources alone ngspice 39 may stop before its limited steps have arrived
+    # one by one: in a sweep of sources alone ngspice 39 may stop before its limited steps arrive
+    for volts in v.tolist():
         sources = [
             VoltageSource(node, node, GROUND, value)
             for node, value in zip(nodes, volts, strict=True)
@@ -72,7 +76,7 @@ def test_slopes_are_those_of_the_current(model, kelvin):
 
 
 def test_textbook_values():
-    """Saturation, triode and the body effect without the model's own code: Shichman and Hodges' equations by hand."""
+    """Saturation, triode and the body effect: Shichman and Hodges' equations by hand."""
     plain = MosfetModel("n", 0.5, 100e-6)
     ampere = [
         plain.channel(10e-6, 1e-6).evaluate(*np.array([[d], [g], [0.0], [0.0]]))[0][0]
@@ -113,10 +117,10 @@ def test_both_simulators_find_the_same_voltages(simulator, kelvin):
     netlist = inverters(kelvin)
     assert circuits.parse(netlist.spice()) == netlist
     drives = {"Vin": np.linspace(-0.5, 3.5, 33)}
-    own, theirs = (one.operating_points(netlist, drives) for one in (circuits.Nodal(), simulator))
-    assert set(own.status.values) == set(theirs.status.values) == {"ok"}
-    np.testing.assert_allclose(own.voltage, theirs.voltage, atol=1e-9)
-    gain = np.diff(own.voltage.sel(node="b").values) / np.diff(drives["Vin"])
+    ours, theirs = (one.operating_points(netlist, drives) for one in (circuits.Nodal(), simulator))
+    assert set(ours.status.values) == set(theirs.status.values) == {"ok"}
+    np.testing.assert_allclose(ours.voltage, theirs.voltage, atol=1e-9)
+    gain = np.diff(ours.voltage.sel(node="b").values) / np.diff(drives["Vin"])
     assert gain.max() > 5  # two inversions
 
 
@@ -131,7 +135,10 @@ CONDUCTANCE = st.floats(1e-7, 1e-3)
     loads=st.lists(CONDUCTANCE, min_size=3, max_size=3),
 )
 def test_any_transistors_any_way(simulator, kelvin, wiring, kinds, loads):
-    """Points that both simulators certify agree. Wherever feedback makes several points, both may find another, and it is not asked."""
+    """Points that both simulators certify agree.
+
+    Wherever feedback makes several points, both may find another, and it is not asked.
+    """
     elements = [VoltageSource("dd", "dd", GROUND, 2.5), VoltageSource("in", "in", GROUND, 1.0)]
     elements += [
         Resistor(node, node, GROUND, siemens=g) for node, g in zip("abc", loads, strict=True)
@@ -141,32 +148,35 @@ def test_any_transistors_any_way(simulator, kelvin, wiring, kinds, loads):
         elements.append(Mosfet(str(k), *nodes[:3], bulk, model, 10e-6, 2e-6))
     netlist = circuits.Netlist("Any", tuple(elements), temperature=kelvin)
     assert circuits.parse(netlist.spice()) == netlist
-    own, theirs = (one.operating_points(netlist) for one in (circuits.Nodal(), simulator))
-    assert own.status.item() == theirs.status.item() == "ok" or len(wiring) > 1
+    ours, theirs = (one.operating_points(netlist) for one in (circuits.Nodal(), simulator))
+    assert ours.status.item() == theirs.status.item() == "ok" or len(wiring) > 1
     if len(wiring) == 1:
-        np.testing.assert_allclose(own.voltage, theirs.voltage, atol=1e-9)
+        np.testing.assert_allclose(ours.voltage, theirs.voltage, atol=1e-9)
 
 
 def test_diodes_at_any_temperature(simulator):
-    """ngspice, and by hand: at one current the voltage falls by some 2 mV a degree (0.6 V junction), as every textbook has it."""
+    """At one current the voltage falls by some 2 mV a degree (0.6 V junction).
+
+    By ngspice, and by hand, as every textbook has it.
+    """
     model = circuits.DiodeModel(1e-14, emission=1.2, bandgap=0.9, exponent=2.5, name="odd")
     source = circuits.CurrentSource("in", GROUND, "a", 1e-6)
-    found = {}
+    drops = {}
     for kelvin in (250.0, ROOM, 350.0):
         for name, law in (("odd", model), ("silicon", circuits.DiodeModel(1e-14))):
             netlist = circuits.Netlist(
                 "Diode", (source, circuits.Diode("1", "a", GROUND, law)), temperature=kelvin
             )
             assert circuits.parse(netlist.spice()) == netlist
-            own, theirs = (
+            ours, theirs = (
                 one.operating_points(netlist).voltage.item()
                 for one in (circuits.Nodal(), simulator)
             )
-            assert own == pytest.approx(theirs, abs=1e-10)
-            found[name, kelvin] = own
-    volts, gap, thermal = found["silicon", ROOM], 1.11, BOLTZMANN * ROOM / CHARGE
+            assert ours == pytest.approx(theirs, abs=1e-10)
+            drops[name, kelvin] = ours
+    volts, gap, thermal = drops["silicon", ROOM], 1.11, BOLTZMANN * ROOM / CHARGE
     by_hand = (volts - gap - 3 * thermal) / ROOM  # dV/dT at a constant current
-    slope = (found["silicon", 350.0] - found["silicon", 250.0]) / 100
+    slope = (drops["silicon", 350.0] - drops["silicon", 250.0]) / 100
     assert slope == pytest.approx(by_hand, rel=0.05)
     assert -2.6e-3 < slope < -1.6e-3
     assert model.at(ROOM) == circuits.Junction(1e-14, 1.2)
@@ -177,10 +187,10 @@ def test_a_network_at_another_temperature(simulator):
     netlist = circuits.emit(warm, np.ones(3))
     assert netlist.temperature == 345.0
     assert ".temp 71.85" in netlist.spice()
-    found = circuits.compare(
+    comparison = circuits.compare(
         warm, np.random.default_rng(0).uniform(-1, 1, (4, 3)), simulator=simulator
     )
-    assert found.agrees
+    assert comparison.agrees
     cold = circuits.compare(
         warm,
         np.ones((1, 3)),
@@ -204,11 +214,11 @@ def test_noise_of_a_channel_and_of_a_warm_resistor(simulator):
         ),
         temperature=350.0,
     )
-    own, theirs = (
+    ours, theirs = (
         one.noise(netlist, ("a",), lowest=1e3, highest=1e10).deviation.item()
         for one in (circuits.Nodal(), simulator)
     )
-    assert own == pytest.approx(theirs, rel=2e-3)
+    assert ours == pytest.approx(theirs, rel=2e-3)
     equations = circuits.Equations.of(netlist)
     point = circuits.Nodal().operating_points(netlist).voltage.values
     slopes = (
@@ -230,20 +240,22 @@ def test_flicker_of_a_diode(simulator):
     netlist = circuits.Netlist("Flicker", elements)
     assert circuits.parse(netlist.spice()) == netlist
     band = {"lowest": 1.0, "highest": 1e3}
-    own, theirs = (
+    ours, theirs = (
         one.noise(netlist, ("a",), **band).deviation.item() for one in (circuits.Nodal(), simulator)
     )
-    assert own == pytest.approx(theirs, rel=3e-3)
+    assert ours == pytest.approx(theirs, rel=3e-3)
     point = circuits.Nodal().operating_points(netlist).voltage.item()
     resistance = 1 / (1e-4 + model.at().conductance(point))
     by_hand = resistance * np.sqrt(
         1e-12 * model.at().current(point) ** 1.2 * np.log(1e3)
     )  # far below the corner, where it is all that counts
-    assert own == pytest.approx(by_hand, rel=1e-3)
+    assert ours == pytest.approx(by_hand, rel=1e-3)
     quiet = netlist.with_elements(
         circuits.Diode("1", "a", GROUND, dataclasses.replace(model, flicker=0.0))
     )
-    assert circuits.Nodal().noise(quiet, ("a",), **band).deviation.item() < 0.1 * own  # the control
+    assert (
+        circuits.Nodal().noise(quiet, ("a",), **band).deviation.item() < 0.1 * ours
+    )  # the control
 
 
 def test_small_signals_through_transistors(simulator):
@@ -251,18 +263,19 @@ def test_small_signals_through_transistors(simulator):
     netlist = dataclasses.replace(
         netlist, elements=(*netlist.elements, circuits.Capacitor("a", "a", GROUND, 1e-13))
     )
-    own, theirs = (
+    ours, theirs = (
         one.small_signal(netlist, lowest=1e5, highest=1e9, points=3)
         for one in (circuits.Nodal(), simulator)
     )
-    np.testing.assert_allclose(own.voltage, theirs.voltage, rtol=1e-8, atol=1e-12)
-    assert abs(own.voltage.sel(node="a").values[0]) > 1
+    np.testing.assert_allclose(ours.voltage, theirs.voltage, rtol=1e-8, atol=1e-12)
+    assert abs(ours.voltage.sel(node="a").values[0]) > 1
 
 
 def test_a_transistor_has_no_energy():
     with pytest.raises(
         circuits.NetlistError,
-        match=r"\['Mn1', 'Mp1', 'Mn2', 'Mp2', 'Mpass'\] depend on gates .* is 0\.\d+ where it works",
+        match=r"\['Mn1', 'Mp1', 'Mn2', 'Mp2', 'Mpass'\] depend on gates .* is 0\.\d+ where it "
+        "works",
     ):
         circuits.energy(
             inverters().with_elements(VoltageSource("in", "in", GROUND, 1.45)),
@@ -297,9 +310,9 @@ def test_an_array_of_one_transistor_and_one_resistor(simulator):
     shape = {"width": 1e-6, "length": 1e-7}
     array = transistor_array(siemens, volts, np.full(5, 3.0), N, **shape, **ARRAY)
     assert circuits.parse(array.spice()) == array
-    own, theirs = (one.operating_points(array) for one in (circuits.Nodal(), simulator))
-    assert own.status.item() == theirs.status.item() == "ok"
-    np.testing.assert_allclose(own.voltage, theirs.voltage, atol=1e-9)
+    ours, theirs = (one.operating_points(array) for one in (circuits.Nodal(), simulator))
+    assert ours.status.item() == theirs.status.item() == "ok"
+    np.testing.assert_allclose(ours.voltage, theirs.voltage, atol=1e-9)
 
     def sensed(netlist):
         return (
@@ -337,9 +350,9 @@ def test_a_large_array_is_certified():
     array = transistor_array(
         siemens, volts, np.full(16, 3.0), N, width=1e-6, length=1e-7, wire_ohms=1.0
     )
-    found = circuits.Nodal().operating_points(array)
-    assert found.node.size > 700
-    assert found.status.item() == "ok"
+    points = circuits.Nodal().operating_points(array)
+    assert points.node.size > 700
+    assert points.status.item() == "ok"
 
 
 DECK = """Somebody's amplifier
@@ -369,8 +382,8 @@ def test_somebody_else_s_deck(simulator, tmp_path):
         "M1.1",
         "Rm1.2.rd",
     ]
-    own = circuits.Nodal().operating_points(netlist)
-    assert own.status.item() == "ok"
+    ours = circuits.Nodal().operating_points(netlist)
+    assert ours.status.item() == "ok"
     exact = DECK.replace(".op", f".options {circuits.netlist.netlist.OPTIONS}\n.save v(a)\n.op")
     (tmp_path / "deck.cir").write_text(exact)
     subprocess.run(
@@ -380,7 +393,7 @@ def test_somebody_else_s_deck(simulator, tmp_path):
         capture_output=True,
     )
     (plot,) = raw.read((tmp_path / "out.raw").read_bytes())
-    assert own.voltage.sel(node="a").item() == pytest.approx(plot.values["v(a)"].item(), abs=1e-9)
+    assert ours.voltage.sel(node="a").item() == pytest.approx(plot.values["v(a)"].item(), abs=1e-9)
     assert 0.5 < plot.values["v(a)"].item() < 2.2
 
 

@@ -24,7 +24,11 @@ UNIT = 1e-5
 
 
 def random_circuit(seed: int, nodes: int = 5) -> Netlist:
-    """Inputs, a tree and some more resistors, diodes of two models, a floating source, a current source, a matrix, a mirrored pair."""
+    """Return a random circuit of elements that have a co-content.
+
+    Inputs, a tree and some more resistors, diodes of two models, a floating source, a current
+    source, a matrix, a mirrored pair.
+    """
     random = np.random.default_rng(seed)
     names = [f"n{i}" for i in range(nodes)]
 
@@ -69,7 +73,10 @@ def random_circuit(seed: int, nodes: int = 5) -> Netlist:
 
 
 def amplified(*gains: float, diode: bool = True) -> Netlist:
-    """Two stages of two bidirectional amplifiers with `gains`, resistors between them, a diode at the first node."""
+    """Return two stages of two bidirectional amplifiers with `gains`.
+
+    Resistors are between them, and a diode at the first node.
+    """
     random = np.random.default_rng(1)
     elements = [VoltageSource("a", "a", GROUND, 1.0), VoltageSource("b", "b", GROUND, -0.4)]
     before, count = ["a", "b"], 0

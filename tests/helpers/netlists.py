@@ -7,7 +7,10 @@ import xarray as xr
 
 import circuits
 
-RAW = "Title: x\\nPlotname: {plot}\\nFlags: real\\nNo. Variables: {n}\\nNo. Points: {points}\\nVariables:\\n{names}Binary:\\n"
+RAW = (
+    "Title: x\\nPlotname: {plot}\\nFlags: real\\nNo. Variables: {n}\\n"
+    "No. Points: {points}\\nVariables:\\n{names}Binary:\\n"
+)
 JUNCTION = circuits.DiodeModel(1e-9)
 
 
@@ -25,7 +28,10 @@ WAVES = {"Vin": np.array([0.5, -1.0, 2.0, 0.0])}
 
 
 def pumped():
-    """A diode on a negative conductance: its currents have a lowest value, -1.2 µA, below which there is no operating point."""
+    """Return a diode on a negative conductance.
+
+    Its currents have a lowest value, -1.2 µA, below which there is no operating point.
+    """
     return circuits.Netlist(
         "Pumped",
         (
@@ -38,11 +44,10 @@ def pumped():
 
 
 def program(tmp_path, body):
-    """A stand-in for ngspice that answers --version and then does `body` (sh)."""
+    """Write a stand-in for ngspice that answers --version and then does `body` (sh)."""
     path = tmp_path / "ngspice"
-    path.write_text(
-        f'#!/bin/sh\ncase "$1" in --version) echo "** ngspice-39 : stand-in"; exit 0;; esac\n{body}\n'
-    )
+    version = 'case "$1" in --version) echo "** ngspice-39 : stand-in"; exit 0;; esac'
+    path.write_text(f"#!/bin/sh\n{version}\n{body}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return circuits.Ngspice(command=str(path), timeout=2.0)
 
@@ -59,7 +64,7 @@ def raw_body(names, values, points=1, plot="Operating Point", say=""):
 
 
 def point(netlist, voltages, status="ok"):
-    """An operating point as a simulator's Dataset has it, at voltages of the free nodes that a test gives."""
+    """Return an operating point as a simulator's Dataset has it, at given node voltages."""
     nodes = list(circuits.Equations.of(netlist).free)
     data = {
         "voltage": (("sample", "node"), np.atleast_2d(voltages)),
