@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import circuits
 import eqprop as ep
+from circuits.learning.ports import Ports
 from circuits.mna.certificates import certify
 from eqprop.training import paths
 
@@ -62,6 +63,53 @@ def test_energy_equations_and_ngspice_agree(seed, sizes, beta):
     )
     assert certificate.correction.max() < 1e-9
     assert certificate.stable.all()
+
+
+def doubled():
+    net = ep.Resistive.init(
+        jax.random.key(0),
+        (3, 6, 2),
+        device=PAIR,
+        unit=1e-5,
+        input_gain=4.0,
+        doubled_outputs=True,
+        conductance_bounds=(0.02, 1.0),
+    )
+    random = np.random.default_rng(0)
+    return dataclasses.replace(
+        net, biases=tuple(jnp.asarray(0.2 * random.standard_normal(b.shape)) for b in net.biases)
+    )
+
+
+@pytest.mark.parametrize("make", [network, lambda: network(sizes=(3, 4, 5, 2)), doubled])
+def test_the_ports_are_those_of_the_netlist(make):
+    """Its names are in the deck; voltages and states are one another, in the state's order."""
+    net, ports = make(), Ports.of(make())
+    deck = ports.netlist(net, nudge=ports.nudge(COST, np.zeros(2), 0.01))
+    assert set(ports.nodes) <= set(deck.nodes)
+    assert {*ports.inputs, *(f"V{node}" for node in ports.targets)} == {
+        e.key for e in deck.of(circuits.VoltageSource) if e.name not in ("railp", "railn")
+    }
+    volts = np.random.default_rng(0).normal(size=(3, len(ports.nodes)))
+    states = ports.states(volts)
+    assert [s.shape[1:] for s in states] == [s.shape for s in net.init_state(np.zeros(3))]
+    np.testing.assert_array_equal(ports.voltages(states), volts)
+    outputs = np.asarray(jax.vmap(net.outputs)(states))
+    np.testing.assert_array_equal(ports.read(volts), outputs)
+    volts[1, -1] = np.nan
+    expected = [np.argmax(outputs[0]), -1, np.argmax(outputs[2])]
+    assert ports.decisions(volts).tolist() == expected
+
+
+def test_a_comparison_asks_for_the_ports_once(monkeypatch):
+    calls = []
+    of = Ports.of.__func__
+    monkeypatch.setattr(
+        Ports, "of", classmethod(lambda cls, net: calls.append(net) or of(cls, net))
+    )
+    net, (xs, ys) = network(), examples()
+    assert circuits.compare(net, xs, ys, cost=COST, beta=0.01).agrees
+    assert len(calls) == 1
 
 
 def test_the_gradient_from_ngspice_is_the_models():
@@ -280,22 +328,6 @@ def test_a_single_diode_in_the_wrong_half_is_reported():
     turned = deck.with_elements(dataclasses.replace(diode, anode="railn", cathode="h4"))
     assert not circuits.compare(net, xs, circuit=turned).agrees
     assert circuits.compare(net, xs, circuit=deck).agrees
-
-
-def doubled():
-    net = ep.Resistive.init(
-        jax.random.key(0),
-        (3, 6, 2),
-        device=PAIR,
-        unit=1e-5,
-        input_gain=4.0,
-        doubled_outputs=True,
-        conductance_bounds=(0.02, 1.0),
-    )
-    random = np.random.default_rng(0)
-    return dataclasses.replace(
-        net, biases=tuple(jnp.asarray(0.2 * random.standard_normal(b.shape)) for b in net.biases)
-    )
 
 
 def test_doubled_outputs_settle_where_their_model_does():
