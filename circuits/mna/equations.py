@@ -131,6 +131,10 @@ class Equations:
         """The non-linear terms."""
         return term_groups(self.netlist, self.place)
 
+    def prepare(self) -> None:
+        """Make now what certificates ask for: A and the non-linear terms, as a solver works."""
+        _ = self._sizes_of_linear, self.groups
+
     @cached_property
     def passive(self) -> bool:
         """Whether all its elements only take energy, or are independent sources.

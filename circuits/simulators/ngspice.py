@@ -47,10 +47,10 @@ class Ngspice(DeckSimulator):
     def version(self):
         return _version(program_path(self.command))
 
-    def _answer(self, text, title, *, points):
+    def _answer(self, text, title, meanwhile):
         program = program_path(self.command)
-        if points:
-            answer = POOL.answer(program, text, self.timeout)
+        if meanwhile is not None:
+            answer = POOL.answer(program, text, self.timeout, meanwhile)
             # Whatever is not well is found out by a process of its own.
             if answer is not None and not reports_trouble(answer[1]):
                 with contextlib.suppress(RawError):

@@ -3,6 +3,7 @@
 import abc
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,10 +62,13 @@ class DeckSimulator(Simulator):
     tolerance: float
 
     @abc.abstractmethod
-    def _answer(self, text: str, title: str, *, points: bool) -> tuple[list[Plot], str]:
+    def _answer(
+        self, text: str, title: str, meanwhile: Callable[[], object] | None
+    ) -> tuple[list[Plot], str]:
         """Return the plots that ngspice makes of a deck, whole or not, and its log.
 
-        `points`: whether it is a deck of operating points, which has one plot.
+        **Arguments:** `text`: the deck. `title`: of its netlist. `meanwhile`: for operating points,
+        which have one plot, what may be done while ngspice works; None for other analyses.
 
         **Raises** `SimulationError`, naming the netlist's title, where ngspice cannot be run or
         does not end by itself.
@@ -111,7 +115,7 @@ class DeckSimulator(Simulator):
             deck = replace(_at_sample(netlist, drives), analyses=(point,))
         else:
             deck = _sweep_deck(equations, drives, samples)
-        plots, log = self._run(deck, partial=True)
+        plots, log = self._run(deck, partial=True, meanwhile=equations.prepare)
         if not plots:
             return np.empty((0, equations.unknowns)), log
         return _table(plots[0], *asked)[:samples], log
@@ -190,15 +194,20 @@ class DeckSimulator(Simulator):
         }
 
     def _run(
-        self, deck: Netlist, variable: str = "", *, partial: bool = False
+        self,
+        deck: Netlist,
+        variable: str = "",
+        *,
+        partial: bool = False,
+        meanwhile: Callable[[], object] | None = None,
     ) -> tuple[list[Plot], str]:
         """Return the plots that hold `variable`, and ngspice's log.
 
-        With `partial`, a point that ngspice gives up is no error.
+        With `partial`, a point that ngspice gives up is no error. `meanwhile`: as of `_answer`.
         """
         # The title and the header are for people: ngspice never sees them.
         text = "Deck\n" + deck.spice().split("\n", 1 + len(deck.header))[-1]
-        plots, log = self._answer(text, deck.title, points=partial)
+        plots, log = self._answer(text, deck.title, meanwhile)
         plots = [plot for plot in plots if not variable or variable in plot.values]
         unsolved = partial and _UNSOLVED.search(log)
         error = _error_line(log)

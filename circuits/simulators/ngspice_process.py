@@ -8,6 +8,7 @@ import selectors
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,12 @@ class StayingProcess:
             self.close()
             raise
 
-    def answer(self, text: str, timeout: float) -> tuple[bytes | mmap.mmap, str]:
-        """Return the raw file that ngspice makes of a deck, and what it prints meanwhile.
+    def answer(
+        self, text: str, timeout: float, meanwhile: Callable[[], object] = lambda: None
+    ) -> tuple[bytes | mmap.mmap, str]:
+        """Return the raw file that ngspice makes of a deck, and what it prints.
+
+        `meanwhile` is called while ngspice works.
 
         **Raises** `Died` where the process ends; `SimulationError` where it does not answer within
         `timeout` s, or prints more than it may. The process is of no use after either.
@@ -67,7 +72,7 @@ class StayingProcess:
         self.decks += 1
         raw = self._folder / "out.raw"
         (self._folder / "deck.cir").write_text(text, encoding="ascii")
-        log = self._do(_COMMANDS, timeout)
+        log = self._do(_COMMANDS, timeout, meanwhile)
         if not raw.is_file():
             return b"", log
         data = map_bytes(raw, most=processes.LARGEST_FILE)
@@ -78,7 +83,9 @@ class StayingProcess:
         """End the process with all that it started, and remove its folder."""
         self._stack.close()
 
-    def _do(self, commands: str, timeout: float) -> str:
+    def _do(
+        self, commands: str, timeout: float, meanwhile: Callable[[], object] = lambda: None
+    ) -> str:
         """Return what the process prints while it does commands."""
         mark = f"answered {self.decks}\n"
         pipe: Any = self._process.stdin
@@ -86,6 +93,7 @@ class StayingProcess:
             pipe.write(f"{commands}echo {mark}".encode())
         except OSError as error:
             raise Died from error
+        meanwhile()
         return self._read(f"\n{mark}".encode(), timeout)
 
     def _read(self, mark: bytes, timeout: float) -> str:
@@ -133,7 +141,7 @@ class _Pool:
         self._known.add(program)
 
     def answer(
-        self, program: str, text: str, timeout: float
+        self, program: str, text: str, timeout: float, meanwhile: Callable[[], object]
     ) -> tuple[bytes | mmap.mmap, str] | None:
         """Return the answer of a waiting or a new process to a deck; None where there is none.
 
@@ -149,23 +157,28 @@ class _Pool:
             process = waiting.pop() if waiting else None
         if process is not None:
             with contextlib.suppress(Died):  # it died while it waited: nothing is lost
-                return self._ask(process, program, text, timeout)
+                return self._ask(process, program, text, timeout, meanwhile)
         try:
             fresh = StayingProcess(program, timeout)
         except Died:
             self._refused.add(program)  # it takes no commands
             return None
         try:
-            return self._ask(fresh, program, text, timeout)
+            return self._ask(fresh, program, text, timeout, meanwhile)
         except Died:
             return None
 
     def _ask(
-        self, process: StayingProcess, program: str, text: str, timeout: float
+        self,
+        process: StayingProcess,
+        program: str,
+        text: str,
+        timeout: float,
+        meanwhile: Callable[[], object],
     ) -> tuple[bytes | mmap.mmap, str]:
         """Return the answer of a process, which then waits for the next deck or is ended."""
         try:
-            answer = process.answer(text, timeout)
+            answer = process.answer(text, timeout, meanwhile)
         except BaseException:
             process.close()
             raise

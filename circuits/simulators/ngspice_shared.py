@@ -43,8 +43,8 @@ class NgspiceShared(DeckSimulator):
     def version(self):
         return f"ngspice-{_library().ngspice_version} (shared)"
 
-    def _answer(self, text, title, *, points):
-        del points
+    def _answer(self, text, title, meanwhile):
+        del meanwhile
         with _ALONE, _quiet():
             library = _library()
             others = library.plot_names

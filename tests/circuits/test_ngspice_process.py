@@ -42,8 +42,8 @@ def alone(simulator, netlist, drives=None):
     """What a process that runs one deck answers."""
 
     class Alone(type(simulator)):
-        def _answer(self, text, title, *, points):
-            del points
+        def _answer(self, text, title, meanwhile):
+            del meanwhile
             return self._alone(text, title)
 
     return Alone(simulator.command).operating_points(netlist, drives)
@@ -97,10 +97,10 @@ def test_a_process_that_dies_is_replaced_and_nothing_is_lost(simulator, processe
 
     do = StayingProcess._do
 
-    def dies_of_it(process, commands, timeout):
+    def dies_of_it(process, *arguments):
         if process.decks:
             kill(process)
-        return do(process, commands, timeout)
+        return do(process, *arguments)
 
     monkeypatch.setattr(StayingProcess, "_do", dies_of_it)
     seen = simulator.operating_points(DIODE, WAVES)
