@@ -251,7 +251,7 @@ class Expansion:
         self._expand(chosen.body, inner, depth + 1)
 
     def _element(self, card: Card, words: Sequence[Token], scope: Scope) -> Element:
-        """Return an element of one of the `kinds`: its nodes, and its numbers by the fields' names."""
+        """Return an element of one of the `kinds`: its nodes, and numbers by the fields' names."""
         kind = self.kinds[words[-1].text.lower()]
         name = scope.prefix + card.tokens[0].text[1:]
         ends = [self.node(token.text, scope) for token in words[:-1]]

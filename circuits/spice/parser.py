@@ -11,6 +11,7 @@ from ..elements.base import GROUND, Element
 from ..files import read_bytes
 from ..netlist.netlist import OPTIONS, Netlist
 from .cards import Setting
+from .control_blocks import without_control
 from .control_lines import Analyses, settings
 from .expansion import Expansion
 from .includes import DeckLines
@@ -19,7 +20,11 @@ from .limits import MOST_BYTES, MOST_NOTES, Budget
 
 
 def read(
-    path: str | Path, *, trusted: bool = False, elements: Sequence[type[Element]] = ()
+    path: str | Path,
+    *,
+    trusted: bool = False,
+    control: str = "refuse",
+    elements: Sequence[type[Element]] = (),
 ) -> Netlist:
     """Read the netlist in the deck at `path`.
 
@@ -27,14 +32,21 @@ def read(
 
     - `path`: of a regular file.
     - `trusted`: whether `.include` and `.lib` are followed, to files in its folder or below alone.
-    - `elements`: classes of elements of one's own, as of `parse`.
+    - `control`, `elements`: as of `parse`.
 
     **Returns** and **raises** as `parse`; besides, raises `OSError` where the file cannot be read
     and `ValueError` where it is no regular file, or larger than 256 MiB.
     """
     path = Path(path)
     text = read_bytes(path, most=MOST_BYTES).decode("utf-8", errors="replace")
-    return parse(text, trusted=trusted, folder=path.parent, file=path.name, elements=elements)
+    return parse(
+        text,
+        trusted=trusted,
+        folder=path.parent,
+        file=path.name,
+        control=control,
+        elements=elements,
+    )
 
 
 def parse(
@@ -43,6 +55,7 @@ def parse(
     trusted: bool = False,
     folder: str | Path | None = None,
     file: str = "",
+    control: str = "refuse",
     elements: Sequence[type[Element]] = (),
 ) -> Netlist:
     """Return the netlist that the text of a SPICE deck describes.
@@ -63,6 +76,8 @@ def parse(
     - `trusted`: whether `.include` and `.lib` are followed, to files in `folder` or below it alone.
     - `folder`: of the deck.
     - `file`: its name, for messages.
+    - `control`: what becomes of `.control` blocks, which are never run: "refuse", or "skip" to read
+      their plain analyses as dot lines and leave out the rest.
     - `elements`: classes of elements of one's own: an X line whose last word is the class's
       `subcircuit` makes one, its nodes in the order of the class's fields, its numbers by name.
 
@@ -74,11 +89,15 @@ def parse(
     """
     if not isinstance(text, str):
         raise ValueError(f"`text` must be the text of a deck, but is a {type(text).__name__}")
+    if control not in ("refuse", "skip"):
+        raise ValueError(f"`control` must be 'refuse' or 'skip', but is {control!r}")
     first, _, rest = text.replace("\r\n", "\n").partition("\n")
     refuse_commands(first, 1, file)
     title = re.sub(r"^[^A-Za-z0-9]+|[^\x20-\x7e]|`", "", first).rstrip("\\ ").strip()
     deck = DeckLines(Budget(), None if folder is None else Path(folder), trusted=trusted)
     with _without_collection():
+        if control == "skip":
+            rest, deck.notes = without_control(rest, 2, file)
         deck.budget.spend(rest.count("\n"), 0, lambda message: DeckError(message, 1, 1, file))
         deck.collect(logical_lines(rest, file, 2))
         netlist = _netlist(deck, title or "Deck", _header(rest), file, elements)

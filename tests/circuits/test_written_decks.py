@@ -332,7 +332,7 @@ B1 out 0 i=1m*sqrt(v(out))
         {"in": 1.0, "out": 0.381966},
     ),
 }
-"""By the kind of line: a deck, and its voltages by node, at the operating point or at the last point.
+"""By the kind of line: a deck, and its voltages by node, at the operating point or the last point.
 They are computed by hand, or by ngspice 39 on the deck as it stands."""
 
 NOTES = {
@@ -400,7 +400,7 @@ def test_a_source_that_touches_only_sources_is_not_idle(simulator):
 
 
 def test_a_current_is_that_of_the_element_that_is_named(simulator):
-    """Of resistors, sources, diodes and in subcircuits; never that of a source of the same number."""
+    """Of resistors and sources, in subcircuits too; never that of a source of the same number."""
     text = """Currents
 V1 in 0 2
 R1 in a 1k
@@ -443,3 +443,55 @@ def test_many_notes_are_said_in_few(recwarn):
     assert len(recwarn) == 21
     assert str(recwarn[-1].message) == "and 99980 more lines of that kind"
     np.testing.assert_equal(str(recwarn[0].message)[:7], "line 4:")
+
+
+CONTROL = """A deck with commands
+V1 in 0 1
+R1 in out 1k
+R2 out 0 1k
+  .Control
+op
+print v(out) > {file}
+shell touch {file}
+dc V1 0 2 1
+dc V1 0 1 `touch {file}`
+*#shell touch {file}
+tran 1u 1m ; shell touch {file}
+.endc
+.end
+"""
+
+
+def test_commands_are_skipped_where_that_is_asked_for(simulator, tmp_path):
+    """Their analyses are read, and nothing is run or reaches ngspice; else they are refused."""
+    file = tmp_path / "was_here"
+    text = CONTROL.format(file=file)
+    with pytest.raises(circuits.DeckError, match="line 5, column 3: commands to a simulator"):
+        circuits.parse(text)
+    with pytest.warns(
+        UserWarning, match="line 5: commands are not run: .*, 5 other lines are left"
+    ):
+        netlist = circuits.parse(text, control="skip")
+    assert [type(a).__name__ for a in netlist.analyses] == ["OperatingPoint", "DcSweep"]
+    points = simulator.operating_points(netlist)
+    assert float(points.voltage.sel(node="out")[0]) == pytest.approx(0.5)
+    assert "touch" not in netlist.spice()
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (".control\nop", "line 2, column 1: this .control block must end with .endc"),
+        (".controlled\nop\n.endc", "line 2, column 1: commands to a simulator are refused"),
+        (".endc", "line 2, column 1: commands to a simulator are refused"),
+        (".control\n.endc\n*#shell ls", "line 4, column 1: commands to a simulator are refused"),
+        (".control\ndc none 0 1 1\n.endc", "line 3, column 5: an independent source"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:line ")
+def test_what_is_no_block_of_commands_is_still_refused(lines, message):
+    with pytest.raises(circuits.DeckError, match=message):
+        circuits.parse(f"Deck\n{lines}\n", control="skip")
+    with pytest.raises(ValueError, match="`control` must be 'refuse' or 'skip', but is 'run'"):
+        circuits.parse("Deck\n", control="run")
