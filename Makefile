@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo lab notebooks docs check test test-full lint types clean
+.PHONY: demo lab notebooks docs check fast test test-full lint types clean
 
 demo: .venv/.ready
 	$(BIN)/circuits demo
@@ -18,7 +18,10 @@ notebooks: .venv/.test
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
-check: .venv/.test lint types
+check: .venv/.test
+	$(MAKE) --jobs 2 lint types fast
+
+fast: .venv/.test
 	$(BIN)/pytest @tests/check.txt
 
 test: .venv/.test lint types

@@ -10,8 +10,8 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -122,6 +122,8 @@ class Element(abc.ABC):
     passive: ClassVar[bool] = False
     """Whether it only ever takes energy, or is an independent source: a circuit of such elements
     has one stable operating point."""
+    node_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold its nodes: a name each, or a tuple of names."""
     subcircuit: ClassVar[str] = ""
     """The name by which an X line of a deck makes one, where it has no letter of SPICE."""
     name: str
@@ -149,6 +151,28 @@ class Element(abc.ABC):
     def sensed(self) -> tuple[str, ...]:
         """The SPICE names of the voltage sources whose currents control it."""
         return ()
+
+    def with_nodes(self, names: Mapping[str, str]) -> "Element":
+        """Return it between nodes of other names; those that `names` does not hold stay.
+
+        **Raises** `ValueError` where a node is in none of its `node_fields`.
+        """
+        changes: dict[str, Any] = {}
+        for field in self.node_fields:
+            nodes = getattr(self, field)
+            changes[field] = (
+                names.get(nodes, nodes)
+                if isinstance(nodes, str)
+                else tuple(names.get(node, node) for node in nodes)
+            )
+        element: Any = self
+        element = replace(element, **changes)
+        if list(element.nodes) != [names.get(node, node) for node in self.nodes]:
+            raise ValueError(
+                f"`node_fields` of {type(self).__name__} must hold all of its nodes, "
+                f"{', '.join(self.nodes)}, but are {self.node_fields}"
+            )
+        return element
 
     # --- what it adds to the equations
 
@@ -223,6 +247,7 @@ class Element(abc.ABC):
 class TwoTerminal(Element):
     """An element between the nodes `plus` and `minus`."""
 
+    node_fields = ("plus", "minus")
     plus: str
     minus: str
 

@@ -191,6 +191,7 @@ class Diode(Element):
     word = "diode"
     symbol = Symbol("Diode")
     passive = True
+    node_fields = ("anode", "cathode")
     name: str
     anode: str
     cathode: str

@@ -111,6 +111,7 @@ class ConductanceMatrix(Element):
     letter = "R"
     word = "resistor"
     passive = True
+    node_fields = ("rows", "columns")
     name: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Sources: independent ones, controlled ones, and those given by an expression."""
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..units import number, quantity
@@ -16,7 +16,7 @@ from .base import (
     current_of,
 )
 from .expression_laws import current_term, term_of
-from .expressions import Current, Expression, Voltage, variables
+from .expressions import Current, Expression, Voltage, renamed, variables
 from .waveforms import Waveform
 
 
@@ -127,6 +127,7 @@ class _VoltageControlled(Element):
     """A source that the voltage between two nodes controls."""
 
     word = "controlled source"
+    node_fields = ("plus", "minus", "control_plus", "control_minus")
     plus: str
     minus: str
     control_plus: str
@@ -354,6 +355,17 @@ class Behavioural(TwoTerminal):
     def nodes(self):
         controls = (n for v in self.controls if isinstance(v, Voltage) for n in (v.plus, v.minus))
         return tuple(dict.fromkeys((self.plus, self.minus, *controls)))
+
+    def with_nodes(self, names):
+        def other(variable: Voltage | Current) -> Voltage | Current:
+            if isinstance(variable, Current):
+                return variable
+            plus, minus = variable.plus, variable.minus
+            return Voltage(names.get(plus, plus), names.get(minus, minus))
+
+        plus, minus = (names.get(node, node) for node in (self.plus, self.minus))
+        expression = renamed(self.expression, other)
+        return replace(self, plus=plus, minus=minus, expression=expression)
 
     @property
     def sensed(self):

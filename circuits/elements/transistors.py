@@ -202,6 +202,7 @@ class Mosfet(Element):
 
     letter = "M"
     word = "transistor"
+    node_fields = ("drain", "gate", "source", "bulk")
     name: str
     drain: str
     gate: str

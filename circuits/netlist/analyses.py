@@ -1,8 +1,9 @@
 """What a simulator is asked to do with a netlist, as SPICE writes it."""
 
 import abc
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +18,11 @@ class Analysis(abc.ABC):
     branches: tuple[str, ...] = ()
     saves: ClassVar[bool] = True
     """Whether it keeps what `.save` names."""
+
+    def with_nodes(self, names: Mapping[str, str]) -> "Analysis":
+        """Return it for nodes of other names; those that `names` does not hold stay."""
+        analysis: Any = self
+        return replace(analysis, nodes=tuple(names.get(node, node) for node in self.nodes))
 
     @abc.abstractmethod
     def line(self) -> str:
@@ -127,6 +133,10 @@ class Transient(Analysis):
         for node, volts in self.start:
             if not np.isfinite(volts):
                 raise ValueError(f"`start` must be finite, but is {volts} at {node}")
+
+    def with_nodes(self, names):
+        start = tuple((names.get(node, node), volts) for node, volts in self.start)
+        return replace(super().with_nodes(names), start=start)
 
     def line(self):
         initial = [f".ic v({node})={number(volts)}" for node, volts in self.start]

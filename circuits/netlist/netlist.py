@@ -1,7 +1,7 @@
 """A circuit: elements between named nodes, its check, and its text in SPICE."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -127,6 +127,23 @@ class Netlist:
             names = [name for _, name in fresh]
             raise NetlistError(f"`elements` must be of the netlist, but it has none called {names}")
         return replace(self, elements=kept)
+
+    def with_nodes(self, names: Mapping[str, str]) -> "Netlist":
+        """Return the circuit with other names of nodes.
+
+        **Arguments:**
+
+        - `names`: the new name of each node that has one, by its old one; two nodes of one new name
+          become one node.
+
+        **Raises** `ValueError` for an element that does not state the fields of its nodes.
+        """
+        elements = tuple(
+            element.with_nodes(names) if any(node in names for node in element.nodes) else element
+            for element in self.elements
+        )
+        analyses = tuple(analysis.with_nodes(names) for analysis in self.analyses)
+        return replace(self, elements=elements, analyses=analyses)
 
     def without(self, *kinds: type[Element]) -> "Netlist":
         """Return a copy without the elements of some kinds."""

@@ -16,6 +16,7 @@ from ..netlist.analyses import Analysis, DcSweep, Noise, OperatingPoint, SmallSi
 from ..netlist.netlist import Netlist, NetlistError
 from .base import SimulationError, Simulator, check_start, require_ok
 from .datasets import noises, operating_points, responses, voltages
+from .ngspice_names import names_for_ngspice, with_old_names
 from .raw import Plot
 
 TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22 trtol=1"
@@ -206,8 +207,12 @@ class DeckSimulator(Simulator):
         With `partial`, a point that ngspice gives up is no error. `meanwhile`: as of `_answer`.
         """
         # The title and the header are for people: ngspice never sees them.
-        text = "Deck\n" + deck.spice().split("\n", 1 + len(deck.header))[-1]
+        names = names_for_ngspice(deck.nodes)
+        renamed = deck.with_nodes(names) if names else deck
+        text = "Deck\n" + renamed.spice().split("\n", 1 + len(deck.header))[-1]
         plots, log = self._answer(text, deck.title, meanwhile)
+        if names:
+            plots, log = with_old_names(plots, log, names)
         plots = [plot for plot in plots if not variable or variable in plot.values]
         unsolved = partial and _UNSOLVED.search(log)
         error = _error_line(log)
@@ -282,6 +287,7 @@ class _Tabulated(Element):
 
     letter = "B"
     word = "tabulated source"
+    node_fields = ("plus", "minus")
     name: str
     plus: str
     minus: str
@@ -340,7 +346,7 @@ def _table(plot: Plot, nodes: tuple[str, ...], branches: tuple[str, ...]) -> np.
     columns = {
         name: values
         for name, values in plot.values.items()
-        if name[:2] in ("v(", "i(") and name != "v(v-sweep)"
+        if name[:2] in ("v(", "i(") and (name != "v(v-sweep)" or name in asked)
     }
     if _named(nodes, branches)[0]:
         others = set(columns) ^ set(asked)

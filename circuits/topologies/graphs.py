@@ -118,11 +118,10 @@ def random_graph(
 
     **Raises** `ValueError` as `graph` does, and for numbers that are not so.
     """
-    if nodes < 2 or not 0 <= degree <= nodes - 1:
-        raise ValueError(
-            "`nodes` must be 2 or more and `degree` from 0 to nodes - 1, "
-            f"but are {nodes} and {degree}"
-        )
+    check_number(
+        nodes, "nodes", "a whole number of at least 2", lambda n: n >= 2 and n.is_integer()
+    )
+    check_number(degree, "degree", f"from 0 to {nodes - 1}", lambda d: 0 <= d <= nodes - 1)
     random = np.random.default_rng(seed)
     order = random.permutation(nodes)
     tree = np.sort([(order[k], order[random.integers(k)]) for k in range(1, nodes)], axis=1)
@@ -195,29 +194,12 @@ def twins(
 
 def _twin(element: Element, pinned: Collection[str]) -> Element:
     """Return the element of the clamped twin, whose nodes are its own except for `pinned` ones."""
-
-    def node_of_twin(node: str) -> str:
-        return node if node in pinned else f"c_{node}"
-
-    if isinstance(element, ConductanceMatrix):
-        fields = ("rows", "columns")
-    elif isinstance(element, Diode):
-        fields = ("anode", "cathode")
-    elif (
-        isinstance(element, TwoTerminal)
-        and not isinstance(element, Behavioural)
-        and not hasattr(element, "source")
-    ):
-        fields = ("plus", "minus")
-    else:
+    two_terminal = isinstance(element, TwoTerminal | ConductanceMatrix | Diode)
+    if not two_terminal or element.sensed or isinstance(element, Behavioural):
         raise NetlistError(
-            f"`netlist` must be of two-terminal elements, matrices and diodes, of which twins are "
-            f"known, but has {element.letter}{element.name}"
+            "`netlist` must be of two-terminal elements, matrices and diodes, of which twins are "
+            f"known, but has {element.key}"
         )
-    changes: dict[str, Any] = {"name": f"c_{element.name}"}
-    for field in fields:
-        nodes = getattr(element, field)
-        changes[field] = (
-            node_of_twin(nodes) if isinstance(nodes, str) else tuple(map(node_of_twin, nodes))
-        )
-    return replace(element, **changes)  # pyright: ignore[reportArgumentType]  # each is a dataclass
+    names = {node: f"c_{node}" for node in element.nodes if node not in pinned}
+    twin: Any = element.with_nodes(names)
+    return replace(twin, name=f"c_{element.name}")

@@ -41,9 +41,12 @@ class Variation(abc.ABC):
 
         **Returns** the netlist of the chip, with a header line that says how it was made.
 
-        **Raises** `ValueError` for a pattern `of` that was chosen and matches nothing that varies,
-        and whatever the variations raise.
+        **Raises** `ValueError` for a seed, number or cycle that is no whole number of at least 0,
+        for a pattern `of` that was chosen and matches nothing that varies, and whatever the
+        variations raise.
         """
+        for field, value in (("seed", seed), ("number", number), ("cycle", cycle)):
+            check_whole(value, field)
         chip = netlist
         for part in self.parts():
             before = chip
@@ -225,6 +228,12 @@ def check_spread(value: float, field: str = "spread") -> None:
 def check_positive(value: float, field: str) -> None:
     """Raise `ValueError` for a number that is not finite or not above 0."""
     check_number(value, field, "finite and above 0", lambda number: number > 0)
+
+
+def check_whole(value: int, field: str, lowest: int = 0) -> None:
+    """Raise `ValueError` for what is no whole number of at least `lowest`."""
+    requirement = f"a whole number of at least {lowest}"
+    check_number(value, field, requirement, lambda n: n >= lowest and n.is_integer())
 
 
 def check_range(lowest: float, highest: float) -> None:

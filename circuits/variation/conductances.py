@@ -1,4 +1,4 @@
-"""Variations of conductances: errors of programming, permanent faults, and changes with time."""
+"""Variations of conductances that a chip keeps: range, levels, mismatch and stuck devices."""
 
 import abc
 from dataclasses import dataclass, replace
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..elements.passive import ConductanceMatrix, Resistor
-from ..units import check_number
-from .base import OfElements, check_positive, check_range, check_spread, log_normal
+from .base import OfElements, check_positive, check_range, check_spread, check_whole, log_normal
 
 ROUNDING = 1e-6
 """By how much of its ends a conductance may be out of a range."""
@@ -87,78 +86,6 @@ class Within(OfConductances):
 
 
 @dataclass(frozen=True)
-class Programming(OfConductances):
-    """Log-normal error of programming, drawn anew in every cycle.
-
-    g → g exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
-
-    The mean stays g and the standard deviation is `spread` · g.
-
-    **Arguments:**
-
-    - `spread`: standard deviation over mean.
-    - `of`: pattern of the elements' names.
-
-    **Raises** `ValueError` for a spread that is negative or not finite.
-    """
-
-    cause = "programming"
-    anew = True
-    spreads = ("spread",)
-    spread: float
-    of: str = "R*"
-
-    def __post_init__(self):
-        check_spread(self.spread)
-
-    def deviation(self, g: np.ndarray) -> np.ndarray:
-        """Return the standard deviation, in S, of what is programmed as `g`, in S."""
-        return self.spread * g
-
-    def siemens(self, g, random):
-        return g * log_normal(self.spread, random, g.shape)
-
-
-@dataclass(frozen=True)
-class ProgrammingNoise(OfConductances):
-    """Normal error of programming, drawn anew in every cycle, whose size depends on the target.
-
-    g → max(g + σ(g) z, 0),    z ~ N(0, 1),    σ(g) = highest · max(Σ_k c_k (g/highest)^k, 0)
-
-    **Arguments:**
-
-    - `highest`: the device's highest conductance, in S.
-    - `coefficients`: c_0, c_1, …, pure numbers, one or more.
-    - `of`: pattern of the elements' names.
-
-    **Raises** `ValueError` where a coefficient is not finite, or `highest` not above 0.
-    """
-
-    cause = "programming error"
-    anew = True
-    spreads = ("coefficients",)
-    highest: float
-    coefficients: tuple[float, ...]
-    of: str = "R*"
-
-    def __post_init__(self):
-        object.__setattr__(self, "coefficients", tuple(float(c) for c in self.coefficients))
-        check_positive(self.highest, "highest")
-        if not self.coefficients or not np.isfinite(self.coefficients).all():
-            raise ValueError(
-                f"`coefficients` must be finite numbers, one or more, but are {self.coefficients}"
-            )
-
-    def deviation(self, g: np.ndarray) -> np.ndarray:
-        """Return σ(g), in S, for targets `g`, in S."""
-        share = np.polynomial.polynomial.polyval(g / self.highest, self.coefficients)
-        return self.highest * np.maximum(share, 0.0)
-
-    def siemens(self, g, random):
-        return np.maximum(g + self.deviation(g) * random.standard_normal(g.shape), 0.0)
-
-
-@dataclass(frozen=True)
 class DeviceToDevice(OfConductances):
     """Log-normal spread from device to device: the law of `Programming`, drawn once for a chip.
 
@@ -203,55 +130,13 @@ class Levels(OfConductances):
     of: str = "R*"
 
     def __post_init__(self):
-        check_number(
-            self.count, "count", "a whole number of at least 2", lambda n: n >= 2 and n.is_integer()
-        )
+        check_whole(self.count, "count", 2)
         check_range(self.lowest, self.highest)
 
     def siemens(self, g, random):
         del random
         step = (self.highest - self.lowest) / (self.count - 1)
         return self.lowest + step * np.clip(np.rint((g - self.lowest) / step), 0, self.count - 1)
-
-
-@dataclass(frozen=True)
-class StepNoise(OfConductances):
-    """Error of programming by counting steps from 0 S up, drawn anew in every cycle.
-
-    g → max(g + spread √(g s) z, 0),    z ~ N(0, 1),    s = highest/count
-
-    so that n steps are off by `spread` · √n steps.
-
-    **Arguments:**
-
-    - `spread`: standard deviation over mean of one step.
-    - `count`: the number of steps up to `highest`.
-    - `highest`: the device's highest conductance, in S.
-    - `of`: pattern of the elements' names.
-
-    **Raises** `ValueError` for a spread that is negative or not finite, and for a count or a
-    conductance that is not above 0.
-    """
-
-    cause = "programming steps"
-    anew = True
-    spreads = ("spread",)
-    spread: float
-    count: int
-    highest: float
-    of: str = "R*"
-
-    def __post_init__(self):
-        check_spread(self.spread)
-        check_positive(self.count, "count")
-        check_positive(self.highest, "highest")
-
-    def deviation(self, g: np.ndarray) -> np.ndarray:
-        """Return the standard deviation, in S, of what is programmed as `g`, in S."""
-        return self.spread * np.sqrt(g * self.highest / self.count)
-
-    def siemens(self, g, random):
-        return np.maximum(g + self.deviation(g) * random.standard_normal(g.shape), 0.0)
 
 
 @dataclass(frozen=True)
@@ -323,126 +208,3 @@ class StuckAt(OfConductances):
         draw = random.random(g.shape)
         stuck_off = np.where(draw < self.on + self.off, self.lowest, g)
         return np.where(draw < self.on, self.highest, stuck_off)
-
-
-@dataclass(frozen=True)
-class Logarithmic:
-    """A quantity that depends on the logarithm of the conductance.
-
-    q(g) = slope · ln(g/highest conductance) + offset, kept from `lowest` to `highest`
-
-    **Arguments:**
-
-    - `slope`, `offset`: in the unit of the quantity.
-    - `lowest`, `highest`: bounds of the quantity, in its unit.
-    """
-
-    slope: float
-    offset: float
-    lowest: float
-    highest: float
-
-    def at(self, share: np.ndarray) -> np.ndarray:
-        """Return the quantity at conductances of `share`, above 0, times the highest one."""
-        return np.clip(self.slope * np.log(share) + self.offset, self.lowest, self.highest)
-
-    def __mul__(self, factor: float) -> "Logarithmic":
-        numbers = (self.slope, self.offset, self.lowest, self.highest)
-        return Logarithmic(*(factor * number for number in numbers))
-
-
-@dataclass(frozen=True)
-class Drift(OfConductances):
-    """Drift by structural relaxation, with an exponent of each device's own.
-
-    g → g (t/t0)^−ν,    ν = max(exponent + spread · z, 0),    z ~ N(0, 1)
-
-    Biases, which are current sources, stay as they are, so that a network with them does not merely
-    scale.
-
-    **Arguments:**
-
-    - `seconds`: t, the time since programming, in s, at least `reference`.
-    - `exponent`, `spread`: mean and standard deviation of ν; numbers, or `Logarithmic` in
-      g/`highest`.
-    - `reference`: t0, the time in s at which conductances are still those programmed.
-    - `highest`: the device's highest conductance, in S.
-    - `of`: pattern of the elements' names.
-
-    **Raises** `ValueError` for times and conductances that are not so, and for numbers that are
-    negative or not finite.
-    """
-
-    cause = "drift"
-    spreads = ("spread",)
-    seconds: float
-    exponent: float | Logarithmic
-    spread: float | Logarithmic = 0.0
-    reference: float = 1.0
-    highest: float = 1.0
-    of: str = "R*"
-
-    def __post_init__(self):
-        for field in ("reference", "highest"):
-            check_positive(getattr(self, field), field)
-        check_number(
-            self.seconds,
-            "seconds",
-            f"finite and at least `reference`, {self.reference}",
-            lambda seconds: seconds >= self.reference,
-        )
-        for field in ("exponent", "spread"):
-            if not isinstance(value := getattr(self, field), Logarithmic):
-                check_spread(value, field)
-
-    def siemens(self, g, random):
-        share = np.where(g > 0, g, self.highest) / self.highest
-        mean, spread = (
-            value.at(share) if isinstance(value, Logarithmic) else value
-            for value in (self.exponent, self.spread)
-        )
-        nu = np.maximum(mean + spread * random.standard_normal(g.shape), 0.0)
-        return g * (self.seconds / self.reference) ** -nu
-
-
-@dataclass(frozen=True)
-class ReadNoise(OfConductances):
-    """Noise of a reading, drawn anew in every cycle.
-
-    g → max(g (1 + q z), 0),    z ~ N(0, 1),    q = min(relative (g/highest)^−exponent, most)
-
-    **Arguments:**
-
-    - `relative`: q of a device at `highest`.
-    - `exponent`: how fast q grows towards low conductances.
-    - `highest`: the device's highest conductance, in S.
-    - `most`: the largest q; infinite for no limit.
-    - `of`: pattern of the elements' names.
-
-    **Raises** `ValueError` where `relative`, `exponent` or `most` is negative or not a number, or
-    `highest` not above 0.
-    """
-
-    cause = "read noise"
-    anew = True
-    spreads = ("relative", "most")
-    relative: float
-    exponent: float = 0.0
-    highest: float = 1.0
-    most: float = np.inf
-    of: str = "R*"
-
-    def __post_init__(self):
-        check_spread(self.relative, "relative")
-        check_spread(self.exponent, "exponent")
-        check_positive(self.highest, "highest")
-        if self.most != np.inf:
-            check_spread(self.most, "most")
-
-    def deviation(self, g: np.ndarray) -> np.ndarray:
-        """Return the standard deviation, in S, of readings of `g`, in S."""
-        share = np.where(g > 0, g, self.highest) / self.highest
-        return g * np.minimum(self.relative * share**-self.exponent, self.most)
-
-    def siemens(self, g, random):
-        return np.maximum(g + self.deviation(g) * random.standard_normal(g.shape), 0.0)

@@ -9,19 +9,9 @@ import numpy as np
 from ..elements.base import did_you_mean
 from .base import Variation
 from .components import ThresholdMismatch
-from .conductances import (
-    Bounds,
-    DeviceToDevice,
-    Drift,
-    Levels,
-    Logarithmic,
-    Programming,
-    ProgrammingNoise,
-    ReadNoise,
-    StepNoise,
-    StuckAt,
-    Within,
-)
+from .conductances import Bounds, DeviceToDevice, Levels, StuckAt, Within
+from .drift import Drift, Logarithmic, ReadNoise
+from .programming import Programming, ProgrammingNoise, StepNoise
 
 
 @dataclass(frozen=True)

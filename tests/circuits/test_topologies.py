@@ -212,7 +212,11 @@ def test_twins_learn_what_coupled_learning_learns():
         ),
         (
             lambda: random_graph(3, 2.5, 1.0, {}, seed=0),
-            "`degree` from 0 to nodes - 1, but are 3 and 2.5",
+            "`degree` must be from 0 to 2, but is 2.5",
+        ),
+        (
+            lambda: random_graph(2.5, 1.0, 1.0, {}, seed=0),
+            "`nodes` must be a whole number of at least 2, but is 2.5",
         ),
         (
             lambda: twins(lattice(2, 2, 1.0, {"n0_0": 1.0}), ("n0_0",), (1.0,), 0.1),

@@ -122,7 +122,7 @@ def drawn(variation, g, *, number=0, cycle=0, shape=(300, 100)):
 
 
 def has_deviation(values, expected):
-    """Within 5 standard errors of a normal sample's deviation; a tenth more is not (the control)."""
+    """Within 5 standard errors of a normal sample's deviation; a tenth more is not."""
     error = 5 / np.sqrt(2 * values.size)
     assert values.std() == pytest.approx(expected, rel=error)
     assert values.std() != pytest.approx(1.1 * expected, rel=error)
@@ -493,6 +493,14 @@ def test_the_temperature_of_a_chip():
         ),
         (lambda: circuits.Converter(volts=0.0), "`volts` must be finite and above 0"),
         (lambda: circuits.Temperature(-1.0), "`temperature` must be finite and above 0 K"),
+        (
+            lambda: BOTH.chip(DECK, seed=-1, number=0),
+            "`seed` must be a whole number of at least 0, but is -1",
+        ),
+        (
+            lambda: BOTH.chip(DECK, seed=0, number=None),
+            "`number` must be a whole number of at least 0, but is None",
+        ),
         (lambda: rram_wan2022(3), "`days` must be 0, 1 or 2, as published, but is 3"),
     ],
 )
