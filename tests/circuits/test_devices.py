@@ -146,9 +146,9 @@ def test_ngspice_has_the_same_law(model, simulator):
             circuits.Diode("one", "a", "0", model, area=1.3),
         ),
     )
-    seen = simulator.operating_points(deck, {"Vin": source}).voltage.sel(node="a").values
-    resistor = siemens * (source - seen)
-    np.testing.assert_allclose(model.at(area=1.3).current(seen), resistor, rtol=1e-7, atol=1e-15)
+    volts = simulator.operating_points(deck, {"Vin": source}).voltage.sel(node="a").values
+    resistor = siemens * (source - volts)
+    np.testing.assert_allclose(model.at(area=1.3).current(volts), resistor, rtol=1e-7, atol=1e-15)
 
 
 def test_another_law_is_seen(simulator):
@@ -180,12 +180,12 @@ def test_an_ideal_diode_clamps_in_ngspice(bias, simulator):
     elements += [circuits.Resistor(node, "in", node, siemens=1e-5) for node in nodes]
     elements += [circuits.Resistor(f"{node}g", node, "0", siemens=1e-5) for node in nodes]
     elements += device.elements(nodes, np.full(3, 2e-5))
-    seen = simulator.operating_points(
+    points = simulator.operating_points(
         circuits.Netlist("Ideal diodes", tuple(elements)), {"Vin": source}
     )
-    assert set(seen.status.values) == {"ok"}
+    assert set(points.status.values) == {"ok"}
     np.testing.assert_allclose(
-        seen.voltage.sel(node=list(nodes)), np.clip(source[:, None] / 2, low, high), atol=1e-8
+        points.voltage.sel(node=list(nodes)), np.clip(source[:, None] / 2, low, high), atol=1e-8
     )
 
 
@@ -202,9 +202,9 @@ def divider(device, nodes, siemens):
 def test_ngspice_has_the_same_device(device, simulator):
     """The node's balance is the device's current to 1 nV, also beyond the points of a curve."""
     nodes, source, siemens = ("a", "b", "c"), np.linspace(-5.0, 5.0, 61), 1e-2
-    seen = simulator.operating_points(divider(device, nodes, siemens), {"Vin": source})
-    assert set(seen.status.values) == {"ok"}
-    v = seen.voltage.sel(node=list(nodes)).values
+    points = simulator.operating_points(divider(device, nodes, siemens), {"Vin": source})
+    assert set(points.status.values) == {"ok"}
+    v = points.voltage.sel(node=list(nodes)).values
     current = device.current(v)
     assert np.ptp(v) > (1.0 if device == ZENERS[0] else 2.5)
     np.testing.assert_allclose(

@@ -8,17 +8,17 @@ from circuits.commands import doctor
 
 def test_what_is_here_is_said(simulator, capsys):
     assert circuits.commands.cli.main(["doctor"]) == 0
-    said = dict(
+    printed = dict(
         re.split(r"\s{2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines()
     )
-    assert said["ngspice"].startswith(f"{simulator.version()} at /")
-    assert re.search(r"a divider is right within (0|\de-1\d) V", said["ngspice"])
+    assert printed["ngspice"].startswith(f"{simulator.version()} at /")
+    assert re.search(r"a divider is right within (0|\de-1\d) V", printed["ngspice"])
     assert (
-        said["ngspice KLU"].startswith("yes")
-        or "install ngspice 42 or later" in said["ngspice KLU"]
+        printed["ngspice KLU"].startswith("yes")
+        or "install ngspice 42 or later" in printed["ngspice KLU"]
     )
-    assert re.fullmatch(r"\d+\.\d+.*", said["jax"])
-    assert {"Python", "numpy", "scipy", "ngspice OSDI"} < said.keys()
+    assert re.fullmatch(r"\d+\.\d+.*", printed["jax"])
+    assert {"Python", "numpy", "scipy", "ngspice OSDI"} < printed.keys()
 
 
 def test_what_ngspice_answers_is_what_is_said(simulator, capsys, monkeypatch):
@@ -33,9 +33,9 @@ def test_what_ngspice_answers_is_what_is_said(simulator, capsys, monkeypatch):
     ):
         monkeypatch.setattr(doctor, "_answer", lambda command, log=log: log)
         doctor.examine(print)
-        said = capsys.readouterr().out
-        assert f"ngspice KLU   {klu}" in re.sub(r"  +", "   ", said)
-        assert f"ngspice OSDI   {osdi}" in re.sub(r"  +", "   ", said)
+        printed = capsys.readouterr().out
+        assert f"ngspice KLU   {klu}" in re.sub(r"  +", "   ", printed)
+        assert f"ngspice OSDI   {osdi}" in re.sub(r"  +", "   ", printed)
 
 
 def test_what_is_missing_is_named_with_what_mends_it(capsys, monkeypatch):
@@ -46,8 +46,8 @@ def test_what_is_missing_is_named_with_what_mends_it(capsys, monkeypatch):
     )
     monkeypatch.setenv("PATH", "")
     assert circuits.commands.cli.main(["doctor"]) == 1
-    said = capsys.readouterr().out
-    assert re.search(r"no-such-package +missing; NEEDED: pip install no-such-package", said)
-    assert re.search(r"not-here +missing; optional: pip install 'eqprop-circuits\[plot\]'", said)
-    assert re.search(r"ngspice .*NEEDED: apt install ngspice", said)
-    assert re.search(r"numpy +2\.", said)
+    printed = capsys.readouterr().out
+    assert re.search(r"no-such-package +missing; NEEDED: pip install no-such-package", printed)
+    assert re.search(r"not-here +missing; optional: pip install 'eqprop-circuits\[plot\]'", printed)
+    assert re.search(r"ngspice .*NEEDED: apt install ngspice", printed)
+    assert re.search(r"numpy +2\.", printed)

@@ -79,17 +79,17 @@ def odes():
             *devices[name].elements(),
         ]
     start = {device.node: device.state for device in devices.values()}
-    found = NODAL.transient(
+    path = NODAL.transient(
         Netlist("ODEs", tuple(elements)), stop=SLOW, step=SLOW / 500, start=start
     ).voltage
     loops = {}
     for name, device in devices.items():
         volts, state = (
-            stretched(DRIVES[name][1], SLOW / DRIVES[name][3]).at(found.time.values),
-            found.sel(node=device.node).values,
+            stretched(DRIVES[name][1], SLOW / DRIVES[name][3]).at(path.time.values),
+            path.sel(node=device.node).values,
         )
         data = {"voltage": volts, "current": device.model.current(volts, state), "state": state}
-        time = found.time.values * DRIVES[name][3] / SLOW
+        time = path.time.values * DRIVES[name][3] / SLOW
         loops[name] = xr.Dataset(
             {key: ("time", values) for key, values in data.items()}, coords={"time": time}
         )
@@ -337,9 +337,9 @@ def test_at_an_operating_point_a_memristor_is_frozen(model, simulator):
     source = VoltageSource("in", "in", GROUND, 0.4)
     netlist = Netlist("Divider", (source, *(device.frozen() for device in devices)))
     for used in (simulator, NODAL):
-        found = used.operating_points(netlist)
-        assert found.status.values.tolist() == ["ok"]
-        mid = found.voltage.sel(node="mid").item()
+        points = used.operating_points(netlist)
+        assert points.status.values.tolist() == ["ok"]
+        mid = points.voltage.sel(node="mid").item()
         np.testing.assert_allclose(
             model.current(0.4 - mid, 0.7), model.current(mid, 0.2), rtol=1e-6
         )
@@ -381,11 +381,11 @@ def test_a_pulse_is_what_an_integrator_of_stiff_equations_finds(model, volts, se
         ).y[0, -1]
         for x in states
     ]
-    found = pulse(model, states, volts, seconds)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    assert np.abs(found - states).max() > 0.01
+    result = pulse(model, states, volts, seconds)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
+    assert np.abs(result - states).max() > 0.01
     halves = pulse(model, pulse(model, states, volts, seconds / 2), volts, seconds / 2)
-    np.testing.assert_allclose(halves, found, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(halves, result, rtol=0, atol=1e-5)
 
 
 def test_a_train_of_pulses_is_that_of_ngspice(simulator):
@@ -399,10 +399,10 @@ def test_a_train_of_pulses_is_that_of_ngspice(simulator):
     waveform = Pwl((0.0, *corners), (0.0, *(level for v in volts for level in (0.0, v, v, 0.0))))
     loop = hysteresis(simulator, model, waveform, state=0.95, stop=16 * width, step=width / 100)
     after = np.interp(2 * width * np.arange(1, 9), loop.time, loop.state)
-    found = program(model, 0.95, volts, width)
-    np.testing.assert_allclose(found, after, rtol=0, atol=2e-4)
-    assert found[3] < found[0] - 0.05 < 0.85
-    assert found[7] > found[3] + 0.005
+    result = program(model, 0.95, volts, width)
+    np.testing.assert_allclose(result, after, rtol=0, atol=2e-4)
+    assert result[3] < result[0] - 0.05 < 0.85
+    assert result[7] > result[3] + 0.005
 
 
 @pytest.mark.parametrize(

@@ -94,13 +94,13 @@ def test_orders_and_traces_are_the_numbers_that_they_are_given():
     ax = eqprop.plotting.orders({"centred": (2.0, {0.1: 1e-3, 0.01: 1e-5})})
     np.testing.assert_array_equal(ax.get_lines()[0].get_xydata(), [[0.1, 1e-3], [0.01, 1e-5]])
     assert ax.get_legend().get_texts()[0].get_text() == "centred: order 2.00"
-    found = ep.estimators.Traces(
+    traced = ep.estimators.Traces(
         {"w": jnp.array([[1.0], [2.0]])},
         {"w": jnp.array([[3.0], [4.0]])},
         jnp.zeros(1),
         jnp.zeros(()),
     )
-    broad, thin = eqprop.plotting.traces(found, {"w": lambda grad: grad["w"][:, 0]}).get_lines()
+    broad, thin = eqprop.plotting.traces(traced, {"w": lambda grad: grad["w"][:, 0]}).get_lines()
     np.testing.assert_array_equal(broad.get_ydata(), [3.0, 4.0])
     np.testing.assert_array_equal(thin.get_ydata(), [1.0, 2.0])
 

@@ -112,8 +112,8 @@ def test_responses_and_transients_from_the_operating_point(tmp_path, capsys, sim
     assert float(out[-1].split()[2]) < 1e-4
     netlist = circuits.read(path)
     for used in (simulator, circuits.Nodal()):
-        seen = dict(circuits.commands.run.simulate(used, netlist))
-        response, transient = (seen[analysis] for analysis in netlist.analyses)
+        answers = dict(circuits.commands.run.simulate(used, netlist))
+        response, transient = (answers[analysis] for analysis in netlist.analyses)
         assert response.voltage.dtype == complex
         assert 0.195 < float(transient.voltage.sel(node="out")[0]) < 0.2  # the diode takes 2 µA
         assert float(transient.voltage.sel(node="out")[-1]) > 0.3

@@ -11,11 +11,11 @@ from circuits.topologies import crossbar, graph, lattice, random_graph, twins
 
 
 def solved(netlist, simulator=None):
-    found = (simulator or circuits.Nodal()).operating_points(netlist)
-    assert set(found.status.values) == {"ok"}
+    points = (simulator or circuits.Nodal()).operating_points(netlist)
+    assert set(points.status.values) == {"ok"}
     return {
         node: float(v)
-        for node, v in zip(found.node.values.tolist(), found.voltage.values[0], strict=True)
+        for node, v in zip(points.node.values.tolist(), points.voltage.values[0], strict=True)
     }
 
 
@@ -82,13 +82,13 @@ def test_a_crossbar_is_its_equations_in_numpy(simulator):
         a[end(j), end(j)] += sense
     expected = np.linalg.solve(a, b)
     netlist = crossbar(g, u, wire_ohms=0.35, driver_ohms=50.0, sense_ohms=20.0)
-    for found in (solved(netlist), solved(netlist, simulator)):
+    for volts in (solved(netlist), solved(netlist, simulator)):
         for i in range(words):
             for j in range(bits):
-                assert found[f"w{i}_{j}"] == pytest.approx(expected[word(i, j)], abs=1e-12)
-                assert found[f"b{i}_{j}"] == pytest.approx(expected[bit(i, j)], abs=1e-12)
+                assert volts[f"w{i}_{j}"] == pytest.approx(expected[word(i, j)], abs=1e-12)
+                assert volts[f"b{i}_{j}"] == pytest.approx(expected[bit(i, j)], abs=1e-12)
         for j in range(bits):
-            assert found[f"sense{j}"] == pytest.approx(expected[end(j)], abs=1e-12)
+            assert volts[f"sense{j}"] == pytest.approx(expected[end(j)], abs=1e-12)
     thin = solved(crossbar(g, u, wire_ohms=1e-6))
     np.testing.assert_allclose(
         [thin[f"b{words - 1}_{j}"] / 1e-6 for j in range(bits)], u @ g, rtol=1e-6
@@ -115,33 +115,33 @@ def test_chips_solved_line_by_line_are_their_netlists(ohms):
     random = np.random.default_rng(1)
     chips, volts = random.uniform(1e-6, 40e-6, (2, 6, 5)), random.uniform(-0.3, 0.3, (3, 6))
     named = dict(zip(("wire_ohms", "driver_ohms", "sense_ohms"), ohms, strict=True))
-    found = circuits.solve_crossbars(chips, volts, **named)
-    assert np.all((found.turns > 0) == (ohms[0] < 1))
-    assert float(found.kcl.max()) < 1e-10
+    solution = circuits.solve_crossbars(chips, volts, **named)
+    assert np.all((solution.turns > 0) == (ohms[0] < 1))
+    assert float(solution.kcl.max()) < 1e-10
     for chip, siemens in enumerate(chips):
         for sample, u in enumerate(volts):
             expected = solved(crossbar(siemens, u, **named))
             for i in range(6):
                 for j in range(5):
-                    assert float(found.word[chip, sample, i, j]) == pytest.approx(
+                    assert float(solution.word[chip, sample, i, j]) == pytest.approx(
                         expected[f"w{i}_{j}"], abs=1e-11
                     )
-                    assert float(found.bit[chip, sample, i, j]) == pytest.approx(
+                    assert float(solution.bit[chip, sample, i, j]) == pytest.approx(
                         expected[f"b{i}_{j}"], abs=1e-11
                     )
             out = [expected[f"b5_{j}"] / (ohms[0] + ohms[2]) for j in range(5)]
-            np.testing.assert_allclose(found.output[chip, sample], out, rtol=1e-9, atol=1e-15)
+            np.testing.assert_allclose(solution.output[chip, sample], out, rtol=1e-9, atol=1e-15)
             np.testing.assert_allclose(
-                found.device[chip, sample].sum("wordline"), out, rtol=1e-8, atol=1e-14
+                solution.device[chip, sample].sum("wordline"), out, rtol=1e-8, atol=1e-14
             )
             np.testing.assert_allclose(
-                found.along_word[chip, sample, :, 0],
-                found.device[chip, sample].sum("bitline"),
+                solution.along_word[chip, sample, :, 0],
+                solution.device[chip, sample].sum("bitline"),
                 rtol=1e-8,
                 atol=1e-14,
             )
     other = circuits.solve_crossbars(chips, volts, **(named | {"wire_ohms": 1.1 * ohms[0]}))
-    assert float(abs(other.bit - found.bit).max()) > 1e-8  # the control
+    assert float(abs(other.bit - solution.bit).max()) > 1e-8  # the control
 
 
 def test_twins_learn_what_coupled_learning_learns():

@@ -34,12 +34,12 @@ def test_mean_and_deviation_are_what_was_asked_for(spread):
     siemens, areas = values(
         (circuits.Programming(spread) + circuits.Saturation(spread)).chip(DECK, seed=0, number=0)
     )
-    for seen, nominal in ((siemens, 2e-5), (areas, 2.0)):
-        error = 1 / np.sqrt(seen.size)
-        np.testing.assert_allclose(seen.mean() / nominal, 1, atol=4 * spread * error)
-        np.testing.assert_allclose(seen.std() / nominal, spread, rtol=6 * error)
-        assert seen.min() > 0
-        log = np.log(seen)
+    for numbers, nominal in ((siemens, 2e-5), (areas, 2.0)):
+        error = 1 / np.sqrt(numbers.size)
+        np.testing.assert_allclose(numbers.mean() / nominal, 1, atol=4 * spread * error)
+        np.testing.assert_allclose(numbers.std() / nominal, spread, rtol=6 * error)
+        assert numbers.min() > 0
+        log = np.log(numbers)
         assert (
             abs(np.mean((log - log.mean()) ** 3)) / log.std() ** 3 < 5 * np.sqrt(6) * error
         )  # log-normal: no skew in the logarithm
@@ -92,10 +92,10 @@ def test_every_variation_is_a_cause_by_name():
     class Tails(circuits.variation.OfConductances):
         pass
 
-    found = [getattr(circuits, name) for name in dir(circuits)]
+    public = [getattr(circuits, name) for name in dir(circuits)]
     causes = [
         one.cause
-        for one in found
+        for one in public
         if isinstance(one, type) and issubclass(one, circuits.variation.Part)
     ]
     assert len(set(causes)) == len(causes) > 15
@@ -129,8 +129,8 @@ def has_deviation(values, expected):
 
 
 def of_kind(preset, kind):
-    (found,) = (part for part in preset.variation.parts() if isinstance(part, kind))
-    return found
+    (match,) = (part for part in preset.variation.parts() if isinstance(part, kind))
+    return match
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 1.0])
@@ -272,10 +272,10 @@ def test_every_preset_says_what_it_is():
 
 def test_the_command_lists_devices_with_units_and_sources(capsys, tmp_path):
     assert main(["devices", "--plot", str(tmp_path / "devices.svg")]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name, make in PRESETS.items():
-        assert name in said
-        assert make().source in said
+        assert name in output
+        assert make().source in output
     for words in (
         "3.36 mV um",
         "0 to 25 uS",
@@ -284,7 +284,7 @@ def test_the_command_lists_devices_with_units_and_sources(capsys, tmp_path):
         "threshold in V",
         "Shichman & Hodges",
     ):
-        assert words in said
+        assert words in output
     drawn_text = (tmp_path / "devices.svg").read_text()
     assert "<svg" in drawn_text
     target, deviation = spread("rram-milo2021@1")
@@ -302,9 +302,11 @@ def test_a_cycle_programs_anew_what_is_programmed():
 
 
 def voltages(netlist, simulator=None, drives=None):
-    found = (circuits.Nodal() if simulator is None else simulator).operating_points(netlist, drives)
-    assert set(found.status.values) == {"ok"}
-    return found.voltage
+    points = (circuits.Nodal() if simulator is None else simulator).operating_points(
+        netlist, drives
+    )
+    assert set(points.status.values) == {"ok"}
+    return points.voltage
 
 
 def test_lines_with_resistance(simulator):
@@ -323,15 +325,15 @@ def test_lines_with_resistance(simulator):
             *(circuits.Resistor(column, column, "0", siemens=1 / 25.0) for column in columns),
         ),
     )
-    made = (circuits.WireResistance(3.0, of="Rg1") + circuits.SourceResistance(40.0)).chip(
+    chip = (circuits.WireResistance(3.0, of="Rg1") + circuits.SourceResistance(40.0)).chip(
         netlist, seed=0, number=0
     )
     expected = voltages(crossbar(siemens, volts, wire_ohms=3.0, driver_ohms=40.0, sense_ohms=25.0))
     np.testing.assert_allclose(
-        voltages(made).sel(node=list(columns)), expected.sel(node=list(columns)), rtol=1e-9
+        voltages(chip).sel(node=list(columns)), expected.sel(node=list(columns)), rtol=1e-9
     )
     np.testing.assert_allclose(
-        voltages(made, simulator).sel(node=list(columns)),
+        voltages(chip, simulator).sel(node=list(columns)),
         expected.sel(node=list(columns)),
         rtol=1e-7,
     )
@@ -339,7 +341,7 @@ def test_lines_with_resistance(simulator):
     nominal = voltages(netlist)
     np.testing.assert_allclose(voltages(thin).sel(node=list(columns)), nominal, rtol=1e-4)
     assert (
-        np.max(np.abs(voltages(made).sel(node=list(columns)).values / nominal.values - 1)) > 1e-3
+        np.max(np.abs(voltages(chip).sel(node=list(columns)).values / nominal.values - 1)) > 1e-3
     )  # the control
 
 
@@ -362,11 +364,11 @@ def test_a_network_with_everything_off_settles_in_both_simulators(simulator):
         + circuits.Temperature(320.0)
         + circuits.Converter(dac_bits=6, volts=4.0)
     )
-    made = variation.chip(netlist, seed=1, number=2)
-    assert circuits.parse(made.spice()) == made
-    assert variation.chip(netlist, seed=1, number=2) == made
+    chip = variation.chip(netlist, seed=1, number=2)
+    assert circuits.parse(chip.spice()) == chip
+    assert variation.chip(netlist, seed=1, number=2) == chip
     drives = variation.drives(circuits.drives(net, np.random.default_rng(0).uniform(-1, 1, (5, 2))))
-    own, theirs = (voltages(made, one, drives) for one in (circuits.Nodal(), simulator))
+    own, theirs = (voltages(chip, one, drives) for one in (circuits.Nodal(), simulator))
     np.testing.assert_allclose(own, theirs, atol=1e-9)
     nodes = ["h0", "out1"]
     assert (
@@ -402,11 +404,11 @@ def test_nudges_and_thresholds_that_are_off():
         circuits.Transconductance(f"nudge_{i}", "0", "a", "b", "a", 1e-5) for i in range(2000)
     )
     other = circuits.Transconductance("other", "0", "a", "b", "a", 1e-5)
-    made = circuits.NudgeMismatch(0.05).chip(
+    chip = circuits.NudgeMismatch(0.05).chip(
         circuits.Netlist("Nudges", (*nudges, other)), seed=0, number=0
     )
-    assert made.elements[-1] == other
-    assert np.std([e.siemens for e in made.elements[:-1]]) == pytest.approx(5e-7, rel=0.1)
+    assert chip.elements[-1] == other
+    assert np.std([e.siemens for e in chip.elements[:-1]]) == pytest.approx(5e-7, rel=0.1)
     model = circuits.MosfetModel("n", 0.7, name="nfet")
     pairs = tuple(
         circuits.Mosfet(str(i), "d", "g", "0", "0", model, 4e-6, 1e-6) for i in range(4000)
@@ -414,11 +416,11 @@ def test_nudges_and_thresholds_that_are_off():
     published = {"mos-sky130@1": 3.36e-9, "mos-sg13g2-3.9@1": 3.9e-9, "mos-sg13g2-2.2@1": 2.2e-9}
     assert set(circuits.MATCHING) == set(published)
     for name, volt_metres in published.items():
-        made = circuits.MATCHING[name].chip(circuits.Netlist("Pairs", pairs), seed=0, number=0)
-        thresholds = np.array([t.model.threshold for t in made.elements])
+        chip = circuits.MATCHING[name].chip(circuits.Netlist("Pairs", pairs), seed=0, number=0)
+        thresholds = np.array([t.model.threshold for t in chip.elements])
         apart = thresholds[::2] - thresholds[1::2]  # of two of one size: A_VT/√(W L)
         assert apart.std() == pytest.approx(volt_metres / 2e-6, rel=5 / np.sqrt(2 * apart.size))
-    assert circuits.parse(made.spice()) == made
+    assert circuits.parse(chip.spice()) == chip
 
 
 def test_converters():
@@ -439,12 +441,12 @@ def test_converters():
 
 def test_the_temperature_of_a_chip():
     netlist = circuits.emit(network(PAIR), np.ones(3))
-    made = circuits.Temperature(350.0).chip(netlist, seed=0, number=0)
-    assert made.elements == netlist.elements
+    chip = circuits.Temperature(350.0).chip(netlist, seed=0, number=0)
+    assert chip.elements == netlist.elements
     assert (
-        made
-        == dataclasses.replace(made, temperature=350.0)
-        != dataclasses.replace(made, temperature=300.15)
+        chip
+        == dataclasses.replace(chip, temperature=350.0)
+        != dataclasses.replace(chip, temperature=300.15)
     )
 
 
@@ -514,7 +516,7 @@ def test_times_widens_what_is_drawn_and_nothing_else():
     g = np.linspace(1e-6, 3e-6, 50)
 
     def off(variation):
-        made = variation.chip(
+        chip = variation.chip(
             circuits.Netlist(
                 "x",
                 [
@@ -526,7 +528,7 @@ def test_times_widens_what_is_drawn_and_nothing_else():
             seed=0,
             number=0,
         )
-        return made.elements[0].siemens[0] / g - 1
+        return chip.elements[0].siemens[0] / g - 1
 
     for part in (
         circuits.Programming(1e-6),
