@@ -136,7 +136,8 @@ class Transient(Analysis):
 
     def with_nodes(self, names):
         start = tuple((names.get(node, node), volts) for node, volts in self.start)
-        return replace(super().with_nodes(names), start=start)
+        analysis: Any = super().with_nodes(names)
+        return replace(analysis, start=start)
 
     def line(self):
         initial = [f".ic v({node})={number(volts)}" for node, volts in self.start]
