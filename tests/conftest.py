@@ -1,5 +1,7 @@
+import itertools
 import os
 import shutil
+from pathlib import Path
 
 import jax
 import pytest
@@ -14,11 +16,25 @@ jax.config.update("jax_traceback_in_locations_limit", 0)
 jax.config.update("jax_enable_x64", True)
 
 
-@pytest.fixture(scope="module", autouse=True)
+MOST_MAPS = 30_000
+"""Each compiled program holds memory maps, of which a process may have 65,530: then XLA crashes."""
+EVERY = 8
+"""Maps are counted after every so many tests, as counting takes some milliseconds."""
+_ended = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
 def forget_compiled_programs():
-    """Each compiled program holds memory maps, of which a process may have 65,530: without this the suite runs out and XLA crashes."""
+    """Forget compiled programs when the process is about to run out of maps, and not before.
+
+    Modules that settle the same networks share their programs.
+    """
     yield
-    jax.clear_caches()
+    maps = Path("/proc/self/maps")
+    if next(_ended) % EVERY == 0 and maps.exists():
+        with maps.open("rb") as lines:
+            if sum(1 for _ in lines) > MOST_MAPS:
+                jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
