@@ -21,11 +21,16 @@ from .plain import plain_resistors
 
 @dataclass
 class Scope:
-    """What names mean in the deck or in one instance of a subcircuit: parameters, nodes, models."""
+    """What names mean in the deck or in one instance of a subcircuit.
+
+    `parameters`, `nodes`, `models` and `subcircuits` by their names there; names in the netlist
+    begin with `prefix`.
+    """
 
     parameters: Parameters
     prefix: str
     nodes: Mapping[str, str]
+    subcircuits: ChainMap[str, Subcircuit]
     models: ChainMap[str, Any] = field(default_factory=lambda: ChainMap({}))
 
 
@@ -51,7 +56,7 @@ class Expansion:
         self.kinds = {kind.subcircuit.lower(): kind for kind in kinds}
         self.elements: list[Element] = []
         self.names: dict[str, str] = {}
-        self.root = Scope(deck.parameters, "", {})
+        self.root = Scope(deck.parameters, "", {}, ChainMap(deck.subcircuits))
         self._measured: dict[str, Line] = {}  # elements whose current is asked for
         self._models: dict[str, Any] = {}  # by name in lower case
         self._renamed: dict[Any, Any] = {}  # models of one name, told apart
@@ -219,7 +224,7 @@ class Expansion:
         if not words:
             raise card.error("an instance must name its nodes and its subcircuit", first)
 
-        chosen = self.deck.subcircuits.get(words[-1].text.lower())
+        chosen = scope.subcircuits.get(words[-1].text.lower())
         if chosen is None and words[-1].text.lower() in self.kinds:
             self._add(self._element(card, words, scope), card.line)
             return
@@ -247,7 +252,8 @@ class Expansion:
         parameters = self._parameters(card, given, chosen, scope)
         ends = (self.node(token.text, scope) for token in words[:-1])
         nodes = dict(zip(chosen.ports, ends, strict=True))
-        inner = Scope(parameters, prefix, nodes, scope.models)
+        seen = _defined_at(chosen, scope.subcircuits)
+        inner = Scope(parameters, prefix, nodes, seen.new_child(chosen.inner), scope.models)
         self._expand(chosen.body, inner, depth + 1)
 
     def _element(self, card: Card, words: Sequence[Token], scope: Scope) -> Element:
@@ -287,3 +293,13 @@ class Expansion:
             elif line.word == ".func":
                 define_function(line, parameters)
         return parameters
+
+
+def _defined_at(
+    chosen: Subcircuit, subcircuits: ChainMap[str, Subcircuit]
+) -> ChainMap[str, Subcircuit]:
+    """Return the subcircuits that are seen where one of them is defined."""
+    for depth, known in enumerate(subcircuits.maps):
+        if known.get(chosen.name) is chosen:
+            return ChainMap(*subcircuits.maps[depth:])
+    return subcircuits

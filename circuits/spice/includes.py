@@ -15,12 +15,21 @@ FILES = (".include", ".inc", ".lib")
 
 @dataclass
 class Subcircuit:
-    """A `.subckt`: its line, its ports, the tokens of its parameters' defaults, and its body."""
+    """A `.subckt`: its line, its ports, the tokens of its parameters' defaults, and its body.
+
+    `inner` are the subcircuits that are defined in it, which it alone sees.
+    """
 
     line: Line
     ports: list[str]
     defaults: dict[str, tuple[Line, Token]]
     body: list[Line] = field(default_factory=list)
+    inner: "dict[str, Subcircuit]" = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name, in lower case."""
+        return split(self.line)[1].text.lower()
 
     @property
     def characters(self) -> int:
@@ -54,25 +63,28 @@ class DeckLines:
         **Raises** `DeckError` for a subcircuit that does not end, and for files that may not be
         included or cannot be read.
         """
-        inside: Subcircuit | None = None
+        open_ones: list[Subcircuit] = []
         for index, line in enumerate(lines):
             word = "" if isinstance(line, PlainRun) else line.word
             if word == ".end" and index + 1 < len(lines):
                 raise _first(lines[index + 1]).error("nothing may follow .end")
             if word == ".ends":
-                if inside is None:
+                if not open_ones:
                     raise _first(line).error(".ends must end a subcircuit, but none is open")
-                inside = None
-            elif inside is not None and word != ".end":
-                _add_to_body(inside, line)
+                open_ones.pop()
+            elif word == ".subckt" and isinstance(line, Line):
+                if len(open_ones) >= DEEPEST:
+                    raise line.error(f"subcircuits may nest {DEEPEST} deep")
+                into = open_ones[-1].inner if open_ones else self.subcircuits
+                open_ones.append(_subcircuit(line, into))
+            elif open_ones and word != ".end":
+                _add_to_body(open_ones[-1], line)
             elif isinstance(line, PlainRun):
                 self.body.append(line)
-            elif word == ".subckt":
-                inside = self._open(line)
             elif word != ".end":
                 self._sort(line, word, depth)
-        if inside is not None:
-            raise inside.line.error("this subcircuit must end with .ends")
+        if open_ones:
+            raise open_ones[-1].line.error("this subcircuit must end with .ends")
 
     def _sort(self, line: Line, word: str, depth: int) -> None:
         """Sort a line that is in no subcircuit."""
@@ -86,35 +98,6 @@ class DeckLines:
             self.dots.append(line)
         else:
             self.body.append(line)
-
-    def _open(self, line: Line) -> Subcircuit:
-        """Begin the subcircuit of a `.subckt` line."""
-        tokens = split(line)[1:]
-        if not tokens:
-            raise line.error(".subckt must name a subcircuit", len(line.text) - 1)
-        key = tokens[0].text.lower()
-        if key in self.subcircuits:
-            raise line.error(f"subcircuit {key!r} is defined twice", tokens[0].offset)
-
-        ports, defaults, at = [], {}, 1
-        while at < len(tokens):
-            word = tokens[at].text
-            if word.lower() == "params:":
-                at += 1
-            elif at + 1 < len(tokens) and tokens[at + 1].text == "=":
-                if at + 2 >= len(tokens):
-                    raise line.error("a value must follow '='", tokens[at + 1].offset)
-                defaults[check_parameter(tokens[at], line)] = (line, tokens[at + 2])
-                at += 3
-            else:
-                ports.append(word.lower())
-                at += 1
-        if len(set(ports)) < len(ports) or set(ports) & {GROUND, "gnd"}:
-            raise line.error(
-                f"the ports of a subcircuit must differ and not be ground, but are {ports[:20]}"
-            )
-        self.subcircuits[key] = Subcircuit(line, ports, defaults)
-        return self.subcircuits[key]
 
     def _include(self, line: Line, depth: int) -> None:
         """Collect the lines of a file, or of a section of a library."""
@@ -155,12 +138,42 @@ class DeckLines:
             raise line.error(f"{name!r} cannot be read: {error}", offset) from error
 
 
+def _subcircuit(line: Line, known: dict[str, Subcircuit]) -> Subcircuit:
+    """Begin the subcircuit of a `.subckt` line, and note it in `known`."""
+    tokens = split(line)[1:]
+    if not tokens:
+        raise line.error(".subckt must name a subcircuit", len(line.text) - 1)
+    key = tokens[0].text.lower()
+    if key in known:
+        raise line.error(f"subcircuit {key!r} is defined twice", tokens[0].offset)
+
+    ports, defaults, at = [], {}, 1
+    while at < len(tokens):
+        word = tokens[at].text
+        if word.lower() == "params:":
+            at += 1
+        elif at + 1 < len(tokens) and tokens[at + 1].text == "=":
+            if at + 2 >= len(tokens):
+                raise line.error("a value must follow '='", tokens[at + 1].offset)
+            defaults[check_parameter(tokens[at], line)] = (line, tokens[at + 2])
+            at += 3
+        else:
+            ports.append(word.lower())
+            at += 1
+    if len(set(ports)) < len(ports) or set(ports) & {GROUND, "gnd"}:
+        raise line.error(
+            f"the ports of a subcircuit must differ and not be ground, but are {ports[:20]}"
+        )
+    known[key] = Subcircuit(line, ports, defaults)
+    return known[key]
+
+
 def _add_to_body(subcircuit: Subcircuit, line: Line | PlainRun) -> None:
     """Add a line, or several, to the body of a subcircuit."""
     if isinstance(line, PlainRun):
         subcircuit.body += line.lines()
         return
-    if line.word in (".subckt", *FILES):
+    if line.word in FILES:
         raise line.error(f"{line.word} is not supported within a subcircuit")
     subcircuit.body.append(line)
 

@@ -210,7 +210,7 @@ def test_pyspice_finds_the_same_voltages(shared, simulator):
         ),
         (lambda c: c.include("/etc/passwd"), ".include is followed in trusted decks alone"),
         (lambda c: c.lib("/etc/passwd", "x"), ".lib is followed in trusted decks alone"),
-        (lambda c: c.R("x", 1, 0, 1, multiplier=2), "the line must end here, but 'm' follows"),
+        (lambda c: c.R("x", 1, 0, 1, multiplier=2), "'m' is not supported here; what is: tc1"),
         (lambda c: c.Q("x", 1, 2, 0, model="npn"), "elements of kind Q are not supported"),
         (
             lambda c: c.D("x", 1, 0, model="nowhere"),

@@ -495,3 +495,43 @@ def test_what_is_no_block_of_commands_is_still_refused(lines, message):
         circuits.parse(f"Deck\n{lines}\n", control="skip")
     with pytest.raises(ValueError, match="`control` must be 'refuse' or 'skip', but is 'run'"):
         circuits.parse("Deck\n", control="run")
+
+
+NESTED = """Nested
+V1 in 0 1
+X1 in out top
+X2 in other inner
+.subckt inner x y
+R1 x y 2k
+R2 y 0 1k
+.ends
+.subckt top a b
+.subckt inner x y
+R1 x y 1k
+.ends inner
+X1 a b inner
+X2 b 0 half
+R2 b 0 2k
+.ends top
+.subckt half p q
+X1 p m inner
+Rm m q 1k
+.ends
+.op
+.end
+"""
+
+
+def test_a_subcircuit_within_one_is_seen_there_alone(simulator):
+    """`inner` is 1 kΩ within `top`; outside, and in what `half` sees, it is the other one."""
+    netlist = circuits.parse(NESTED)
+    points = simulator.operating_points(netlist)
+    ohms = 1 / (1 / 2e3 + 1 / (2e3 + 0.5e3))  # what is at b: 2 kΩ, and 2 kΩ to 1 kΩ beside 1 kΩ
+    expected = {"out": ohms / (1e3 + ohms), "other": 1 / 3}
+    for node, value in expected.items():
+        assert float(points.voltage.sel(node=node)[0]) == pytest.approx(value, abs=1e-9)
+    with pytest.raises(circuits.DeckError, match="'hidden' must be a subcircuit that the deck"):
+        circuits.parse("Deck\n.subckt s a\n.subckt hidden b\nR1 b 0 1\n.ends\n.ends\nX1 a hidden\n")
+    deep = [".subckt s a"] * 30 + ["R1 a 0 1"] + [".ends"] * 30
+    with pytest.raises(circuits.DeckError, match="subcircuits may nest 20 deep"):
+        circuits.parse("\n".join(["Deck", *deep, "X1 a s"]))
