@@ -79,7 +79,7 @@ def swept_circuit(
         from ..learning.saved import stored
 
         path = _path(network["checkpoint"], "network.checkpoint", declaration, trusted=trusted)
-        _require_small_archive(path)
+        _archive(path)
         made = stored(path)
     else:
         from ..learning.trained import trained
@@ -256,11 +256,11 @@ def _numbers(name: str, column: Any) -> np.ndarray:
 def _columns(path: Path) -> dict[str, Any]:
     """Return the columns of a CSV file, whose first row has names, or the arrays of an NPZ file."""
     if path.suffix == ".npz":
-        _require_small_archive(path)
+        content = _archive(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
-        except ValueError as error:
+        except Exception as error:  # whatever NumPy and zipfile raise for a damaged archive
             raise SweepError(
                 f"{path.name} must be an NPZ file of plain arrays, but is not: {error}"
             ) from error
@@ -277,20 +277,21 @@ def _columns(path: Path) -> dict[str, Any]:
     return {name.strip(): column for name, column in zip(names, table.T, strict=True)}
 
 
-def _require_small_archive(path: Path) -> None:
-    """Raise `SweepError` for what is no archive of arrays, or unpacks to too many bytes."""
+def _archive(path: Path) -> bytes:
+    """Return an archive of arrays. Raises `SweepError` where it is none, or unpacks to too much."""
     content = read_file(path, MAX_DATA)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            sizes = [_unpacked_size(archive, entry) for entry in archive.infolist()]
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            size = sum(_unpacked_size(archive, entry) for entry in archive.infolist())
+    except Exception as error:  # whatever NumPy and zipfile raise for a damaged archive
         raise SweepError(
             f"{path.name} must be an NPZ file of plain arrays, but is not: {error}"
         ) from error
-    if sum(sizes) > MAX_DATA:
+    if size > MAX_DATA:
         raise SweepError(
-            f"{path.name} must unpack to at most {MAX_DATA} bytes, but unpacks to {sum(sizes)}"
+            f"{path.name} must unpack to at most {MAX_DATA} bytes, but unpacks to {size}"
         )
+    return content
 
 
 def _unpacked_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:

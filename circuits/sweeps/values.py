@@ -50,7 +50,7 @@ class Number:
         if (
             not isinstance(value, int if self.whole else int | float | np.number)
             or isinstance(value, bool)
-            or not math.isfinite(value)
+            or (isinstance(value, float) and not math.isfinite(value))
             or (self.least is not None and value < self.least)
             or (self.most is not None and value > self.most)
             or (self.above is not None and value <= self.above)
