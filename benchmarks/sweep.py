@@ -1,8 +1,8 @@
 """How many operating points a batch sweep simulates in a second, by one worker and by two.
 
-`python -m benchmarks.sweep`. Timed from when every worker has answered twice: what it takes to start
-them does not grow with a sweep, and does not count. Beside it the same points one by one, as a user of
-PySpice has them: a circuit for each chip, and `.op` for each sample.
+`python -m benchmarks.sweep`. Timed from when every worker has answered twice: what it takes to
+start them does not grow with a sweep, and does not count. Beside it the same points one by one, as
+a user of PySpice has them: a circuit for each chip, and `.op` for each sample.
 """
 
 import argparse

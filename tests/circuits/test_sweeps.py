@@ -1,4 +1,4 @@
-"""Batch sweeps of netlists: what is declared, kept, found again, put together, and what is refused."""
+"""Sweeps of netlists: what is declared, kept, found again, put together, and refused."""
 
 import os
 import subprocess
@@ -115,8 +115,8 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
     said = capsys.readouterr().out
     assert "2 of 2 jobs, 1 failed" in said
     assert (
-        "failed: simulator.timeout = 0.001, chip 0: SimulationError: ngspice did not end within the time limit of 0.001 s"
-        in said
+        "failed: simulator.timeout = 0.001, chip 0: SimulationError: ngspice did not end "
+        "within the time limit of 0.001 s" in said
     )
     with load(tmp_path / "run") as data:
         assert data.status.values[:, 0, 0].tolist() == [["ok"] * 3, ["failed"] * 3]
@@ -254,7 +254,8 @@ def test_what_is_misspelt_is_named_with_the_nearest(file, tmp_path, capsys, wron
         ),
         (
             {"network": {"deck": "a", "factory": "b:c"}},
-            "`network` must name one of deck, factory, checkpoint, trained, but names deck, factory",
+            "`network` must name one of deck, factory, checkpoint, trained, "
+            "but names deck, factory",
         ),
         ({"axes": {"programming.spread": [-1.0]}}, "`spread` must be finite and at least 0"),
     ],
@@ -268,11 +269,13 @@ def test_what_cannot_be_is_refused_before_anything_runs(tmp_path, changes, messa
 def test_a_factory_runs_only_where_it_is_trusted(tmp_path, capsys):
     (tmp_path / "makes_a_divider.py").write_text(
         "from pathlib import Path\nimport circuits\nPath(__file__).with_name('ran').touch()\n"
-        "def make(ohms):\n    return circuits.parse(f'Divider\\nV1 in 0 1\\nR1 in out {ohms}\\nR2 out 0 1k')\n"
+        "def make(ohms):\n    return circuits.parse("
+        "f'Divider\\nV1 in 0 1\\nR1 in out {ohms}\\nR2 out 0 1k')\n"
     )
     file = tmp_path / "sweep.toml"
     file.write_text(
-        '[network]\nfactory = "makes_a_divider:make"\n[axes]\nnetwork.arguments.ohms = [1000, 3000]\n'
+        '[network]\nfactory = "makes_a_divider:make"\n'
+        "[axes]\nnetwork.arguments.ohms = [1000, 3000]\n"
     )
     arguments = ["sweep", str(file), "--out", str(tmp_path / "run"), "--workers", "1"]
     assert circuits.commands.cli.main(arguments) == 1
@@ -316,7 +319,8 @@ def test_points_of_different_shapes_share_a_dataset(tmp_path):
 
 def test_noise_and_decisions_of_a_netlist(tmp_path):
     deck = circuits.parse(
-        "Two\nV1 in 0 1\nR1 in a 1k\nR2 a 0 1k\nC1 a 0 1p\nR3 in b 1k\nR4 b 0 2k\nC2 b 0 2p\nR5 in 0 1\n"
+        "Two\nV1 in 0 1\nR1 in a 1k\nR2 a 0 1k\nC1 a 0 1p\n"
+        "R3 in b 1k\nR4 b 0 2k\nC2 b 0 2p\nR5 in 0 1\n"
     )
     data = {"drives": {"V1": [1.0, -1.0], "label": [1, 1]}}
     outcome = run(
@@ -340,7 +344,10 @@ def test_noise_and_decisions_of_a_netlist(tmp_path):
 
 
 def test_temperature_and_converters(tmp_path, simulator):
-    """Inputs become the nearest of the converter's values, and what is read too; the voltages themselves are left as they are."""
+    """Inputs become the nearest of the converter's values, and what is read too.
+
+    The voltages themselves are left as they are.
+    """
     declared = {
         "network": circuits.parse(DECK),
         "data": {"drives": {"V1": [0.3, 0.9]}},

@@ -1,4 +1,4 @@
-"""Batch sweeps that are interrupted: the results are those of an undisturbed run, bit for bit, and nothing is left behind."""
+"""Sweeps that are interrupted end as undisturbed ones, bit for bit, and leave nothing behind."""
 
 import os
 import random
@@ -20,8 +20,11 @@ import circuits
 from circuits.sweeps import SweepError, load, sweep
 
 ROOT = Path(__file__).parents[2]
-HEARING = 'exec "$0" -c "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])" "$0" "$@"'
-"""As in a terminal: what a shell starts in the background ignores interrupts, and so would all that a test starts."""
+HEARING = (
+    'exec "$0" -c "import os, signal, sys; signal.signal(2, signal.SIG_DFL); '
+    'os.execv(sys.argv[1], sys.argv[1:])" "$0" "$@"'
+)
+"""Runs a command that hears interrupts, which what a shell starts in the background does not."""
 
 
 def command(file, out, *more):
@@ -53,7 +56,7 @@ def undisturbed(tmp_path_factory, simulator):
 
 
 def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
-    """The control of all comparisons with it: its numbers are those of ngspice on chips that are made by hand."""
+    """The control of all comparisons: the numbers of ngspice on chips that are made by hand."""
     with load(undisturbed) as data:
         assert dict(data.sizes) == {
             "programming.spread": 2,
@@ -85,7 +88,7 @@ def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
 
 
 def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
-    """Interrupted, then killed while a random job is at work: what is there is whole, and the end is the same bit for bit."""
+    """Interrupted, then killed during random jobs: what is there is whole, the end the same."""
     kills = 20 if IN_FULL else 3
     moments = random.Random(0)
     out, file = tmp_path / "run", undisturbed.parent / "sweep.toml"
@@ -158,7 +161,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path, deaths, failed):
 
 
 def test_a_worker_of_a_cluster_that_is_killed_changes_no_bit(undisturbed, tmp_path):
-    """A real scheduler and two workers on loopback, one of which is killed in the midst of a job."""
+    """A real scheduler and two workers on loopback, one of which is killed during a job."""
     distributed = pytest.importorskip("distributed")
     nowhere = {"threads_per_worker": 1, "dashboard_address": None}
     with (
@@ -189,7 +192,8 @@ def test_a_worker_of_a_cluster_that_is_killed_changes_no_bit(undisturbed, tmp_pa
 def test_what_is_no_cluster_is_refused(tmp_path):
     with pytest.raises(
         SweepError,
-        match="`dask` must be the address of a scheduler, as tcp://host:8786, or local:4, but is 'local'",
+        match="`dask` must be the address of a scheduler, as tcp://host:8786, or local:4, "
+        "but is 'local'",
     ):
         sweep(out=tmp_path, dask="local", **DECLARED)
 
@@ -208,7 +212,7 @@ def left():
 
 
 def test_nothing_is_left_behind(tmp_path):
-    """No file descriptor and no process, after a run to the end and after one that is stopped in its midst."""
+    """No file descriptor and no process, after a run to the end and after one that is stopped."""
 
     def stopped(plan):
         raise KeyboardInterrupt
@@ -225,7 +229,7 @@ SIDE = 100
 
 @pytest.mark.skipif(not IN_FULL, reason="ten thousand points")
 def test_memory_does_not_grow_with_the_points(tmp_path):
-    """In this process and in the workers, from the first tenth of the points to the last; and nothing is left behind."""
+    """In no process, from the first tenth of the points to the last; nothing is left behind."""
     seen = []
 
     @contextmanager

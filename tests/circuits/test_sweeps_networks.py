@@ -235,7 +235,10 @@ def test_what_a_network_cannot_be_asked_is_refused(net, tmp_path, changes, messa
 
 
 def test_a_trained_network_is_the_demos(tmp_path, monkeypatch, simulator):
-    """It is trained once, kept, and the same for every axis that it does not depend on; training itself is the demo's test."""
+    """It is trained once, kept, and the same for every axis that it does not depend on.
+
+    Training itself is the demo's test.
+    """
     from circuits.learning.trained import SHOCKLEY, trained
 
     asked = []

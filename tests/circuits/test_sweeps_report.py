@@ -27,7 +27,7 @@ REASON = "SimulationError: <img src=x onerror=window.ran=1>"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run over decks and spreads, of which one deck has a name that must not be taken for HTML, and one job has failed."""
+    """A run over decks and spreads; one deck has a name that is HTML, and one job has failed."""
     place = tmp_path_factory.mktemp("report")
     for name, ohms in (("plain.cir", 1), (HOSTILE, 3)):
         (place / name).write_text(f"Divider\nV1 in 0 1\nR1 in a 1k\nR2 a b {ohms}k\nR3 b 0 1k\n")
@@ -61,7 +61,7 @@ def downloads(text, kind):
 
 
 def test_tables_of_figures_are_the_runs_numbers(folder, text):
-    """Against the dataset that the sweep wrote, in which the job that has failed since still has its numbers."""
+    """Against the dataset of the sweep, in which the job that failed since has its numbers."""
     tables = {
         name: list(csv.reader(io.StringIO(data))) for name, data in downloads(text, "csv").items()
     }
@@ -104,8 +104,10 @@ def test_sentences_are_computed(folder, text):
         values = 1e3 * np.sqrt((data.node_error**2).mean("node")).load()
     values[0, 1, 2] = np.nan
     mean = values.mean(("network.deck", "chip"))
-    said = f"Node error rises from {mean.values[0]:.3g} mV at programming.spread = 0 to {mean.values[2]:.3g} mV"
-    assert said in text
+    assert (
+        f"Node error rises from {mean.values[0]:.3g} mV at programming.spread = 0 "
+        f"to {mean.values[2]:.3g} mV" in text
+    )
     assert "In 1 of 24 jobs there are points without a certified answer" in text
     assert "It is the same at every" in text  # the accuracy
 
@@ -137,12 +139,14 @@ def test_what_is_missing_is_said(folder, tmp_path, capsys):
             (tmp_path / f"run/jobs/{key}.job").unlink()
     assert circuits.commands.cli.main(["report", str(tmp_path / "run")]) == 0
     assert capsys.readouterr().out == (
-        f"8 of 24 jobs are missing, go on with them (--resume)\nthe report is in {tmp_path / 'run/report.html'}\n"
+        "8 of 24 jobs are missing, go on with them (--resume)\n"
+        f"the report is in {tmp_path / 'run/report.html'}\n"
     )
     part = (tmp_path / "run/report.html").read_text()
     assert "Unfinished: 8 of 24 jobs are missing." in part
     assert re.search(
-        "Node error rises from 0 mV at programming.spread = 0 to [0-9.]+ mV at programming.spread = 0.05",
+        "Node error rises from 0 mV at programming.spread = 0 "
+        "to [0-9.]+ mV at programming.spread = 0.05",
         part,
     )
     assert not re.search(r"\bnan\b", part)
@@ -214,7 +218,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser):
-    """Opens a file and returns the page; at the end no console message was an error, and nothing was asked of any network."""
+    """A function that opens a file as a page, what pages asked for, and what they complained of."""
     asked, wrong, contexts = [], [], []
 
     def opens(path, width=1280, scheme="light"):
@@ -305,7 +309,7 @@ def test_it_fits_a_phone_and_can_be_read(folder, text, opened, scheme):
 
 
 def test_a_script_that_is_not_the_pages_does_not_run(folder, text, opened, tmp_path):
-    """Were a name ever not escaped; without the page's policy it would run, which shows that this test can fail."""
+    """Were a name ever not escaped; without the page's policy the script would run."""
     opens, _, _ = opened
     torn = text.replace("<main>", "<main><script>window.ran=1</script>")
     for number, (content, ran) in enumerate(

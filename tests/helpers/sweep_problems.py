@@ -39,7 +39,9 @@ models.d.saturation = [1e-9, 1e-8]
 
 @dataclass(frozen=True)
 class Linear(circuits.Simulator):
-    """Operating points of linear circuits, off by `error` V, unless they are `mended` by the options of a second attempt.
+    """Operating points of linear circuits, off by `error` V.
+
+    They are not where they are `mended` by the options of a second attempt.
 
     It kills its own process the first `deaths` times; the file `marks` counts them.
     """

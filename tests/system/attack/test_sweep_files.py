@@ -1,5 +1,7 @@
-"""Attacks on sweeps: hostile declarations, run folders and neighbours. Nothing runs, nothing outside is
-touched, nothing takes long, and what is refused is refused by an error that says why."""
+"""Attacks on sweeps: hostile declarations, run folders and neighbours.
+
+Nothing runs, nothing outside is touched, nothing takes long, and errors say what is refused.
+"""
 
 import contextlib
 import io
