@@ -233,12 +233,12 @@ def _open_shards(folder: Path, stack: ExitStack) -> tuple[list[RunStore | None],
                 f"{name} must be the folder of a shard, and no link: {error.strerror}"
             ) from error
         shards[number - 1] = stack.enter_context(store)
-        own = store.read_plan()
-        if plan is not None and own.fingerprints != plan.fingerprints:
+        other = store.read_plan()
+        if plan is not None and other.fingerprints != plan.fingerprints:
             raise StorageError(
                 f"shards must be of one run, but {name} is of another than {names[0]}"
             )
-        plan = plan or own
+        plan = plan or other
     assert plan is not None  # noqa: S101 - there are names, for type checkers
     return shards, plan
 

@@ -60,35 +60,35 @@ def swept_circuit(
     **Raises** `SweepError` for what cannot be and for a factory that is not trusted, and what
     reading, training and the factory raise.
     """
-    network = document["network"]
-    if not isinstance(network, Mapping):
-        return _swept(network, document)
-    kind = next(key for key in OTHER_KEYS if key in network)
-    for key in network:
+    table = document["network"]
+    if not isinstance(table, Mapping):
+        return _swept(table, document)
+    kind = next(key for key in OTHER_KEYS if key in table)
+    for key in table:
         require_known(key, (kind, *OTHER_KEYS[kind]), f"a network by `{kind}`")
 
-    made: Any
+    network: Any
     if kind == "deck":
-        path = _path(network["deck"], "network.deck", declaration, trusted=trusted)
+        path = _path(table["deck"], "network.deck", declaration, trusted=trusted)
         text = read_file(path, MAX_DECK).decode("utf-8", errors="replace")
-        made = parse(text, trusted=trusted, folder=path.parent, file=path.name)
+        network = parse(text, trusted=trusted, folder=path.parent, file=path.name)
     elif kind == "factory":
-        arguments = network.get("arguments", {})
-        made = _call_factory(str(network["factory"]), arguments, declaration.folder, trusted)
+        arguments = table.get("arguments", {})
+        network = _call_factory(str(table["factory"]), arguments, declaration.folder, trusted)
     elif kind == "checkpoint":
         from ..learning.saved import stored
 
-        path = _path(network["checkpoint"], "network.checkpoint", declaration, trusted=trusted)
+        path = _path(table["checkpoint"], "network.checkpoint", declaration, trusted=trusted)
         _archive(path)
-        made = stored(path)
+        network = stored(path)
     else:
         from ..learning.trained import trained
 
-        made, cost = trained(
-            network["trained"], network.get("hidden"), network.get("seed", 0), cache, console
+        network, cost = trained(
+            table["trained"], table.get("hidden"), table.get("seed", 0), cache, console
         )
         document = {"cost": cost, **document}
-    return _swept(made, document)
+    return _swept(network, document)
 
 
 def _path(name: str, key: str, declaration: Declaration, *, trusted: bool) -> Path:
@@ -104,21 +104,21 @@ def _path(name: str, key: str, declaration: Declaration, *, trusted: bool) -> Pa
     return path
 
 
-def _swept(made: Any, document: Mapping[str, Any]) -> SweptCircuit:
+def _swept(network: Any, document: Mapping[str, Any]) -> SweptCircuit:
     """Return a netlist or a network as what is swept, with the parts that a document has."""
-    if isinstance(made, Netlist):
+    if isinstance(network, Netlist):
         for key in ("device", "cost"):
             if document.get(key):
                 raise SweepError(
                     f"`{key}` is of a network with a model, but the sweep is of a netlist"
                 )
-        return SweptNetlist.of(_changed(made, document), tuple(document["outputs"]))
+        return SweptNetlist.of(_changed(network, document), tuple(document["outputs"]))
     for key in ("elements", "models", "outputs"):
         if document.get(key):
             raise SweepError(f"`{key}` is of a netlist, but the sweep is of a network with a model")
     from .swept_networks import SweptNetwork
 
-    return SweptNetwork.of(made, document.get("cost", {}), document.get("device", {}))
+    return SweptNetwork.of(network, document.get("cost", {}), document.get("device", {}))
 
 
 def _call_factory(name: str, arguments: Any, folder: Path, trusted: bool) -> Any:

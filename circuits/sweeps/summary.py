@@ -107,16 +107,16 @@ def summarize(folder: str | Path) -> Summary:
     """
     with RunStore.open(folder) as store:
         plan = store.read_plan()
-        gatherer = _Gatherer(plan)
+        builder = _SummaryBuilder(plan)
         for point, chip, key in plan.jobs():
             record = store.read(key, plan.variables, plan.layout_of(point).sizes)
             if record is not None:
-                gatherer.add(point, chip, key, record)
-    data, nodes = gatherer.datasets()
-    return Summary(Path(folder), plan, data, nodes, tuple(gatherer.jobs))
+                builder.add(point, chip, key, record)
+    data, nodes = builder.datasets()
+    return Summary(Path(folder), plan, data, nodes, tuple(builder.jobs))
 
 
-class _Gatherer:
+class _SummaryBuilder:
     """Takes the numbers of a summary from records.
 
     **Arguments:**
