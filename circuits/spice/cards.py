@@ -15,6 +15,7 @@ class Setting:
 
     `gmin`: the conductance across junctions in S. `kelvin`: the temperature, and `nominal`, that
     at which parameters are stated, in K. `step`, `stop`: of its transient in s, if it has one.
+    `start`: voltages by node in V from which capacitors start, where a transient uses them (uic).
     `notes`: what is read in another way than it is written, or left out.
     """
 
@@ -23,6 +24,7 @@ class Setting:
     nominal: float = ROOM
     step: float | None = None
     stop: float | None = None
+    start: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 

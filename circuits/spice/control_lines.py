@@ -242,9 +242,9 @@ class Analyses:
             raise card.line.error(
                 f"a transient may take {MOST_STEPS} steps, but {stop} s in {longest} s are more"
             )
-        return Transient(
-            nodes, longest, stop, tuple(self.start.items()), card.accept("uic"), branches
-        )
+        from_start = card.accept("uic")
+        start = self.start | (card.setting.start if from_start else {})
+        return Transient(nodes, longest, stop, tuple(start.items()), from_start, branches)
 
     def _noise(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
         del nodes, branches

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..elements.base import Element
+from ..elements.base import GROUND, Element
 from ..elements.diodes import Diode
 from ..elements.expressions import (
     Constant,
@@ -110,7 +110,14 @@ def _capacitor(card: Card, name: str, models: Mapping[str, Any], sources: Source
     plus, minus = card.nodes(2)
     if card.accept("c"):
         card.accept("=")
-    return Capacitor(name, plus, minus, card.value("a capacitance"))
+    farads = card.value("a capacitance")
+    start = card.assignments({"ic": None}).get("ic")
+    if start is not None:
+        if GROUND not in (plus, minus):
+            raise card.error(f"ic of C{name} is supported for capacitors to ground alone")
+        node, volts = (plus, start) if minus == GROUND else (minus, -start)
+        card.setting.start[node] = volts
+    return Capacitor(name, plus, minus, farads)
 
 
 def _inductor(card: Card, name: str, models: Mapping[str, Any], sources: Sources) -> Element:

@@ -1,6 +1,7 @@
 """The lines of a deck and of the files that it includes, sorted by what they are."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ..elements.base import GROUND
@@ -26,12 +27,12 @@ class Subcircuit:
     body: list[Line] = field(default_factory=list)
     inner: "dict[str, Subcircuit]" = field(default_factory=dict)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its name, in lower case."""
         return split(self.line)[1].text.lower()
 
-    @property
+    @cached_property
     def characters(self) -> int:
         """How many characters an instance reads."""
         return len(self.line.text) + sum(len(line.text) for line in self.body)

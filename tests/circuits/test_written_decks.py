@@ -535,3 +535,42 @@ def test_a_subcircuit_within_one_is_seen_there_alone(simulator):
     deep = [".subckt s a"] * 30 + ["R1 a 0 1"] + [".ends"] * 30
     with pytest.raises(circuits.DeckError, match="subcircuits may nest 20 deep"):
         circuits.parse("\n".join(["Deck", *deep, "X1 a s"]))
+
+
+MEMRISTOR = """A memristor with a threshold
+.param stime=10m
+V1 in 0 sin(0 3 {1/stime})
+X1 in 0 mem
+.subckt mem p n params: Ron=1k Roff=10k Rinit=7k beta=2e7 Vt=1.6
+.func g(y) {beta*(y-0.5*(abs(y+Vt)-abs(y-Vt)))}
+Bx 0 x I=((g(v(p,n))>0) && (v(x)<Roff)) || ((g(v(p,n))<0) && (v(x)>Ron)) ? g(v(p,n)) : 0
+Cx x 0 1 IC={Rinit}
+Rm p n r={v(x)}
+.ends
+.tran 20u 10m uic
+.end
+"""
+
+
+def test_capacitors_start_where_they_are_told(simulator):
+    """One that discharges, against its exponential; and a memristor, which stops at its Ron.
+
+    ngspice at its own tolerances steps beyond Ron, to 853 Ω.
+    """
+    netlist = circuits.parse("Deck\nV1 in 0 0\nR1 in out 1k\nC1 out 0 1u ic=1\n.tran 10u 3m uic\n")
+    (analysis,) = netlist.analyses
+    assert analysis.start == (("out", 1.0),)
+    answer = simulator.transient(netlist, stop=3e-3, step=1e-5, start=dict(analysis.start))
+    np.testing.assert_allclose(
+        answer.voltage.sel(node="out"), np.exp(-answer.time.values / 1e-3), atol=1e-3
+    )
+    assert circuits.parse(netlist.spice()) == netlist
+    at_rest = "Deck\nV1 in 0 0\nR1 in out 1k\nC1 out 0 1u ic=1\n.tran 10u 3m\n"
+    assert circuits.parse(at_rest).analyses[0].start == ()  # as ngspice: it is for uic alone
+    with pytest.raises(circuits.DeckError, match="supported for capacitors to ground alone"):
+        circuits.parse("Deck\nC1 a b 1u ic=1\n")
+
+    netlist = circuits.parse(MEMRISTOR)
+    (analysis,) = netlist.analyses
+    answer = simulator.transient(netlist, stop=10e-3, step=2e-5, start=dict(analysis.start))
+    assert float(answer.voltage.sel(node="x1.x")[-1]) == pytest.approx(1e3, rel=1e-3)
