@@ -82,10 +82,10 @@ BETA, LABELS = 1e-3, np.arange(4) % 2
 
 
 def test_the_causes_of_a_distance_add_up(simulator):
-    found = circuits.attribute(
+    attribution = circuits.attribute(
         network(), XS, EFFECTS, simulator=simulator, ys=LABELS, cost=COST, beta=BETA
     )
-    data = found.dataset
+    data = attribution.dataset
     varied = [
         "programming",
         "stuck devices",
@@ -108,11 +108,11 @@ def test_the_causes_of_a_distance_add_up(simulator):
         assert not np.allclose(
             data[of].sel(cause=data.cause != "programming").sum("cause"), whole, atol=1e-8
         )  # the control
-        assert sum(found.shares(of).values()) == pytest.approx(1.0, abs=1e-12)
-        assert found.rms(of)["solver"] < 1e-9
-        assert found.rms(of)["wire resistance"] > 1e-8
-    assert (found.rms()["finite beta"], found.rms()["nudge mismatch"]) == (0.0, 0.0)
-    assert found.rms("displacement")["nudge mismatch"] > 1e-6
+        assert sum(attribution.shares(of).values()) == pytest.approx(1.0, abs=1e-12)
+        assert attribution.rms(of)["solver"] < 1e-9
+        assert attribution.rms(of)["wire resistance"] > 1e-8
+    assert (attribution.rms()["finite beta"], attribution.rms()["nudge mismatch"]) == (0.0, 0.0)
+    assert attribution.rms("displacement")["nudge mismatch"] > 1e-6
     # the diodes alone, by another way: the model's own fixed points, and compare's
     off = circuits.compare(
         network(),
@@ -134,7 +134,7 @@ def test_the_causes_of_a_distance_add_up(simulator):
     )
     assert data.attrs["gradient_norm_exact"] == pytest.approx(norm, rel=1e-6)
     assert data.attrs["gradient_norm_circuit"] != pytest.approx(norm, rel=1e-3)  # another chip's
-    text = str(found)
+    text = str(attribution)
     for said in (
         "diode law",
         "gradient, norm in V2: chip ",
@@ -148,13 +148,13 @@ def test_the_causes_of_a_distance_add_up(simulator):
         ValueError,
         match="`of` must be 'part', or 'displacement' where there is a nudge, but is 'gradient'",
     ):
-        found.rms("gradient")
+        attribution.rms("gradient")
 
 
 def test_what_a_finite_nudge_costs_is_what_halving_it_says():
     """A displacement is βv′ + cβ³: from two of them, of the model's own phases, c is known."""
     beta = 0.1
-    found = circuits.attribute(
+    data = circuits.attribute(
         network(), XS, circuits.Programming(0.0), ys=LABELS, cost=COST, beta=beta
     ).dataset
 
@@ -163,7 +163,7 @@ def test_what_a_finite_nudge_costs_is_what_halving_it_says():
         return (plus - minus) / 2
 
     cost = 4 / 3 * (displaced(beta) - 2 * displaced(beta / 2))
-    part = found.displacement.sel(cause="finite beta").values
+    part = data.displacement.sel(cause="finite beta").values
     assert np.abs(part).max() > 1e-4
     np.testing.assert_allclose(part, cost, atol=0.02 * np.abs(cost).max())
 
@@ -171,15 +171,15 @@ def test_what_a_finite_nudge_costs_is_what_halving_it_says():
 def test_the_noise_of_a_chip_is_ngspices(simulator):
     """On a chip with drivers, at whose nodes there is no capacitance; and the size of the draw."""
     variation = circuits.Programming(0.1) + circuits.SourceResistance(1e3)
-    found = circuits.attribute(network(), XS, variation, seed=3).dataset
+    data = circuits.attribute(network(), XS, variation, seed=3).dataset
     netlist = variation.chip(circuits.emit(network(), XS[0]), seed=3, number=0)
-    nodes = found.node.values.tolist()
+    nodes = data.node.values.tolist()
     seen = simulator.noise(netlist, nodes[-3:], lowest=1.0, highest=1e14).deviation.values
-    np.testing.assert_allclose(found.noise.values[0, -3:], seen, rtol=5e-3)
+    np.testing.assert_allclose(data.noise.values[0, -3:], seen, rtol=5e-3)
     assert not np.allclose(
-        found.noise.values[1, -3:], seen, rtol=5e-3
+        data.noise.values[1, -3:], seen, rtol=5e-3
     )  # the control: another sample's operating point
-    drawn = found.part.sel(cause="noise").values / found.noise.values
+    drawn = data.part.sel(cause="noise").values / data.noise.values
     assert 0.6 < drawn.std() < 1.5
 
 
@@ -187,9 +187,9 @@ def test_amplifiers_are_no_obstacle():
     net = ep.Resistive.init(
         jax.random.key(0), (3, 5, 2), device=PAIR, unit=1e-5, input_gain=4.0, amplification=4.0
     )
-    found = circuits.attribute(net, XS, circuits.Amplifiers(gain=0.02))
-    assert found.rms()["amplifier mismatch"] > 1e-4
-    assert found.dataset.noise.values.min() > 1e-5
+    attribution = circuits.attribute(net, XS, circuits.Amplifiers(gain=0.02))
+    assert attribution.rms()["amplifier mismatch"] > 1e-4
+    assert attribution.dataset.noise.values.min() > 1e-5
 
 
 def test_interaction_is_of_second_order():
@@ -294,21 +294,21 @@ def few():
 def test_learning_on_the_chip_brings_back_what_moving_lost(few):
     net, data, estimator = few
     variation = circuits.DeviceToDevice(0.6) + circuits.Programming(0.05)
-    found = circuits.learn_on_chips(
+    learned = circuits.learn_on_chips(
         net, COST, data, device(variation), estimator=estimator, rate=0.1, epochs=3, chips=4
     )
-    assert found.dataset.ideal > 0.8
-    assert found.dataset.moved.mean() < found.dataset.ideal - 0.05
-    assert found.recovered > 0.5
+    assert learned.dataset.ideal > 0.8
+    assert learned.dataset.moved.mean() < learned.dataset.ideal - 0.05
+    assert learned.recovered > 0.5
     again = circuits.learn_on_chips(
         net, COST, data, device(variation), estimator=estimator, rate=0.1, epochs=3, chips=4
     )
-    np.testing.assert_array_equal(found.dataset.trained, again.dataset.trained)
+    np.testing.assert_array_equal(learned.dataset.trained, again.dataset.trained)
     idle = circuits.learn_on_chips(
         net, COST, data, device(variation), estimator=estimator, rate=0.0, epochs=1, chips=4
     )
     assert idle.recovered == 0.0  # the control: nothing learned, nothing brought back
-    assert "4 chips; ideal chip" in str(found)
+    assert "4 chips; ideal chip" in str(learned)
 
 
 def test_accuracy_against_spread(few):

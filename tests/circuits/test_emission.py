@@ -54,12 +54,12 @@ def test_energy_equations_and_ngspice_agree(seed, sizes, beta):
     """Three ways: the minimiser of the co-content, Kirchhoff's law, and ngspice."""
     net = network(PAIR, sizes, seed)
     xs, ys = examples(3, sizes[0], sizes[-1], seed)
-    seen = circuits.compare(net, xs, ys, cost=COST, beta=beta)
-    assert seen.agrees, str(seen)
-    assert seen.error < 1e-9
+    comparison = circuits.compare(net, xs, ys, cost=COST, beta=beta)
+    assert comparison.agrees, str(comparison)
+    assert comparison.error < 1e-9
     deck, sources = circuits.emit(net), circuits.drives(net, xs)
     certificate = certify(
-        circuits.Equations.of(deck), seen.dataset.model.sel(phase="free").values, sources
+        circuits.Equations.of(deck), comparison.dataset.model.sel(phase="free").values, sources
     )
     assert certificate.correction.max() < 1e-9
     assert certificate.stable.all()
@@ -114,16 +114,16 @@ def test_a_comparison_asks_for_the_ports_once(monkeypatch):
 
 def test_the_gradient_from_ngspice_is_the_models():
     net, (xs, ys) = network(), examples()
-    seen = circuits.compare(net, xs, ys, cost=COST, beta=0.01)
-    attrs = seen.dataset.attrs
+    comparison = circuits.compare(net, xs, ys, cost=COST, beta=0.01)
+    attrs = comparison.dataset.attrs
     assert attrs["gradient_cosine_circuit_model"] > 1 - 1e-9
     assert attrs["gradient_cosine_circuit_exact"] > 1 - 1e-5
-    assert seen.dataset.phase.values.tolist() == ["free", "+beta", "-beta"]
-    assert "AGREES" in str(seen)
-    assert "gradient, circuit and exact: cosine 0.99999" in str(seen) or "cosine 1.0000" in str(
-        seen
-    )
-    assert seen.plot().get_xlabel() == "model (V)"
+    assert comparison.dataset.phase.values.tolist() == ["free", "+beta", "-beta"]
+    assert "AGREES" in str(comparison)
+    assert "gradient, circuit and exact: cosine 0.99999" in str(
+        comparison
+    ) or "cosine 1.0000" in str(comparison)
+    assert comparison.plot().get_xlabel() == "model (V)"
 
 
 def test_a_diode_turned_round_is_reported():
@@ -136,11 +136,11 @@ def test_a_diode_turned_round_is_reported():
     turned = deck.with_elements(
         dataclasses.replace(diode, anode=diode.cathode, cathode=diode.anode)
     )
-    seen = circuits.compare(net, xs, circuit=turned)
-    assert not seen.agrees
-    assert seen.error > 1e-3
-    assert seen.worst()[2] == node
-    assert "DIFFERS" in str(seen)
+    comparison = circuits.compare(net, xs, circuit=turned)
+    assert not comparison.agrees
+    assert comparison.error > 1e-3
+    assert comparison.worst()[2] == node
+    assert "DIFFERS" in str(comparison)
     assert circuits.compare(net, xs, circuit=deck).agrees
 
 
@@ -172,9 +172,9 @@ def test_a_failed_point_is_a_difference(tmp_path):
 
     net, (xs, _) = network(sizes=(1, 1, 1)), examples(1, 1, 1)
     wrong = program(tmp_path, raw_body(["v(h0)", "v(out0)"], [0.0, 0.0]))
-    seen = circuits.compare(net, xs, simulator=wrong)
-    assert not seen.agrees
-    assert set(seen.dataset.status.values.ravel()) == {"uncertified"}
+    comparison = circuits.compare(net, xs, simulator=wrong)
+    assert not comparison.agrees
+    assert set(comparison.dataset.status.values.ravel()) == {"uncertified"}
 
 
 def test_a_nudge_beyond_the_bound_is_refused():
@@ -193,9 +193,9 @@ def test_a_nudge_beyond_the_bound_is_refused():
 
 def test_the_nudge_pulls_towards_the_target():
     net, (xs, ys) = network(), examples(1)
-    seen = circuits.compare(net, xs, ys, cost=COST, beta=0.1).dataset
+    data = circuits.compare(net, xs, ys, cost=COST, beta=0.1).dataset
     outputs = ["out0", "out1"]
-    distance = np.abs(seen.circuit.sel(node=outputs) - ys[0])
+    distance = np.abs(data.circuit.sel(node=outputs) - ys[0])
     assert bool((distance.sel(phase="+beta") < distance.sel(phase="free")).all())
     assert bool((distance.sel(phase="-beta") > distance.sel(phase="free")).all())
 
@@ -212,10 +212,10 @@ def test_arguments_go_together():
 
 def test_the_ideal_network_is_emitted_too(simulator):
     net, (xs, _) = network(circuits.IdealDiodes()), examples(1)
-    seen = simulator.operating_points(circuits.emit(net, xs[0]))
+    points = simulator.operating_points(circuits.emit(net, xs[0]))
     model = np.concatenate(ep.relax(net, xs[0]).state)
     nodes = [f"h{i}" for i in range(8)] + ["out0", "out1"]
-    np.testing.assert_allclose(seen.voltage.sel(node=nodes).values[0], model, atol=1e-7)
+    np.testing.assert_allclose(points.voltage.sel(node=nodes).values[0], model, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -305,12 +305,12 @@ def test_a_network_of_each_device_settles_where_its_model_does(name):
         network(NODES[name], (3, 7, 6, 2) if name == "single" else (3, 8, 2)),
         examples(4),
     )
-    seen = circuits.compare(net, xs, ys, cost=COST, beta=0.005)
-    assert seen.agrees, str(seen)
-    assert seen.error < 1e-9
-    assert seen.dataset.attrs["gradient_cosine_circuit_model"] > 1 - 1e-9
-    assert ("ideal" in seen.dataset) == (name == "single")
-    hidden = circuits.states(net, seen.dataset.model.sel(phase="free"))[:-1]
+    comparison = circuits.compare(net, xs, ys, cost=COST, beta=0.005)
+    assert comparison.agrees, str(comparison)
+    assert comparison.error < 1e-9
+    assert comparison.dataset.attrs["gradient_cosine_circuit_model"] > 1 - 1e-9
+    assert ("ideal" in comparison.dataset) == (name == "single")
+    hidden = circuits.states(net, comparison.dataset.model.sel(phase="free"))[:-1]
     conducts = np.concatenate(
         [np.abs(net.device.current(layer)).ravel() > 1e-7 for layer in hidden]
     )
@@ -332,17 +332,17 @@ def test_a_single_diode_in_the_wrong_half_is_reported():
 
 def test_doubled_outputs_settle_where_their_model_does():
     net, (xs, ys) = doubled(), examples(4)
-    seen = circuits.compare(net, xs, ys, cost=COST, beta=0.02)
-    assert seen.agrees, str(seen)
-    assert seen.error < 1e-9
-    assert seen.dataset.attrs["gradient_cosine_circuit_model"] > 1 - 1e-9
-    assert seen.dataset.node.values.tolist()[-4:] == ["out0p", "out1p", "out0n", "out1n"]
-    free = seen.dataset.circuit.sel(phase="free")
+    comparison = circuits.compare(net, xs, ys, cost=COST, beta=0.02)
+    assert comparison.agrees, str(comparison)
+    assert comparison.error < 1e-9
+    assert comparison.dataset.attrs["gradient_cosine_circuit_model"] > 1 - 1e-9
+    assert comparison.dataset.node.values.tolist()[-4:] == ["out0p", "out1p", "out0n", "out1n"]
+    free = comparison.dataset.circuit.sel(phase="free")
     read = np.stack(
         [free.sel(node=f"out{k}p") - free.sel(node=f"out{k}n") for k in range(2)], axis=1
     )
-    assert seen.dataset.circuit_decision.values.tolist() == np.argmax(read, axis=1).tolist()
-    nudged = seen.dataset.circuit.sel(phase="+beta")
+    assert comparison.dataset.circuit_decision.values.tolist() == np.argmax(read, axis=1).tolist()
+    nudged = comparison.dataset.circuit.sel(phase="+beta")
     pulled = np.stack(
         [nudged.sel(node=f"out{k}p") - nudged.sel(node=f"out{k}n") for k in range(2)], axis=1
     )
@@ -368,19 +368,22 @@ def test_half_a_nudge_of_doubled_outputs_is_reported():
         deck,
         elements=tuple(e for e in deck.elements if e.name not in ("nudge_out0n", "nudge_out1n")),
     )
-    seen = circuits.compare(net, xs, ys, cost=COST, beta=0.02, circuit=half)
-    assert not seen.agrees
-    assert seen.worst()[0] != "free"
-    assert float(np.abs(seen.dataset.circuit - seen.dataset.model).sel(phase="free").max()) < 1e-9
+    comparison = circuits.compare(net, xs, ys, cost=COST, beta=0.02, circuit=half)
+    assert not comparison.agrees
+    assert comparison.worst()[0] != "free"
+    assert (
+        float(np.abs(comparison.dataset.circuit - comparison.dataset.model).sel(phase="free").max())
+        < 1e-9
+    )
 
 
 def test_a_network_with_amplifiers_is_a_circuit_of_controlled_sources(simulator):
     """ngspice has the model's nodes and gradients, but not where amplifiers draw no current."""
     net, (xs, ys) = dataclasses.replace(network(sizes=(3, 6, 5, 2)), amplification=3.0), examples(2)
     beta = 1e-3 * 3.0**-4
-    seen = circuits.compare(net, xs, ys, cost=COST, beta=beta, simulator=simulator)
-    assert seen.agrees, str(seen)
-    assert seen.dataset.attrs["gradient_difference_circuit_model"] < 1e-7
+    comparison = circuits.compare(net, xs, ys, cost=COST, beta=beta, simulator=simulator)
+    assert comparison.agrees, str(comparison)
+    assert comparison.dataset.attrs["gradient_difference_circuit_model"] < 1e-7
     whole = circuits.emit(net, xs[0], y=ys[0], cost=COST)
     backward = [e for e in whole.elements if isinstance(e, circuits.CurrentGain)]
     assert len(backward) == 11
@@ -403,17 +406,17 @@ def test_a_failed_sample_decides_nothing(simulator):
 
     class Loses(OnlyOperatingPoints):
         def operating_points(self, netlist, drives=None):
-            seen = simulator.operating_points(netlist, drives)
-            seen["voltage"][0] = np.nan
-            seen["status"][0] = "failed"
-            return seen
+            comparison = simulator.operating_points(netlist, drives)
+            comparison["voltage"][0] = np.nan
+            comparison["status"][0] = "failed"
+            return comparison
 
     net, (xs, _) = network(), examples(4)
-    seen = circuits.compare(net, xs, simulator=Loses())
-    assert seen.dataset.circuit_decision.values[0] == -1
-    assert seen.agreement == 0.75
-    assert not seen.agrees
-    assert "DIFFERS" in str(seen)
+    comparison = circuits.compare(net, xs, simulator=Loses())
+    assert comparison.dataset.circuit_decision.values[0] == -1
+    assert comparison.agreement == 0.75
+    assert not comparison.agrees
+    assert "DIFFERS" in str(comparison)
 
 
 def test_a_transient_is_the_flow_of_the_model():

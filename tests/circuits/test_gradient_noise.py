@@ -51,18 +51,18 @@ def by_small_errors(net, beta):
 
 def test_noise_wins_at_small_nudges_and_bias_at_large_ones():
     net = network(sizes=(2, 5, 2))
-    found = circuits.gradient_noise(net, COST, XS, YS, [0.01, 0.03, 0.1, 0.2], draws=100)
-    noise, bias = found.noise.values, found.bias.values
-    np.testing.assert_allclose(noise * found.beta, noise[0] * 0.01, rtol=0.15)
+    data = circuits.gradient_noise(net, COST, XS, YS, [0.01, 0.03, 0.1, 0.2], draws=100)
+    noise, bias = data.noise.values, data.bias.values
+    np.testing.assert_allclose(noise * data.beta, noise[0] * 0.01, rtol=0.15)
     np.testing.assert_allclose(bias[1] / bias[0], 9, rtol=0.02)
     assert noise[0] == pytest.approx(by_small_errors(net, 0.01), rel=0.1)
     assert noise[0] != pytest.approx(2 * by_small_errors(net, 0.01), rel=0.1)  # the control
     exact = ep.Implicit()(net, COST, jnp.asarray(XS), jnp.asarray(YS)).grad.conductances
     signal = np.sqrt(sum(float(jnp.sum(g**2)) for g in exact))
-    np.testing.assert_allclose(found.signal, signal, rtol=1e-6)
-    np.testing.assert_allclose(found.snr, signal / np.hypot(noise, bias), rtol=1e-6)
-    assert found.attrs["best_beta"] == found.beta.values[np.argmax(found.snr.values)]
-    assert found.snr.max() > 3 * found.snr[0]
+    np.testing.assert_allclose(data.signal, signal, rtol=1e-6)
+    np.testing.assert_allclose(data.snr, signal / np.hypot(noise, bias), rtol=1e-6)
+    assert data.attrs["best_beta"] == data.beta.values[np.argmax(data.snr.values)]
+    assert data.snr.max() > 3 * data.snr[0]
 
 
 def test_four_ways_to_the_same_noise(simulator):
@@ -130,8 +130,8 @@ def test_amplifiers_make_noise_too():
     amplified = ep.Resistive.init(
         jax.random.key(0), (2, 4, 2), device=PAIR, unit=1e-5, input_gain=4.0, amplification=2.0
     )
-    found = circuits.gradient_noise(amplified, COST, XS, YS, [1e-3, 2e-3], draws=32)
-    assert found.noise[0] / found.noise[1] == pytest.approx(2, rel=0.3)
+    data = circuits.gradient_noise(amplified, COST, XS, YS, [1e-3, 2e-3], draws=32)
+    assert data.noise[0] / data.noise[1] == pytest.approx(2, rel=0.3)
     with pytest.raises(
         ValueError, match="`betas` must be finite and above 0, one or more, but are"
     ):

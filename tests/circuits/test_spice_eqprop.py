@@ -43,13 +43,13 @@ def test_the_gradient_is_the_models(simulator, kind, make):
             )
         xs, ys = examples(3)
     xs, ys = jnp.asarray(xs), jnp.asarray(ys)
-    seen = getattr(circuits.SpiceEqProp, make)(beta, simulator)(net, COST, xs, ys)
+    estimate = getattr(circuits.SpiceEqProp, make)(beta, simulator)(net, COST, xs, ys)
     expected = getattr(ep.EqProp, make)(beta, method)(net, COST, xs, ys)
-    assert ep.relative_error(seen.grad, expected.grad) < 1e-6
-    assert float(seen.loss) == pytest.approx(float(expected.loss), abs=1e-10)
-    assert np.max(np.asarray(seen.free.error)) < 1e-9
-    assert np.max(np.asarray(seen.nudged.error)) < 1e-9
-    largest = max(float(jnp.max(jnp.abs(r))) for r in jax.tree.leaves(seen.nudged.residual))
+    assert ep.relative_error(estimate.grad, expected.grad) < 1e-6
+    assert float(estimate.loss) == pytest.approx(float(expected.loss), abs=1e-10)
+    assert np.max(np.asarray(estimate.free.error)) < 1e-9
+    assert np.max(np.asarray(estimate.nudged.error)) < 1e-9
+    largest = max(float(jnp.max(jnp.abs(r))) for r in jax.tree.leaves(estimate.nudged.residual))
     assert largest < 1e-8  # what the model says of SPICE's voltages, with the nudge
     wrong = getattr(circuits.SpiceEqProp, make)(
         -beta if make == "one_sided" else 3 * beta, simulator
@@ -105,12 +105,12 @@ class Refuses(OnlyOperatingPoints):
     """A simulator that does not certify one point: a nudged phase of the second example."""
 
     def operating_points(self, netlist, drives=None):
-        found = circuits.Ngspice().operating_points(netlist, drives)
-        found["status"] = (
+        points = circuits.Ngspice().operating_points(netlist, drives)
+        points["status"] = (
             "sample",
-            np.where(np.arange(found.sample.size) == 4, "uncertified", found.status.values),
+            np.where(np.arange(points.sample.size) == 4, "uncertified", points.status.values),
         )
-        return found
+        return points
 
 
 def test_a_point_that_is_not_ok_is_said(simulator):
@@ -120,9 +120,9 @@ def test_a_point_that_is_not_ok_is_said(simulator):
         ep.NotSettledError, match="the nudged phase did not settle in 1 of 6 examples"
     ):
         relaxer(net, COST, xs, ys)
-    seen = relaxer.estimate(net, COST, jnp.asarray(xs), jnp.asarray(ys))
-    assert np.asarray(seen.free.settled).all()
-    assert np.asarray(seen.nudged.settled).tolist() == [[True, False, True], [True, True, True]]
+    estimate = relaxer.estimate(net, COST, jnp.asarray(xs), jnp.asarray(ys))
+    assert np.asarray(estimate.free.settled).all()
+    assert np.asarray(estimate.nudged.settled).tolist() == [[True, False, True], [True, True, True]]
 
 
 def test_bad_arguments_are_named(simulator):
