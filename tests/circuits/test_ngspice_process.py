@@ -1,4 +1,4 @@
-"""ngspice processes that stay: the answers of processes that run one deck, and nothing is lost when one dies."""
+"""ngspice processes that stay: same answers as one deck each, and one that dies loses nothing."""
 
 import os
 import signal
