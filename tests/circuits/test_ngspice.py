@@ -127,14 +127,17 @@ def test_a_point_that_ngspice_gives_up_is_marked_and_the_others_are_not(simulato
     ],
 )
 def test_a_failed_point_is_found_whatever_ngspice_says(tmp_path, say):
-    """A stand-in that fails whatever deck holds the third sample, saying where or not, and answers 0 V to all others."""
+    """A stand-in that fails on the third sample, saying where or not, and answers 0 V to others."""
     one, two = (
         raw_body(["v(mid)"], [0.0] * n, points=n, plot="DC transfer characteristic") for n in (1, 2)
     )
     lost = raw_body(
         ["v(mid)"], [], points=0, plot="DC transfer characteristic", say=f"echo '{say}'"
     )
-    body = f"if grep -q 2.5 deck.cir; then {lost}; elif grep -q '^.dc.* 0 1 1' deck.cir; then {two}; else {one}; fi"
+    body = (
+        f"if grep -q 2.5 deck.cir; then {lost}; "
+        f"elif grep -q '^.dc.* 0 1 1' deck.cir; then {two}; else {one}; fi"
+    )
     seen = program(tmp_path, body).operating_points(
         divider(), {"Vin": np.array([0.0, 0.0, 2.5, 0.0])}
     )

@@ -1,4 +1,4 @@
-"""Decks from outside: read as data, written back the same, and refused where they would run a command."""
+"""Decks from outside: read as data, written back the same, refused where they run a command."""
 
 import importlib.util
 import random
@@ -207,9 +207,12 @@ def test_parameters_mean_what_ngspice_makes_of_them(text, expected):
 
 
 VALUES = {"a": 0.3, "b": -1.7}
-IN_SPICE = """v(a)*v(b)-v(a)/v(b); v(b)^3; pow(v(b),2); pwr(v(b),3); exp(v(a)); ln(v(a)); log(v(a)); log10(v(a)); sin(v(b)); cos(v(b));
-tan(v(a)); asin(v(a)); acos(v(a)); atan(v(b)); sinh(v(a)); cosh(v(a)); tanh(v(b)); u(v(a)); uramp(v(b)); sgn(v(b)); min(v(a),v(b));
-max(v(a),v(b)); abs(v(b)); sqrt(v(a)); v(a)<v(b) ? 1 : 2+v(a); pwl(v(b),-1,0,0,1,1,5); v(a,b)*2; -v(b)^2; 10*i(Va);
+IN_SPICE = """v(a)*v(b)-v(a)/v(b); v(b)^3; pow(v(b),2); pwr(v(b),3); exp(v(a)); ln(v(a)); log(v(a)); log10(v(a));
+sin(v(b)); cos(v(b));
+tan(v(a)); asin(v(a)); acos(v(a)); atan(v(b)); sinh(v(a)); cosh(v(a)); tanh(v(b)); u(v(a)); uramp(v(b));
+sgn(v(b)); min(v(a),v(b));
+max(v(a),v(b)); abs(v(b)); sqrt(v(a)); v(a)<v(b) ? 1 : 2+v(a); pwl(v(b),-1,0,0,1,1,5); v(a,b)*2;
+-v(b)^2; 10*i(Va);
 (v(a)>0 && v(b)>0)+(v(a)>=0 || v(b)<=0)*2""".replace("\n", " ").split("; ")
 
 
@@ -261,7 +264,8 @@ def test_slopes_are_those_of_the_values(text):
         ("R1 a 0", r"line 2, column 6: a resistance must follow"),
         (
             "R1 a 0 zero",
-            r"line 2, column 8: a resistance must stand here, a number or an expression in braces, but 'zero' does",
+            r"line 2, column 8: a resistance must stand here, a number or an expression in braces, "
+            r"but 'zero' does",
         ),
         ("R1 a 0 -0.5", r"line 2, column 8: the resistance of R1 must be above 0, but is -0.5"),
         (
@@ -554,7 +558,8 @@ def test_a_title_that_reads_as_an_element_is_said():
     """A deck without a title loses its first element; one whose title is words does not."""
     with pytest.warns(
         UserWarning,
-        match="line 1 is the title of a deck, but reads as an element, which is left out: 'V1 in 0 dc 2'",
+        match="line 1 is the title of a deck, but reads as an element, which is left out: "
+        "'V1 in 0 dc 2'",
     ):
         lost = circuits.parse("V1 in 0 dc 2\nI1 0 a 1m\nR1 in a 1k\nR2 a 0 1k\nR3 in 0 1k\n.end\n")
     assert [element.name for element in lost.elements] == ["1", "1", "2", "3"]
@@ -590,7 +595,7 @@ def test_a_damaged_deck_parses_or_raises_its_error():
     reason="atheris is not installed: it is not everywhere",
 )
 def test_no_input_that_reaches_new_code_does_anything_else(tmp_path):
-    """libFuzzer's mutations, led by coverage; the control is a parser that has a fault behind a keyword."""
+    """libFuzzer's mutations, led by coverage; the control is a parser with a fault behind a word."""
     (tmp_path / "deck.cir").write_text(DECK)
     program = str(Path(__file__).parents[1] / "system" / "fuzz_decks.py")
     limits = [
@@ -626,9 +631,15 @@ runpy.run_path({program!r}, run_name="__main__")
 
 
 @given(st.recursive(
-    st.one_of(st.floats(-1e3, 1e3).map(Constant), st.sampled_from([Voltage("a"), Voltage("a", "b"), Current("V1")])),
+    st.one_of(
+        st.floats(-1e3, 1e3).map(Constant),
+        st.sampled_from([Voltage("a"), Voltage("a", "b"), Current("V1")]),
+    ),
     lambda inner: st.one_of(
-        st.tuples(st.sampled_from(["+", "-", "*", "/", "^", "<", "&&", "min", "pwr"]), st.tuples(inner, inner)),
+        st.tuples(
+            st.sampled_from(["+", "-", "*", "/", "^", "<", "&&", "min", "pwr"]),
+            st.tuples(inner, inner),
+        ),
         st.tuples(st.sampled_from(["negative", "exp", "abs"]), st.tuples(inner)),
         st.tuples(st.just("?:"), st.tuples(inner, inner, inner)),
     ).map(lambda made: Operation(*made)),
@@ -666,7 +677,10 @@ def _constant_inside(expression):
 
 
 def test_a_diodes_series_resistance_is_a_resistor(simulator, tmp_path):
-    """Our deck of it in ngspice, and in `Nodal`, against ngspice on the deck as it was written: within 1e-9 V, at 100 mA."""
+    """Our deck of it in ngspice and in `Nodal`, against ngspice on the deck as it was written.
+
+    Within 1e-9 V, at 100 mA.
+    """
     text = """Series resistance
 V1 in 0 2
 Rin in a 10

@@ -1,4 +1,4 @@
-"""PySpice: its circuits made of netlists and read back as data, and its libngspice as a simulator with the numbers of the process."""
+"""PySpice: its circuits from netlists and back, and its libngspice as a simulator."""
 
 import ctypes.util
 import dataclasses
@@ -125,7 +125,8 @@ def test_what_it_cannot_hold_is_said():
         circuits.to_pyspice(divider(circuits.Diode("d", "mid", "0", leaking)))
     with pytest.raises(
         circuits.NetlistError,
-        match=r"elements must be of the kinds B, D, I, M, V, R, C, .* for PySpice, but Tline is not",
+        match=r"elements must be of the kinds B, D, I, M, V, R, C, .* for PySpice, "
+        r"but Tline is not",
     ):
         circuits.to_pyspice(divider(Delay()))
 
@@ -420,7 +421,8 @@ def test_a_missing_library_is_said(tmp_path):
     said = python(BY_US, tmp_path, NGSPICE_LIBRARY_PATH="libnowhere.so").stderr
     assert "SimulationError: libngspice cannot be loaded from 'libnowhere.so'" in said
     assert "apt install libngspice0" in said
-    tried = f"import os\ntry: {BY_PYSPICE}\nexcept OSError: del os.environ['NGSPICE_LIBRARY_PATH']\n{BY_US}"
+    forget = "del os.environ['NGSPICE_LIBRARY_PATH']"
+    tried = f"import os\ntry: {BY_PYSPICE}\nexcept OSError: {forget}\n{BY_US}"
     assert (
         "start Python again" in python(tried, tmp_path, NGSPICE_LIBRARY_PATH="libnowhere.so").stderr
     )

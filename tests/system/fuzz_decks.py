@@ -1,7 +1,9 @@
-"""Coverage-guided fuzzing of the parser by atheris: `python tests/system/fuzz_decks.py CORPUS -runs=100000`, with libFuzzer's options.
+"""Coverage-guided fuzzing of the parser by atheris, with libFuzzer's options.
 
-Any input parses or raises its error; what parses reads back as itself from its own text, which holds no command for ngspice. CORPUS is
-a folder of decks to start from, to which libFuzzer adds. It ends with a status other than 0 where something else happens.
+`python tests/system/fuzz_decks.py CORPUS -runs=100000`. Any input parses or raises its error; what
+parses reads back as itself from its own text, which holds no command for ngspice. CORPUS is a folder
+of decks to start from, to which libFuzzer adds. It ends with a status other than 0 where something
+else happens.
 """
 
 import re
