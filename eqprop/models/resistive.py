@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.core
+import jax.custom_batching
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -56,6 +57,39 @@ def _(primals, tangents):
     if jax.tree.leaves(device_tangent):
         tangent += eqx.filter_jvp(lambda d: d.cocontent(v), (device,), (device_tangent,))[1]
     return device.cocontent(v), jnp.broadcast_to(tangent, v.shape)
+
+
+@jax.custom_batching.custom_vmap
+def _in_one_pass(u: Array, g: Array) -> tuple[Array, Array]:
+    return u @ g, jnp.ones_like(u) @ g
+
+
+@_in_one_pass.def_vmap
+def _(size, batched, u, g):
+    del size
+    if batched == [True, False]:
+        rows = jnp.concatenate([u, jnp.ones_like(u[:1])]) @ g
+        return (rows[:-1], rows[-1]), (True, False)
+    axes = tuple(0 if one else None for one in batched)
+    return jax.vmap(lambda u, g: (u @ g, jnp.ones_like(u) @ g), in_axes=axes)(u, g), (True, True)
+
+
+@jax.custom_jvp
+def _product_and_sums(
+    u: Float[Array, " n"], g: Float[Array, "n m"]
+) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """Return u·g and the sums 1·g, for a batch of u with one pass over g instead of two.
+
+    The sums are then one more row of the product, which `vmap` would not do by itself.
+    """
+    return _in_one_pass(u, g)
+
+
+@_product_and_sums.defjvp
+def _(primals, tangents):
+    (u, g), (du, dg) = primals, tangents
+    ones = jnp.ones_like(u)
+    return (u @ g, ones @ g), (du @ g + u @ dg, ones @ dg)
 
 
 def _numbers(values: Any) -> tuple[float, ...]:
@@ -246,8 +280,12 @@ class Resistive(Energy):
         """
         layers, weights = self._layers(state), self._weights()
         g, v = self.conductances[layer], layers[layer]
-        before = self.amplification * layers[layer - 1] if layer else self.rails(x)
-        slope = v * (jnp.ones_like(before) @ g) - before @ g - self.biases[layer]
+        if layer:
+            before = self.amplification * layers[layer - 1]
+            drive, sums = before @ g, jnp.ones_like(before) @ g
+        else:
+            drive, sums = _product_and_sums(self.rails(x), g)
+        slope = v * sums - drive - self.biases[layer]
         if layer + 1 == len(layers):
             return weights[layer] * slope
         if self.device is not None:

@@ -489,3 +489,26 @@ def test_the_order_of_the_arguments_is_kept():
         False,
         (0.0, np.inf),
     )
+
+
+def products_with(shape, program):
+    """Return how many products in a program, its inner programs included, read such an array."""
+    here = sum(
+        equation.primitive.name == "dot_general"
+        and shape in [v.aval.shape for v in equation.invars]
+        for equation in program.eqns
+    )
+    inner = [one for equation in program.eqns for one in jaxprs_in_params(equation.params)]
+    return here + sum(products_with(shape, one) for one in inner)
+
+
+def test_a_batch_reads_the_first_conductances_once():
+    """Their sums are a row of the product with the inputs; the control differentiates the energy."""
+    net, xs = network(None, sizes=(7, 5, 2)), jnp.ones((3, 7))
+    state, shape = net.init_state(xs[0]), net.conductances[0].shape
+
+    def slope(derivative):
+        return jax.make_jaxpr(jax.vmap(lambda x: derivative(state, x)))(xs).jaxpr
+
+    assert products_with(shape, slope(lambda state, x: net.slope(state, x, 0))) == 1
+    assert products_with(shape, slope(lambda state, x: jax.grad(net)(state, x)[0])) > 1
