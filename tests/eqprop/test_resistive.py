@@ -503,7 +503,7 @@ def products_with(shape, program):
 
 
 def test_a_batch_reads_the_first_conductances_once():
-    """Their sums are a row of the product with the inputs; the control differentiates the energy."""
+    """Their sums are a row of the product with the inputs; the control has two."""
     net, xs = network(None, sizes=(7, 5, 2)), jnp.ones((3, 7))
     state, shape = net.init_state(xs[0]), net.conductances[0].shape
 
