@@ -28,8 +28,9 @@ class Certificate:
 
     - `correction`: the largest voltage in the Newton step J⁻¹F, in V: the distance to the fixed
       point, as far as the circuit is as linear as J says.
-    - `rounding`: the largest voltage in |J⁻¹| ε Σ|terms of F|, in V: what the rounding of F alone
-      can make of a voltage. Large where a circuit hangs on conductances that rounding swallows.
+    - `rounding`: the largest voltage in |J⁻¹| ε Σ|terms of F| / √n, in V, of n unknowns: what
+      rounding of F, independent from row to row, makes of a voltage. Large where a circuit hangs on
+      conductances that rounding swallows.
     - `kcl`: the largest |F| of a row over the sum of the sizes of its terms.
     - `balanced`: whether that is small after the Newton step. It is not where a law jumps or its
       slope is infinite, so that J⁻¹F says nothing, nor where nothing shows the circuit's stability.
@@ -97,7 +98,9 @@ def _certify(
     f, sizes = equations.residual(points, drives)
     solve, matrices = _solver(equations, points, drives, step)
 
-    errors = [np.finfo(float).eps * sizes * signs for signs in _signs(equations)]
+    # independent roundings of n rows add up to a root of n of what all of one sign would make
+    errors = np.finfo(float).eps / np.sqrt(max(equations.unknowns, 1)) * sizes
+    errors = [errors * signs for signs in _signs(equations)]
     moves, *spreads = solve([f, *errors])
     correction = np.max(np.abs(moves[:, :nodes]), axis=1, initial=0.0)
     rounding = np.max([np.abs(spread[:, :nodes]) for spread in spreads], axis=(0, 2), initial=0.0)

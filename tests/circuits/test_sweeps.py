@@ -104,7 +104,7 @@ def test_a_corrupt_job_is_noticed_and_redone(tmp_path):
 def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, simulator, capsys):
     file.write_text(
         SWEEP.replace("chips = 10", "chips = 1").partition("[axes]")[0]
-        + "[axes]\nsimulator.timeout = [60.0, 1e-3]\n"
+        + "[axes]\nsimulator.timeout = [60.0, 1e-6]\n"
     )
     assert (
         circuits.commands.cli.main(
@@ -115,8 +115,8 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
     said = capsys.readouterr().out
     assert "2 of 2 jobs, 1 failed" in said
     assert (
-        "failed: simulator.timeout = 0.001, chip 0: SimulationError: ngspice did not end "
-        "within the time limit of 0.001 s" in said
+        "failed: simulator.timeout = 1e-06, chip 0: SimulationError: ngspice did not end "
+        "within the time limit of 1e-06 s" in said
     )
     with load(tmp_path / "run") as data:
         assert data.status.values[:, 0, 0].tolist() == [["ok"] * 3, ["failed"] * 3]
@@ -129,7 +129,7 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
         ).returncode
         == 0
     )
-    assert "time limit of 0.001 s" in log.read_text()
+    assert "time limit of 1e-06 s" in log.read_text()
     assert (
         circuits.commands.cli.main(["sweep", str(file), "--out", str(tmp_path / "run"), "--resume"])
         == 3
