@@ -111,14 +111,14 @@ def output_nodes(energy: Energy, state: State) -> Int[np.ndarray, " outputs"]:
 
     def read(flat):
         parts = [
-            flat[a:b].reshape(leaf.shape)
+            jnp.asarray(flat[a:b].reshape(leaf.shape))
             for a, b, leaf in zip(sizes, sizes[1:], leaves, strict=False)
         ]
         return energy.outputs(jax.tree.unflatten(treedef, parts))
 
     with jax.ensure_compile_time_eval():
         random = np.random.default_rng(0).standard_normal(sizes[-1])
-        first, second = read(jnp.arange(float(sizes[-1]))), read(jnp.asarray(random))
+        first, second = read(np.arange(float(sizes[-1]))), read(random)
     if not isinstance(first, jax.core.Tracer):
         nodes = np.asarray(first).round().astype(int)
         inside = (nodes >= 0) & (nodes < sizes[-1])
