@@ -17,6 +17,10 @@ from .elements.base import Element as Element
 from .elements.base import NoiseCurrents as NoiseCurrents
 from .elements.base import Symbol as Symbol
 from .elements.base import TwoTerminal as TwoTerminal
+from .elements.controlled import CurrentGain as CurrentGain
+from .elements.controlled import Transconductance as Transconductance
+from .elements.controlled import Transresistance as Transresistance
+from .elements.controlled import VoltageGain as VoltageGain
 from .elements.diodes import Diode as Diode
 from .elements.diodes import DiodeModel as DiodeModel
 from .elements.diodes import Junction as Junction
@@ -28,11 +32,7 @@ from .elements.passive import ConductanceMatrix as ConductanceMatrix
 from .elements.passive import Inductor as Inductor
 from .elements.passive import Resistor as Resistor
 from .elements.sources import Behavioural as Behavioural
-from .elements.sources import CurrentGain as CurrentGain
 from .elements.sources import CurrentSource as CurrentSource
-from .elements.sources import Transconductance as Transconductance
-from .elements.sources import Transresistance as Transresistance
-from .elements.sources import VoltageGain as VoltageGain
 from .elements.sources import VoltageSource as VoltageSource
 from .elements.transistors import Mosfet as Mosfet
 from .elements.transistors import MosfetModel as MosfetModel

@@ -123,7 +123,8 @@ def accuracy_against_spread(
     It is `learn_on_chips` with `preset.times(factor)`; the seed being the same, chip k draws the
     same numbers at every spread.
 
-    **Arguments:** `factors`: of the device's own spread. All others are those of `learn_on_chips`.
+    **Arguments:** `net`, `cost`, `data`, `preset` and `options`: as of `learn_on_chips`.
+    `factors`: of the device's own spread, above 0.
 
     **Returns** `moved` and `trained` (spread, chip), accuracies before and after training on the
     chip, over `spread`, in units of the device's own, and `ideal`.

@@ -38,6 +38,7 @@ def energy(
 
     **Arguments:**
 
+    - `circuit`: a netlist in which no node floats.
     - `inputs`: the SPICE names of the sources that an example drives, as `Vin0`; x are their values
       in V or A. `encode`: from x to those values, e.g.
       `lambda x: 30 * jnp.concatenate([x, -x])`, where x is something else.

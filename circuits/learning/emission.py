@@ -78,6 +78,9 @@ def states(net: ep.Energy, voltage: xr.DataArray) -> Any:
 
     They are arrays (…, layer) in the form of a state of `net`: a tuple of one array a layer, two
     for doubled outputs; one array (…, nodes) for a network made by `circuits.energy`.
+
+    **Arguments:** `net`: the network whose circuit was simulated. `voltage`: the `voltage` of the
+    simulator's Dataset, with a dimension `node`.
     """
     ports = Ports.of(net)
     return ports.states(voltage.sel(node=list(ports.nodes)).transpose(..., "node").values)

@@ -14,8 +14,9 @@ from eqprop.costs import require_labels
 
 from ..devices.base import Device
 from ..elements.base import GROUND, Element
+from ..elements.controlled import Transconductance
 from ..elements.expressions import Constant, Operation, Voltage
-from ..elements.sources import Behavioural, Transconductance, VoltageSource
+from ..elements.sources import Behavioural, VoltageSource
 from ..netlist.netlist import Netlist, NetlistError
 from ..topologies.layered import LayeredNames, Nudge, decisions, layered
 from ..units import Array

@@ -74,6 +74,8 @@ def _device_fields(device: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def load_network(path: str | Path) -> ep.Resistive:
     """Return the network in a file that `save_network` wrote.
 
+    **Arguments:** `path`: of the file.
+
     **Raises** `CheckpointError` for any other file, and for one that is damaged.
     """
     arrays, record = read(Path(path))

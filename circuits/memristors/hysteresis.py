@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..elements.base import GROUND
-from ..elements.sources import Transresistance, VoltageSource
+from ..elements.controlled import Transresistance
+from ..elements.sources import VoltageSource
 from ..elements.waveforms import Waveform
 from ..netlist.netlist import Netlist
 from ..simulators.base import Simulator

@@ -42,8 +42,9 @@ def covariance(
     Where all is linear and passive, Σ_ii = kT/C_i. (Gardiner, Handbook of Stochastic Methods,
     section 4.4.6.) Flicker is left out: within no bound on its frequencies it has no variance.
 
-    **Arguments:** `drives`: values (1,) of sources at the operating point. `points`: the point, a
-    simulator's Dataset of one sample. `nodes`: all free ones if not given.
+    **Arguments:** `netlist`: a circuit, whose elements make the noise. `drives`: values (1,) of
+    sources at the operating point. `points`: the point, a simulator's Dataset of one sample.
+    `nodes`: all free ones if not given.
 
     **Returns** Σ (nodes, nodes) in V².
 
@@ -82,8 +83,8 @@ def covariance(
 def corners(netlist: Netlist, drives: Drives | None, points: "xr.Dataset") -> tuple[float, float]:
     """Return the lowest and the highest corner frequency in Hz: the eigenvalues of C⁻¹J over 2π.
 
-    **Arguments:** `drives`: values (1,) of sources at the operating point. `points`: the point, a
-    simulator's Dataset of one sample.
+    **Arguments:** `netlist`: a circuit. `drives`: values (1,) of sources at the operating point.
+    `points`: the point, a simulator's Dataset of one sample.
 
     **Raises** `ValueError` where `points` is not one certified point of the netlist.
     """
@@ -172,8 +173,9 @@ def noise_density(
 
     K/f being the two-sided density of flicker. Any circuit has a density.
 
-    **Arguments:** `drives`: values (1,) of sources at the operating point. `points`: the point, a
-    simulator's Dataset of one sample. `frequencies` (frequencies,) in Hz. `nodes`: all free ones if
+    **Arguments:** `netlist`: a circuit, whose elements make the noise. `drives`: values (1,) of
+    sources at the operating point. `points`: the point, a simulator's Dataset of one sample.
+    `frequencies` (frequencies,) in Hz. `nodes`: all free ones if
     not given.
 
     **Returns** densities (frequencies, nodes) in V²/Hz.
@@ -268,7 +270,8 @@ def with_noise(
     simulator's own transient noise would be another in each simulator; this one is the same in all.
     For small circuits: a source has `stop`/`step` points.
 
-    **Arguments:** `drives`: values (1,) of sources at the operating point at which S is taken.
+    **Arguments:** `netlist`: a circuit, whose elements make the noise. `drives`: values (1,) of
+    sources at the operating point at which S is taken.
     `points`: the point, a simulator's Dataset of one sample. `step`, `stop`: in s. `seed`: of the
     numbers.
 

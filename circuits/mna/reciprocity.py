@@ -100,8 +100,8 @@ def nonreciprocity(netlist: Netlist, points: "xr.Dataset | None" = None) -> floa
     of the response that no energy can have; a transistor's channel has some wherever current flows
     in it.
 
-    **Arguments:** `points`: the operating point around which it is, a simulator's Dataset of one
-    sample; 0 V and 0 A everywhere if not given.
+    **Arguments:** `netlist`: a circuit. `points`: the operating point around which it is, a
+    simulator's Dataset of one sample; 0 V and 0 A everywhere if not given.
 
     **Raises** `NetlistError` for a netlist that floats, and where an element's voltage depends on a
     current; `ValueError` where `points` is not one certified point of the netlist.

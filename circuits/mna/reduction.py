@@ -21,7 +21,8 @@ def reduce(netlist: Netlist, drives: Drives | None = None) -> tuple[Netlist, dic
     ground and Inorton_j of −Σ_i g_ij u_i out of the node. Sources that then touch nothing are
     dropped, and analyses of them. Noise is the same too, as 4kT Σ g is.
 
-    **Arguments:** `drives`: for some sources, by SPICE name, their values (samples,) in V or A.
+    **Arguments:** `netlist`: a circuit. `drives`: for some sources, by SPICE name, their values
+    (samples,) in V or A.
 
     **Returns** the smaller netlist, and its drives (samples,); none where none are given.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..elements.base import GROUND, Element
+from ..elements.controlled import CurrentGain, Transconductance, Transresistance, VoltageGain
 from ..elements.diodes import Diode
 from ..elements.expressions import (
     Constant,
@@ -15,15 +16,7 @@ from ..elements.expressions import (
     renamed,
 )
 from ..elements.passive import Capacitor, Inductor, Resistor
-from ..elements.sources import (
-    Behavioural,
-    CurrentGain,
-    CurrentSource,
-    Transconductance,
-    Transresistance,
-    VoltageGain,
-    VoltageSource,
-)
+from ..elements.sources import Behavioural, CurrentSource, VoltageSource
 from ..elements.transistors import Mosfet
 from .arithmetic import expression
 from .cards import Card

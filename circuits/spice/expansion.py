@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ..elements.base import GROUND, Element, TwoTerminal
+from ..elements.controlled import Transconductance, VoltageGain
 from ..elements.diodes import DiodeModel
-from ..elements.sources import Transconductance, VoltageGain, VoltageSource
+from ..elements.sources import VoltageSource
 from ..elements.transistors import MosfetModel
 from .cards import Card, Setting
 from .element_lines import elements

@@ -31,6 +31,8 @@ def from_pyspice(circuit: "Circuit") -> Netlist:
     a circuit's there but its simulator's, and so not carried over: the netlist has the usual ones.
     `from_pyspice(to_pyspice(n)) == n` where `n` has them too.
 
+    **Arguments:** `circuit`: of PySpice, whatever made it.
+
     **Raises** `DeckError` with a line of `str(circuit)` for all that is not understood, as
     `.include` and elements of other kinds; `TypeError` for what is no circuit, and `ImportError`
     where PySpice is missing.
@@ -51,6 +53,8 @@ def to_pyspice(netlist: Netlist) -> "Circuit":
     `simulator = circuit.simulator(temperature=…)`,
     `simulator.options(*netlist.options.split())` sets the same tolerances. `from_pyspice` is the
     way back.
+
+    **Arguments:** `netlist`: a circuit.
 
     **Raises** `NetlistError` for a model whose `gmin` is not SPICE's usual one, and for lines of
     other kinds than B, D, I, M, V, R, C, L, E, F, G, H; `ImportError` where PySpice is missing.

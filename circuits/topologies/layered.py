@@ -7,14 +7,9 @@ import numpy as np
 
 from ..devices.base import Device
 from ..elements.base import GROUND, Element
+from ..elements.controlled import CurrentGain, Transconductance, VoltageGain
 from ..elements.passive import Capacitor, ConductanceMatrix
-from ..elements.sources import (
-    CurrentGain,
-    CurrentSource,
-    Transconductance,
-    VoltageGain,
-    VoltageSource,
-)
+from ..elements.sources import CurrentSource, VoltageSource
 from ..netlist.analyses import OperatingPoint
 from ..netlist.netlist import Netlist
 from ..units import ROOM, number

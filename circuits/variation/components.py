@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..elements.controlled import CurrentGain, Transconductance, VoltageGain
 from ..elements.diodes import Diode
-from ..elements.sources import CurrentGain, Transconductance, VoltageGain, VoltageSource
+from ..elements.sources import VoltageSource
 from ..elements.transistors import Mosfet
 from ..units import check_temperature
 from .base import OfElements, Part, check_positive, check_spread, log_normal
