@@ -149,6 +149,7 @@ def serve(descriptor: int) -> None:
         try:
             connection.send(answer)
         except OSError:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the process leaves already
             return
 
 
@@ -166,5 +167,6 @@ def _listen(connection: Connection, tasks: SimpleQueue[Any]) -> None:
 
 def _leave(number: int, frame: Any) -> None:
     """End the main thread wherever it is, so that a simulator that it waits for is ended too."""
-    del number, frame
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # what cleans up is not interrupted again
     raise SystemExit(0)
