@@ -1,1 +1,4 @@
-"""Speed and accuracy, measured: each module is a command that prints a table, and writes its figures with `--json FILE`."""
+"""Speed and accuracy, measured.
+
+Each module is a command that prints a table, and writes its figures with `--json FILE`.
+"""

@@ -34,7 +34,10 @@ def timed(run: Callable[[], Any], rounds: int = 1) -> tuple[float, Any]:
 
 
 def shockley() -> tuple[circuits.Netlist, dict[str, np.ndarray]]:
-    """The unreduced circuit of a 1568-100-20 network, and the drives of random images that are zero in four of five pixels."""
+    """Return the unreduced circuit of a 1568-100-20 network, and drives of random images.
+
+    The images are zero in four of five pixels.
+    """
     device = circuits.DiodePair(saturation=1e-9, bias=0.1)
     net = ep.Resistive.init(
         jax.random.key(0), (784, 100, 20), device=device, unit=1e-5, input_gain=8.0
@@ -86,7 +89,10 @@ def operating_points(figures: dict[str, Any]) -> None:
 
 
 def crossbars(figures: dict[str, Any]) -> None:
-    """64 chips of 128 × 128 devices with wires of 0.35 Ω, 16 input vectors: every voltage and every branch's current of each."""
+    """Solve 64 chips of 128 × 128 devices with wires of 0.35 Ω for 16 input vectors.
+
+    Every voltage and every branch's current of each.
+    """
     random = np.random.default_rng(0)
     chips, volts = random.uniform(1e-6, 40e-6, (64, 128, 128)), random.uniform(0, 0.5, (16, 128))
     drives = {f"Vin{i}": column for i, column in enumerate(volts.T)}
@@ -136,7 +142,10 @@ def crossbars(figures: dict[str, Any]) -> None:
 
 
 def sweeps(figures: dict[str, Any]) -> None:
-    """A crossbar of 64 × 64 devices without wires, a pair of diodes at each bit line: ngspice's batch deck, processes, and PySpice."""
+    """Solve a crossbar of 64 × 64 devices without wires, a pair of diodes at each bit line.
+
+    By ngspice's batch deck, by processes, and by PySpice.
+    """
     random = np.random.default_rng(0)
     siemens = random.uniform(1e-6, 40e-6, (64, 64))
     net = ep.Resistive.init(
@@ -184,7 +193,10 @@ def sweeps(figures: dict[str, Any]) -> None:
 
 
 def by_pyspice(netlist: circuits.Netlist, drives: dict[str, np.ndarray]) -> np.ndarray:
-    """The voltages (samples, nodes) as a user of PySpice finds them: one circuit, its sources set and `.op` run for each sample."""
+    """Return the voltages (samples, nodes) in V as a user of PySpice finds them.
+
+    One circuit, its sources set and `.op` run for each sample.
+    """
     circuit = circuits.to_pyspice(netlist)
     simulator = circuit.simulator()
     simulator.options(*netlist.options.split())

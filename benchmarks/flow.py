@@ -1,6 +1,9 @@
-"""Training by integrating the network's ODE through both phases, against the fast methods: `python -m benchmarks.flow`.
+"""Training by integrating the network's ODE through both phases, against the fast methods.
 
-A layered Hopfield network and a resistive network (64-32-10) learn digits with diffrax in every phase, and once more by block
+Run by `python -m benchmarks.flow`.
+
+A layered Hopfield network and a resistive network (64-32-10) learn digits with diffrax in every
+phase, and once more by block
 descent; the accuracies and the times stand side by side.
 """
 

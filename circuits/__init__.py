@@ -1,6 +1,9 @@
-"""Resistive networks as circuits: netlists, ngspice, variation and noise, and how far a circuit is from its model.
+"""Resistive networks as circuits.
 
-What is public stands in `__init__.pyi`, and is loaded, with all that it needs, when first asked for.
+Netlists, ngspice, variation and noise, and how far a circuit is from its model.
+
+What is public stands in `__init__.pyi`, and is loaded, with all that it needs, when first asked
+for.
 """
 
 import lazy_loader

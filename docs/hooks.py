@@ -1,4 +1,4 @@
-"""What MkDocs does besides: equations become MathML while the site is built, and notebooks are found and listed."""
+"""What MkDocs does besides: equations become MathML, and notebooks are found and listed."""
 
 import html
 import json
@@ -33,13 +33,17 @@ def on_page_markdown(markdown, page, **_):
     for path in notebooks():
         title, _, rest = "".join(json.loads(path.read_text())["cells"][0]["source"]).partition("\n")
         lines.append(
-            f"- [{title.lstrip('# ')}](notebooks/{path.name})  \n  {' '.join(rest.strip().split(chr(10) * 2)[0].split())}"
+            f"- [{title.lstrip('# ')}](notebooks/{path.name})  \n"
+            f"  {' '.join(rest.strip().split(chr(10) * 2)[0].split())}"
         )
     return markdown.replace(LIST, "\n".join(lines))
 
 
 def on_page_content(content, page, **_):
-    """Turns equations into MathML, which browsers draw without a script; those of docstrings get their sub- and superscripts."""
+    """Turn equations into MathML, which browsers draw without a script.
+
+    Those of docstrings get their sub- and superscripts.
+    """
 
     def in_page(found):
         return mathml(found[2], page, block=found[1] == "div")

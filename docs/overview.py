@@ -1,4 +1,7 @@
-"""Draws docs/overview.png: two phases on the energy of two neurons, and a small resistive network. `python docs/overview.py`."""
+"""Draws docs/overview.png: phases on the energy of two neurons, and a small resistive network.
+
+Run by `python docs/overview.py`.
+"""
 
 from pathlib import Path
 
@@ -14,7 +17,7 @@ OUT = Path(__file__).parent / "overview.png"
 
 
 def energy(params, state, x):
-    """Two neurons in soft wells: the first is driven by the input, and drives the second, the output."""
+    """Two neurons in soft wells: the input drives the first, and that the second, the output."""
     return (
         jnp.sum(state**2 / 2 + state**4 / 4) - params["w"] * state[0] * state[1] - x[0] * state[0]
     )
@@ -55,7 +58,7 @@ def landscape(ax):
 
 
 def circuit(ax):
-    """A resistive network of one input, two hidden nodes with a diode each, and one output, with its nudge."""
+    """Return a network of one input, two hidden nodes with a diode each, one output, a nudge."""
     deck = circuits.parse("""Small
 Vin in 0 0.5
 R1 in h1 20k

@@ -1,6 +1,7 @@
-"""Executes notebooks: `python notebooks/run.py [--quick] [FILE …]`, all of this folder if none is named.
+"""Execute notebooks: `python notebooks/run.py [--quick] [FILE …]`, all of this folder if none is named.
 
-In full, outputs are written in place. With `--quick` nothing is written, and the numbers that make a notebook heavy, which its cell
+In full, outputs are written in place. With `--quick` nothing is written, and the numbers that make
+a notebook heavy, which its cell
 tagged `settings` assigns, become those of its metadata's `quick`.
 """
 
@@ -19,8 +20,10 @@ def execute(
 ) -> nbformat.NotebookNode:
     """The notebook of a file with the outputs of a fresh kernel.
 
-    **Arguments:** `environment`: all variables of the kernel's process; those of this one if not given. **Raises** nbclient's
-    `CellExecutionError`, with the traceback, where a cell raises, and `RuntimeError` where a figure cannot be drawn.
+    **Arguments:** `environment`: all variables of the kernel's process; those of this one if not
+    given. **Raises** nbclient's
+    `CellExecutionError`, with the traceback, where a cell raises, and `RuntimeError` where a figure
+    cannot be drawn.
     """
     notebook = nbformat.read(path, as_version=4)
     if quick:

@@ -9,7 +9,8 @@ from helpers.tiers import UNOPTIMISED
 
 import circuits
 
-# Most of the time is tracing and compilation; without LLVM's optimisations, XLA's newer emitters of fused loops and the tracebacks
+# Most of the time is tracing and compilation; without LLVM's optimisations, XLA's newer emitters of
+# fused loops and the tracebacks
 # kept for each operation they take half. Read when the first program is compiled.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "").replace(UNOPTIMISED, "") + UNOPTIMISED
 jax.config.update("jax_traceback_in_locations_limit", 0)
@@ -39,7 +40,9 @@ def forget_compiled_programs():
 
 @pytest.fixture(scope="session")
 def simulator():
-    """ngspice; a test that asks for it is skipped where it is missing, and fails there when CI=true."""
+    """ngspice; a test that asks for it is skipped where it is missing, and fails there when
+    CI=true.
+    """
     if shutil.which("ngspice") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("ngspice is not installed, and CI=true")

@@ -74,7 +74,8 @@ class Channel(Law):
 class MosfetModel:
     """ngspice's MOS transistor of level 1 without charges (Shichman & Hodges 1968).
 
-    IEEE J. Solid-State Circuits 3, 285; mos1load.c. Its channel is a `Channel` of gain KP W/L, to which junctions from bulk to drain and source (for p the other way)
+    IEEE J. Solid-State Circuits 3, 285; mos1load.c. Its channel is a `Channel` of gain KP W/L, to
+    which junctions from bulk to drain and source (for p the other way)
     are added, i = Is (exp(v/Vt) − 1) + gmin v, and −Is + gmin v below −3 Vt.
 
     **Arguments:** all at 300.15 K.

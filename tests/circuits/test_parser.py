@@ -207,9 +207,11 @@ def test_parameters_mean_what_ngspice_makes_of_them(text, expected):
 
 
 VALUES = {"a": 0.3, "b": -1.7}
-IN_SPICE = """v(a)*v(b)-v(a)/v(b); v(b)^3; pow(v(b),2); pwr(v(b),3); exp(v(a)); ln(v(a)); log(v(a)); log10(v(a));
+IN_SPICE = """v(a)*v(b)-v(a)/v(b); v(b)^3; pow(v(b),2); pwr(v(b),3); exp(v(a)); ln(v(a)); log(v(a));
+log10(v(a));
 sin(v(b)); cos(v(b));
-tan(v(a)); asin(v(a)); acos(v(a)); atan(v(b)); sinh(v(a)); cosh(v(a)); tanh(v(b)); u(v(a)); uramp(v(b));
+tan(v(a)); asin(v(a)); acos(v(a)); atan(v(b)); sinh(v(a)); cosh(v(a)); tanh(v(b)); u(v(a));
+uramp(v(b));
 sgn(v(b)); min(v(a),v(b));
 max(v(a),v(b)); abs(v(b)); sqrt(v(a)); v(a)<v(b) ? 1 : 2+v(a); pwl(v(b),-1,0,0,1,1,5); v(a,b)*2;
 -v(b)^2; 10*i(Va);
@@ -595,7 +597,9 @@ def test_a_damaged_deck_parses_or_raises_its_error():
     reason="atheris is not installed: it is not everywhere",
 )
 def test_no_input_that_reaches_new_code_does_anything_else(tmp_path):
-    """libFuzzer's mutations, led by coverage; the control is a parser with a fault behind a word."""
+    """libFuzzer's mutations, led by coverage; the control is a parser with a fault behind a
+    word.
+    """
     (tmp_path / "deck.cir").write_text(DECK)
     program = str(Path(__file__).parents[1] / "system" / "fuzz_decks.py")
     limits = [

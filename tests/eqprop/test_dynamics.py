@@ -103,7 +103,9 @@ def test_any_solver_and_an_event_of_ones_own():
 
 
 def test_stiff_networks_settle():
-    """Time constants and curvatures a million apart: the implicit default takes a few hundred steps where an explicit one gives up."""
+    """Time constants and curvatures a million apart: the implicit default takes a few hundred steps
+    where an explicit one gives up.
+    """
 
     class Stiff(ep.Energy):
         k: Array
@@ -131,7 +133,9 @@ def test_stiff_networks_settle():
 
 
 def test_a_rugged_energy_settles_into_the_well_it_starts_in():
-    """E = s²/100 − cos 5s has many minima; the flow keeps the basin of its start, and the default method with it."""
+    """E = s²/100 − cos 5s has many minima; the flow keeps the basin of its start, and the default
+    method with it.
+    """
     wells = ep.energy(
         lambda p, s, x: jnp.sum(p * s**2 - jnp.cos(5 * s)),
         jnp.asarray(0.01),
@@ -148,7 +152,9 @@ def test_a_rugged_energy_settles_into_the_well_it_starts_in():
 
 
 def test_noise_spreads_a_node_by_its_temperature():
-    """The variance of a linear network is T (∂²E/∂s²)⁻¹; half the temperature, the control, is outside the tolerance."""
+    """The variance of a linear network is T (∂²E/∂s²)⁻¹; half the temperature, the control, is
+    outside the tolerance.
+    """
     net, (xs, _) = network(None), examples(1)
     method = ep.Langevin(0.05, steps=100_000, burn_in=1000, step=0.2)
     seen = ep.relax(net, xs[0], method=method, key=jax.random.key(0))

@@ -54,7 +54,9 @@ def test_the_energy_of_a_displacement_has_its_slope():
 
 
 def test_what_the_free_phase_has_not_settled_drops_out():
-    """With two sweeps the free state is off by far more than the nudge moves it; the gradient is hardly off."""
+    """With two sweeps the free state is off by far more than the nudge moves it; the gradient is
+    hardly off.
+    """
     net, (xs, ys) = network(None), examples()
     exact = ep.Implicit()(net, COST, xs, ys).grad
     rough = ep.EqProp.one_sided(1e-6, ep.FixedSweeps(n=20))
@@ -66,7 +68,9 @@ def test_what_the_free_phase_has_not_settled_drops_out():
 
 
 def test_float32_at_100_volts():
-    """1568-100-10, inputs of 100 V, β = 1e-3: every parameter to 1e-5; plain subtraction, the control, loses the first layer."""
+    """1568-100-10, inputs of 100 V, β = 1e-3: every parameter to 1e-5; plain subtraction, the
+    control, loses the first layer.
+    """
     net = ep.Resistive.init(
         jax.random.key(0), (784, 100, 10), device=circuits.IdealDiodes(), input_gain=100.0
     )

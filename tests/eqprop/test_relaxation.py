@@ -49,7 +49,9 @@ def test_linear_network_against_its_normal_equations():
 
 
 def test_the_error_is_the_distance_to_go():
-    """The certificate sees a state that is off: the negative control of every test that trusts it."""
+    """The certificate sees a state that is off: the negative control of every test that trusts
+    it.
+    """
     net, (xs, _) = network(), examples(1)
     state = ep.relax(net, xs[0]).state
     for off in (1e-3, 1e-6):
@@ -81,7 +83,9 @@ def test_blocks_are_found_and_refused():
 
 
 def test_the_default_settles_nodes_that_interact_where_the_flow_does():
-    """A frustrated chain of double wells, of many minima: the energy is not convex, and the leaf is no block."""
+    """A frustrated chain of double wells, of many minima: the energy is not convex, and the leaf is
+    no block.
+    """
 
     def chain(params, state, x):
         return (
@@ -107,7 +111,9 @@ def test_the_default_settles_nodes_that_interact_where_the_flow_does():
 
 
 def test_all_pairs_interact_where_no_random_state_has_a_hessian():
-    """An energy that is finite only above 99, where no random number falls: every node is then a block of its own, and it settles."""
+    """An energy that is finite only above 99, where no random number falls: every node is then a
+    block of its own, and it settles.
+    """
 
     def fenced(params, state, x):
         root = jnp.sqrt(state - 99.0)
@@ -281,7 +287,9 @@ def test_a_logarithm_may_be_a_block():
 
 
 def test_a_grid_has_two_colours():
-    """A 5 × 6 grid of neighbours: two blocks, which settle it as Newton's method does; nodes of one block never touch."""
+    """A 5 × 6 grid of neighbours: two blocks, which settle it as Newton's method does; nodes of one
+    block never touch.
+    """
 
     def grid(k, state, x):
         down, across = state[1:] - state[:-1], state[:, 1:] - state[:, :-1]
@@ -325,7 +333,8 @@ def test_what_a_stationary_point_is():
 def test_newtons_line_search_ends_in_a_batch():
     """Examples that have settled wait for the others under `vmap`, without holding them up."""
     wells = ep.energy(
-        lambda p, s, x: jnp.sum(s**4 / 4 - p * s**2 / 2) + 0.3 * s[0] * s[1] - s @ x, jnp.asarray(1.0),
+        lambda p, s, x: jnp.sum(s**4 / 4 - p * s**2 / 2) + 0.3 * s[0] * s[1] - s @ x,
+        jnp.asarray(1.0),
         state=jnp.array([0.1, -0.2]), outputs=lambda s: s,
     )  # fmt: skip
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(200, 2)))

@@ -4,7 +4,9 @@ import circuits
 
 
 class OnlyOperatingPoints(circuits.Simulator):
-    """A simulator of a test's own, which may be asked for operating points alone: anything else is the test's mistake."""
+    """A simulator of a test's own, which may be asked for operating points alone: anything else is
+    the test's mistake.
+    """
 
     def version(self):
         raise AssertionError("nobody should ask a test's simulator for its version")

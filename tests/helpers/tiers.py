@@ -14,5 +14,7 @@ def optimised() -> dict[str, str]:
 
 
 def drawn(brief: int, full: int) -> int:
-    """How many examples hypothesis draws, each of which is a circuit to compile: few, or with EQPROP_TEST_FULL=1 many."""
+    """How many examples hypothesis draws, each of which is a circuit to compile: few, or with
+    EQPROP_TEST_FULL=1 many.
+    """
     return full if IN_FULL else brief

@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of the parser by atheris, with libFuzzer's options.
 
 `python tests/system/fuzz_decks.py CORPUS -runs=100000`. Any input parses or raises its error; what
-parses reads back as itself from its own text, which holds no command for ngspice. CORPUS is a folder
+parses reads back as itself from its own text, which holds no command for ngspice. CORPUS is a
+folder
 of decks to start from, to which libFuzzer adds. It ends with a status other than 0 where something
 else happens.
 """

@@ -1,4 +1,6 @@
-"""A newcomer's first script, from the README alone: an energy of one's own and a circuit, trained, run in ngspice, varied and drawn."""
+"""A newcomer's first script, from the README alone: an energy of one's own and a circuit, trained,
+run in ngspice, varied and drawn.
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,6 @@
-"""The house rules: who imports whom, what an import loads, and that classes are abstract or final."""
+"""The house rules: who imports whom, what an import loads, and that classes are abstract or
+final.
+"""
 
 import ast
 import importlib
@@ -177,7 +179,9 @@ def test_an_import_loads_next_to_nothing(package):
 
 
 def test_circuits_without_models_load_no_jax():
-    """All public names but those that say that they do: what joins circuits and models, and what solves in JAX."""
+    """All public names but those that say that they do: what joins circuits and models, and what
+    solves in JAX.
+    """
     joins = (
         "learning",
         "simulators.nodal",
@@ -201,14 +205,19 @@ def test_models_load_no_more_than_jax_and_its_solvers():
 
 
 def stub(package):
-    """The public names of a package and the modules that they are loaded from, as its stub has them."""
+    """The public names of a package and the modules that they are loaded from, as its stub has
+    them.
+    """
     tree = ast.parse((ROOT / package / "__init__.pyi").read_text())
     imported = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: node.module or alias.name for node in imported for alias in node.names}
 
 
 def test_importing_eqprop_changes_no_setting():
-    code = "import jax; before = dict(jax.config.values); import eqprop, sys; sys.exit(before != dict(jax.config.values))"
+    code = (
+        "import jax; before = dict(jax.config.values); import eqprop, sys; "
+        "sys.exit(before != dict(jax.config.values))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -227,7 +236,9 @@ def classes():
 
 @pytest.mark.parametrize("package", [circuits, eqprop], ids=["circuits", "eqprop"])
 def test_no_module_takes_the_place_of_a_public_name(package):
-    """Importing `circuits.report` the module would hide `circuits.report` the function, which is loaded when it is first asked for."""
+    """Importing `circuits.report` the module would hide `circuits.report` the function, which is
+    loaded when it is first asked for.
+    """
     modules = {name for _, name, _ in pkgutil.iter_modules(package.__path__)}
     public = {name for name, home in stub(package.__name__).items() if name != home}
     assert {"plotting", "references"} <= modules

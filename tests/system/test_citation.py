@@ -1,4 +1,6 @@
-"""What is cited: entries that parse, one for everything published that the toolkit has, and all that an object is made of."""
+"""What is cited: entries that parse, one for everything published that the toolkit has, and all
+that an object is made of.
+"""
 
 import inspect
 import re

@@ -1,4 +1,6 @@
-"""The README and the pages: their code runs, their links lead somewhere, and the reference has every public name."""
+"""The README and the pages: their code runs, their links lead somewhere, and the reference has
+every public name.
+"""
 
 import ast
 import importlib
@@ -32,7 +34,9 @@ SUBMODULES = (
 
 
 def blocks(page):
-    """The blocks of a page that are run, or written to a file: their language or the file's name, their text, their first line."""
+    """The blocks of a page that are run, or written to a file: their language or the file's name,
+    their text, their first line.
+    """
     text = page.read_text()
     return [
         (found[2] or found[1], found[3], text.count("\n", 0, found.start(3)))
@@ -41,7 +45,9 @@ def blocks(page):
 
 
 def run(page, scope):
-    """Runs the blocks of a page in turn, in one scope: Python as it is, of `console` the commands of this project; writes its files."""
+    """Runs the blocks of a page in turn, in one scope: Python as it is, of `console` the commands
+    of this project; writes its files.
+    """
     for language, text, line in blocks(page):
         if language == "python":
             exec(compile("\n" * line + text, page.name, "exec"), scope)
@@ -118,7 +124,9 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, simulator, capsys)
 
 
 def test_every_fence_says_whether_it_runs():
-    """A block of code without a language, or one that is only indented, would be skipped without a word."""
+    """A block of code without a language, or one that is only indented, would be skipped without a
+    word.
+    """
     for page in PAGES:
         outside = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
         assert not re.findall(r"\n\n(?: {4}|\t)\S.*", outside), page
@@ -225,7 +233,9 @@ def test_the_reference_is_reached_by_two_imports():
 
 
 def used(code):
-    """The names of the toolkit that Python code uses, as dotted names that are as long as they go."""
+    """The names of the toolkit that Python code uses, as dotted names that are as long as they
+    go.
+    """
     tree, aliases = ast.parse(code), {"ep": "eqprop", "eqprop": "eqprop", "circuits": "circuits"}
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
@@ -287,12 +297,17 @@ def test_pages_and_notebooks_use_public_names_alone(page):
 
 def test_a_name_that_is_not_public_is_seen():
     """The control of the test above."""
-    code = "from circuits.simulators import raw\nep.EqProp.centred(1), ep.phases.Displaced, circuits.plotting.along"
+    code = (
+        "from circuits.simulators import raw\n"
+        "ep.EqProp.centred(1), ep.settling.phases.Displaced, circuits.plotting.along"
+    )
     assert list(hidden(code)) == ["circuits.simulators.raw", "eqprop.settling.phases.Displaced"]
 
 
 def test_what_a_newcomer_writes(tmp_path, monkeypatch, simulator, capsys):
-    """In at most 60 lines, by one who had the README and `help()` alone: an energy, training, a circuit, ngspice, chips, figures."""
+    """In at most 60 lines, by one who had the README and `help()` alone: an energy, training, a
+    circuit, ngspice, chips, figures.
+    """
     script = ROOT / "tests/system/newcomer.py"
     assert len(script.read_text().splitlines()) <= 60
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,6 @@
-"""Notebooks are as committed: short, with outputs and figures, without errors; and they still run, in quick mode."""
+"""Notebooks are as committed: short, with outputs and figures, without errors; and they still run,
+in quick mode.
+"""
 
 import ast
 import copy
@@ -152,7 +154,9 @@ def test_a_notebook_runs_in_quick_mode(path, simulator):
 
 
 def environment():
-    """Of a kernel: JAX compiles as in the other tests, and figures are drawn inline whatever the caller's backend."""
+    """Of a kernel: JAX compiles as in the other tests, and figures are drawn inline whatever the
+    caller's backend.
+    """
     inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "JAX_PLATFORMS": "cpu"}
     return {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
@@ -160,7 +164,9 @@ def environment():
 
 
 def test_quick_mode_sets_what_the_metadata_says_and_a_failing_cell_fails(tmp_path):
-    """The negative control of the test above, and of quick mode: the cell fails, and it fails with the quick number."""
+    """The negative control of the test above, and of quick mode: the cell fails, and it fails with
+    the quick number.
+    """
     notebook = small()
     notebook.cells.append(new_code_cell("raise RuntimeError(f'{points} points')"))
     nbformat.write(notebook, tmp_path / "points.ipynb")

@@ -48,7 +48,8 @@ def wheel(tmp_path_factory):
 def environment(wheel, tmp_path_factory):
     """The folder of the commands of an environment that holds the wheel.
 
-    The dependencies are those of the present environment, whose own `.pth` files, and so an editable
+    The dependencies are those of the present environment, whose own `.pth` files, and so an
+    editable
     install of this tree, do not count there.
     """
     folder = tmp_path_factory.mktemp("environment")
