@@ -1,4 +1,4 @@
-"""Execute notebooks: `python notebooks/run.py [--quick] [FILE …]`, all of this folder if none is named.
+"""Execute notebooks: `python notebooks/run.py [--quick] [FILE …]`, all if none is named.
 
 In full, outputs are written in place. With `--quick` nothing is written, and the numbers that make
 a notebook heavy, which its cell
