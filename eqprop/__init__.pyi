@@ -34,6 +34,8 @@ from .settling.block_newton import BlockNewton as BlockNewton
 from .settling.block_newton import FixedSweeps as FixedSweeps
 from .settling.blocks import colour as colour
 from .settling.chain import Chain as Chain
+from .settling.default import DefaultMethod as DefaultMethod
+from .settling.default import default_method as default_method
 from .settling.equilibrium import Equilibrium as Equilibrium
 from .settling.equilibrium import Method as Method
 from .settling.equilibrium import NotSettledError as NotSettledError

@@ -48,6 +48,14 @@ class Energy(eqx.Module):
         """
         return False
 
+    def is_attractive(self) -> bool:
+        """Return whether nodes only attract each other: ∂²E/∂s_i∂s_j ≤ 0 for all i ≠ j.
+
+        So it is in a network of conductances. Asked while tracing; true makes the certificate of a
+        settled state cheaper, and must then hold at all states and for all parameters in bounds.
+        """
+        return False
+
     def parameter_bounds(self) -> dict[str, tuple[float, float]]:
         """Return the bounds of parameters by glob patterns of their paths.
 

@@ -18,9 +18,10 @@ from ..estimators.bounds import nudge_bounds
 from ..settling.block_newton import FixedSweeps
 from ..settling.blocks import leaves_are_blocks
 from ..settling.chain import Chain
+from ..settling.default import default_method
 from ..settling.newton import Newton
-from ..settling.relaxation import default_method, settle
-from .verification import relative_error, tightened
+from ..settling.relaxation import settle
+from .verification import relative_error
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def gradient_error(
     (batch, …), `key`: as for the estimator.
     """
     xs, ys = jnp.asarray(xs), jnp.asarray(ys)
-    first = default_method(net, xs[0]) if estimator.method is None else estimator.method
+    first = default_method() if estimator.method is None else estimator.method
     settled = dataclasses.replace(
         estimator, method=Chain(first=first, second=Newton(tolerance=None, max_steps=1))
     )
@@ -122,7 +123,7 @@ def calibrate(net: Energy, cost: Cost, xs: Array, ys: Array, *, error: float = 0
     **Raises** `ValueError` where no nudge reaches `error`, and where the gradient is 0.
     """
     xs, ys = jnp.asarray(xs), jnp.asarray(ys)
-    exact_method = tightened(default_method(net, xs[0]), jnp.asarray(1e-13))
+    exact_method = default_method(jnp.asarray(1e-13))
     exact = Implicit(exact_method)(net, cost, xs, ys).grad
     if not any(np.any(leaf) for leaf in jax.tree.leaves(exact)):
         raise ValueError(
@@ -146,7 +147,7 @@ def calibrate(net: Energy, cost: Cost, xs: Array, ys: Array, *, error: float = 0
     tolerance = _first(
         tried["tolerance"],
         tolerances,
-        lambda t: error_of(tightened(exact_method, jnp.asarray(t)), beta),
+        lambda t: error_of(default_method(jnp.asarray(t)), beta),
         allowed,
     )
     sweeps = None

@@ -14,12 +14,10 @@ from jaxtyping import Array
 from ..costs import Cost, SquaredError
 from ..energies import Energy
 from ..estimators import ContrastEstimator, Implicit
-from ..settling.block_newton import BlockNewton
-from ..settling.chain import Chain
+from ..settling.default import default_method
 from ..settling.equilibrium import Method, free_hessian
-from ..settling.newton import Newton
 from ..settling.phases import output_nodes
-from ..settling.relaxation import default_method, settle
+from ..settling.relaxation import settle
 
 
 def _flat(gradient: Any) -> np.ndarray:
@@ -88,7 +86,7 @@ def order_of_error(
     **Raises** `RuntimeError` where JAX's x64 mode is off.
     """
     require_float64("the order of an error")
-    tight = tightened(default_method(net, jnp.asarray(xs)[0]))
+    tight = default_method(1e-13)
     exact = Implicit(tight)(net, cost, xs, ys).grad if exact is None else exact
     errors: dict[float, float] = {}
     error = np.inf
@@ -114,20 +112,6 @@ def has_order(slope: float, order: int) -> bool:
 
 
 _gradient = eqx.filter_jit(lambda estimator, *batch: estimator.estimate(*batch).grad)
-
-
-def tightened(
-    method: BlockNewton | Newton | Chain, tolerance: float | Array = 1e-13
-) -> BlockNewton | Chain:
-    """Return a default method with another tolerance.
-
-    Given as an array, several tolerances share what was compiled.
-    """
-    return (
-        Chain(method.first, Newton(tolerance=tolerance))
-        if isinstance(method, Chain)
-        else BlockNewton(tolerance=tolerance)
-    )
 
 
 class _Weighted(Cost):
@@ -159,7 +143,7 @@ def coupled_reference(
     what the contrast descends is no such cost.
     """
     weighted = []
-    method = tightened(default_method(net, jnp.asarray(xs)[0])) if method is None else method
+    method = default_method(1e-13) if method is None else method
     for x, y in zip(jnp.asarray(xs), jnp.asarray(ys), strict=True):
         state = settle(net, x, method).state
         nodes = output_nodes(net, state)

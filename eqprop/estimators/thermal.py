@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..energies import Energy
-from ..settling.equilibrium import Stop, certify
+from ..settling.certificate import certify
+from ..settling.equilibrium import Stop
 from ..settling.langevin import Langevin
 from ..settling.relaxation import BatchEnergy
 from .base import Estimate, Estimator, parameter_gradient

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from ..costs import Cost
 from ..energies import Energy, State
-from ..settling.equilibrium import Stop, certify
+from ..settling.certificate import certify
+from ..settling.equilibrium import Stop
 from ..settling.flow import flow, smallest_time_constant
 from ..settling.phases import Nudged
 from .base import Estimate, Estimator, directional_gradient, parameter_gradient

@@ -316,6 +316,9 @@ class Resistive(Energy):
         )
         return low, high
 
+    def is_attractive(self):
+        return True  # a conductance g between two nodes adds −A g ≤ 0 to ∂²E/∂v_i∂v_j
+
     def parameter_bounds(self):
         return {"conductances*": self.conductance_bounds}
 

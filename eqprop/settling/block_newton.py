@@ -8,12 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, Literal
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from ..energies import Energy, State
 from .blocks import are_blocks, leaf_slope, leaves_are_blocks
 from .compilation import batched_alike
-from .equilibrium import Method, Stop, excess, for_every_node, slope_at
+from .contraction import attracts, contraction
+from .descent import descend
+from .equilibrium import Method, Stop, excess, for_every_node, least, slope_at
+
+SLOW, SLOW_SWEEPS = 0.7, 10
+"""Sweeps end after so many whose largest move is above 0.7 of that of the sweep before."""
+
+SLOWEST = 64
+"""The largest 1/(1 − ρ) for which more sweeps are made to get a bound of the error."""
 
 
 class BlockNewton(Method):
@@ -34,18 +42,53 @@ class BlockNewton(Method):
 
     def settle(self, energy, x, state, key):
         del key
+        state, steps, known = self.descend_by_sweeps(energy, x, state, self.tolerance)
+        stop = descend(energy, x, state, self.tolerance, self.sweeps - steps, known)
+        return stop._replace(steps=steps + stop.steps)
+
+    def descend_by_sweeps(
+        self, energy: Energy, x: Array, state: State, tolerance: float | Array | None
+    ) -> tuple[State, Int[Array, ""], Float[Array, ""] | None]:
+        """Return the state after sweeps, their number, and the excess of its error if it is known.
+
+        They end where no node asks for a move beyond `tolerance`, where they contract slowly, or
+        after `self.sweeps`. Where nodes only attract each other, the error is bounded by the
+        `contraction` ρ of a sweep: after one that moved no node by more than m it is below
+        m ρ/(1 − ρ), and rounding of each node's own update adds 4u max|s|/(1 − ρ), u being half a
+        rounding unit. Raises as `require_blocks`.
+        """
         self.require_blocks(energy, x, state)
+        bounded = self.blocks is None and attracts(energy, state)
+        eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(state))
+        allowed = least(tolerance, state)
+
+        def slack(state):
+            """Return a and b such that a times the excess of the moves plus b is the error's."""
+            if not bounded:
+                return 1.0, 0.0, jnp.asarray(False)
+            rho = contraction(energy, x, state)
+            times = 1 / jnp.where(rho < 1, 1 - rho, 0.0)
+            known = times < SLOWEST
+            factor = jnp.where(known, jnp.maximum(rho * times, 1.0), 1.0)
+            return factor, jnp.where(known, 2 * eps / allowed * times, 0.0), known
 
         def unsettled(carry):
-            return (carry[2] < self.sweeps) & ~(carry[1] <= 1)
+            _, over, slow, count = carry
+            return (count < self.sweeps) & ~(over <= 1) & (slow < SLOW_SWEEPS)
 
         def sweep(carry):
-            state, moves = self.sweep(energy, x, carry[0])
-            return state, excess(energy, state, moves, self.tolerance), carry[2] + 1
+            state, over, slow, count = carry
+            state, moves = self.sweep(energy, x, state)
+            factor, rest, _ = slack(state)
+            ahead = (factor * excess(energy, state, moves, tolerance) + rest).astype(over.dtype)
+            return state, ahead, jnp.where(ahead > SLOW * over, slow + 1, slow), count + 1
 
         infinite = batched_alike(jnp.asarray(jnp.inf, ravel_pytree(state)[0].dtype), state)
-        state, _, steps = jax.lax.while_loop(unsettled, sweep, (state, infinite, jnp.asarray(0)))
-        return Stop(state, steps)
+        start = (state, infinite, jnp.asarray(0), jnp.asarray(0))
+        state, over, _, steps = jax.lax.while_loop(unsettled, sweep, start)
+        if not bounded:
+            return state, steps, None
+        return state, steps, jnp.where(slack(state)[2], over, jnp.inf)
 
     def require_blocks(self, energy: Energy, x: Array, state: State) -> None:
         """Raises `ValueError` where nodes inside a block interact, or the blocks are not as many numbers as there are nodes."""

@@ -35,6 +35,18 @@ def leaf_slope(
     return jax.jvp(slope, (leaves[index],), (direction,))
 
 
+def leaf_curvatures(energy: Energy, x: Array, state: State) -> State:
+    """Return the diagonal of ∂²E/∂s², a pytree like the state, where every leaf is a block."""
+    leaves, treedef = jax.tree.flatten(state)
+    return jax.tree.unflatten(
+        treedef,
+        [
+            leaf_slope(energy, x, leaves, treedef, i, jnp.ones_like(leaf))[1]
+            for i, leaf in enumerate(leaves)
+        ],
+    )
+
+
 def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
     """Whether no two nodes of one leaf of the state interact: H·z = z ⊙ (H·1) for random signs z, within each leaf.
 

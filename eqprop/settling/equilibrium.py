@@ -12,7 +12,6 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..energies import Energy, State, largest
-from .blocks import leaf_slope, leaves_are_blocks
 from .phases import held
 
 
@@ -24,8 +23,10 @@ class Equilibrium(eqx.Module):
     """A settled phase with its certificate, recomputed at `state` after the method has stopped.
 
     - `residual`: ∂E/∂s per node, 0 where a bound holds the node against it; a pytree like the state, in the units of E over s.
-    - `error`: the largest |residual / (∂²E/∂s²)_ii| over the nodes, in the units of the state: what one more step at a node would move.
-    - `settled`: whether every node's error is within the method's tolerance; false for NaN, and else true for a method without one.
+    - `error`: a bound, to first order, of the distance to the minimum in the units of the state: the largest |Newton correction| over
+      the nodes, plus what rounding of ∂E/∂s hides; infinite where ∂²E/∂s² on the free coordinates is not positive definite, or not
+      finite. `certify` states how it is computed.
+    - `settled`: whether every node's error is within the method's tolerance; for a method without one, whether the state is finite.
     - `steps`: sweeps, Newton steps or solver steps taken.
     - `time`: when a `GradientFlow` had settled, in seconds. `variance`: of each node over a `Langevin` phase. Otherwise `None`.
     """
@@ -66,12 +67,19 @@ def has_values(tree: Any) -> bool:
 
 
 class Stop(NamedTuple):
-    """Where a method stopped; the fields are those of `Equilibrium`."""
+    """Where a method stopped.
+
+    - `error`: as of an `Equilibrium`, where the method has computed it at `state`; and `excess`, the
+      largest error in units of what its tolerance allows, settled at 1 or less.
+    - Other fields as of an `Equilibrium`.
+    """
 
     state: State
     steps: Int[Array, ""]
     time: Float[Array, ""] | None = None
     variance: State | None = None
+    error: Float[Array, ""] | None = None
+    excess: Float[Array, ""] | None = None
 
 
 class Method(eqx.Module):
@@ -126,42 +134,23 @@ def free_hessian(
     return hessian, jnp.where(free, slope, 0.0), free
 
 
-def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | Array | None) -> Equilibrium:
-    """The equilibrium at which a method with `tolerance` has stopped."""
-    state, residual = stop.state, force(energy, x, stop.state)
-    if leaves_are_blocks(energy, x, state):
-        leaves, treedef = jax.tree.flatten(state)
-        curvature = jax.tree.unflatten(
-            treedef,
-            [
-                leaf_slope(energy, x, leaves, treedef, i, jnp.ones_like(s))[1]
-                for i, s in enumerate(leaves)
-            ],
-        )
-    else:
-        curvature = ravel_pytree(state)[1](jnp.diagonal(free_hessian(energy, x, state)[0]))
-    errors = jax.tree.map(
-        lambda r, h: jnp.abs(r) / jnp.where(r == 0, 1.0, jnp.abs(h)), residual, curvature
-    )
-    error = largest(errors)
-    settled = (
-        jnp.isfinite(error) if tolerance is None else excess(energy, state, errors, tolerance) <= 1
-    )
-    return Equilibrium(state, residual, error, settled, stop.steps, stop.time, stop.variance)
-
-
 def excess(
     energy: Energy, state: State, moves: State, tolerance: float | Array | None
 ) -> Float[Array, ""]:
     """The largest of `moves`, |changes| of the nodes, in units of what `tolerance` allows at `state`: settled at 1 or less."""
-    eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(state))
-    allowed = jnp.maximum(0.0 if tolerance is None else tolerance, 256 * eps)
+    allowed = least(tolerance, state)
     ratios = jax.tree.map(
         lambda m, size: jnp.where(m == 0, 0.0, m / (allowed.astype(m.dtype) * size)),
         moves,
         for_every_node(energy.scale(state), state),
     )
     return largest(ratios)
+
+
+def least(tolerance: float | Array | None, state: State) -> Array:
+    """Return the least tolerance that counts: `tolerance` or 256 rounding units of the state."""
+    eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(state))
+    return jnp.maximum(0.0 if tolerance is None else tolerance, 256 * eps)
 
 
 def for_every_node(value: State, state: State) -> State:

@@ -11,7 +11,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..energies import Energy, State
-from .equilibrium import Method, Stop, certify, for_every_node, force
+from .certificate import certify
+from .equilibrium import Method, Stop, for_every_node, force
 
 AT_BOUND = 1e-13
 """How near a bound a node counts as at it, in units of `Energy.scale`; at least the rounding of the state's dtype."""

@@ -9,29 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ..energies import Energy, State
-from .block_newton import BlockNewton
-from .blocks import colour, leaves_are_blocks
-from .chain import Chain
+from .certificate import certify
 from .compilation import batched_alike, jit_by_size
-from .equilibrium import Equilibrium, Method, Stop, certify, check, for_every_node
-from .newton import Newton
-from .phases import Displaced
-
-
-def default_method(energy: Energy, x: Array) -> BlockNewton | Newton | Chain:
-    """`BlockNewton` where every leaf of the state is a block of nodes that do not interact, else blocks of `colour`, then `Newton`.
-
-    Going block by block a free phase falls into a minimum, near which Newton's method is fast; a convex energy, and a displacement from
-    a minimum, needs only the latter.
-    """
-    state = energy.init_state(x)
-    if leaves_are_blocks(energy, x, state):
-        return BlockNewton()
-    if energy.is_convex() or isinstance(energy, Displaced):
-        return Newton()
-    return Chain(
-        first=BlockNewton(tolerance=1e-3, blocks=colour(energy, x, state)), second=Newton()
-    )
+from .default import default_method
+from .equilibrium import Equilibrium, Method, Stop, check, for_every_node
 
 
 def settle(
@@ -46,7 +27,7 @@ def settle(
     Arguments as for `relax`.
     """
     state = batched_alike(_start(energy, x, start), (energy, x))
-    method = default_method(energy, x) if method is None else method
+    method = default_method() if method is None else method
     return certify(energy, x, method.settle(energy, x, state, key), method.tolerance)
 
 

@@ -11,7 +11,6 @@ from helpers.networks import DEVICES, coupled, examples, network
 
 import eqprop as ep
 from eqprop.settling.blocks import leaves_are_blocks
-from eqprop.settling.relaxation import default_method
 
 METHODS = {
     "blocks": ep.BlockNewton(tolerance=1e-12),
@@ -75,8 +74,7 @@ def test_blocks_are_found_and_refused():
     net, (xs, _) = coupled(), examples(1)
     x = jnp.asarray(xs[0])
     assert not leaves_are_blocks(net, x, net.init_state(x))
-    assert default_method(net, x).first.blocks == (0, 1, 2, 3, 4, 5)  # all six interact
-    assert isinstance(default_method(network(), x), ep.BlockNewton)
+    assert ep.colour(net, x) == (0, 1, 2, 3, 4, 5)  # all six interact
     with pytest.raises(ValueError, match=r"nodes inside one leaf interact"):
         ep.relax(net, x, method=ep.BlockNewton())
     assert float(ep.relax(net, x).error) < 1e-9
@@ -102,8 +100,7 @@ def test_the_default_settles_nodes_that_interact_where_the_flow_does():
         outputs=lambda s: s[-2:],
     )
     x = jnp.ones(3)
-    method = default_method(net, x)
-    assert set(method.first.blocks) == {0, 1}
+    assert set(ep.colour(net, x)) == {0, 1}
     settled, flowed = ep.relax(net, x), ep.relax(net, x, method=ep.GradientFlow(tolerance=1e-9))
     assert ep.stability(net, x, settled.state) == "minimum"
     assert float(net(settled.state, x)) < float(net(net.init_state(x), x))
@@ -125,7 +122,7 @@ def test_all_pairs_interact_where_no_random_state_has_a_hessian():
 
     net = ep.energy(fenced, jnp.asarray(0.1), state=jnp.full(3, 100.0), outputs=lambda s: s)
     x = jnp.zeros(1)
-    assert default_method(net, x).first.blocks == (0, 1, 2)
+    assert ep.colour(net, x) == (0, 1, 2)
     settled = ep.relax(net, x).state
     assert float(jnp.abs(jax.grad(net)(settled, x)).max()) < 1e-9
 
