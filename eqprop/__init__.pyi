@@ -47,6 +47,7 @@ from .settling.langevin import Langevin as Langevin
 from .settling.newton import Newton as Newton
 from .settling.phases import Clamped as Clamped
 from .settling.phases import Nudged as Nudged
+from .settling.reasons import unsettled_reason as unsettled_reason
 from .settling.relaxation import relax as relax
 from .settling.relaxation import settle as settle
 from .training import CheckpointError as CheckpointError

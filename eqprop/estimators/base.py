@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..costs import Cost, require_labels
 from ..energies import Energy, State
 from ..settling.compilation import jit_by_size
-from ..settling.equilibrium import Equilibrium, Method, check, has_values
+from ..settling.equilibrium import Equilibrium, Method, check, has_values, require_minimum
+from ..settling.langevin import Langevin
 from ..settling.phases import Displaced, Phase, displaced
 from ..settling.relaxation import settle_batch
 from .bounds import require_convex
@@ -111,6 +112,8 @@ class Estimator(eqx.Module):
         estimate = _estimate(self, net, cost, xs, ys, key)
 
         check(estimate.free, "the free phase", self.method)
+        if not isinstance(self.method, Langevin):  # whose mean state is no minimum
+            require_minimum(estimate.free, "the free phase")
         strength = self.strongest_negative_nudge()
         if strength > 0:
             require_convex(strength, net, cost, xs, ys, estimate.free.state, "free")

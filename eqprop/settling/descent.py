@@ -73,8 +73,7 @@ def descend(
         arrays, walk = jax.lax.optimization_barrier((arrays, walk))
         return _Step(*eqx.combine(arrays, rest), tolerance, budget)(walk)
 
-    start = start._replace(**batched_alike(start._replace(state=None)._asdict(), state))
-    start = start._replace(state=state)
+    start = _Walk(state, *batched_alike(start[1:], state))
     walk = jax.lax.while_loop(lambda walk: ~walk.done, step, start)
     error = walk.error
     if known is not None:

@@ -191,8 +191,29 @@ def check(equilibrium: Equilibrium, phase: str, method: Method | None = None) ->
             int(np.max(np.asarray(equilibrium.steps))),
         )
         count = f" in {int((~settled).sum())} of {settled.size} examples" if settled.ndim else ""
+        where = (
+            f"after {steps} steps it is still {worst:.3g} from its minimum"
+            if np.isfinite(worst)
+            else f"after {steps} steps no minimum is certain: the energy falls, is flat or has no "
+            "finite curvature there, as far as its digits tell (`unsettled_reason` says which)"
+        )
         raise NotSettledError(
-            f"{phase} did not settle{count}: after {steps} steps one more step at a node would still move it by {worst:.3g}"
+            f"{phase} did not settle{count}: {where}"
             + (f" with {method}" if method is not None else "")
-            + "; allow more steps, loosen `tolerance`, or choose another `method`, if the energy has a minimum"
+            + "; allow more steps, loosen `tolerance`, use float64, or choose another `method`, "
+            "if the energy has a minimum"
+        )
+
+
+def require_minimum(equilibrium: Equilibrium, phase: str) -> None:
+    """Raise `NotSettledError` where ∂²E/∂s² certifies no minimum near a state, settled or not.
+
+    **Arguments:** `equilibrium`: of one example or a batch, outside of `jit`. `phase`: its name.
+    """
+    errors = np.asarray(equilibrium.error)
+    if not np.isfinite(errors).all():
+        count = f" in {int((~np.isfinite(errors)).sum())} of {errors.size} examples"
+        raise NotSettledError(
+            f"{phase} is at no minimum{count if errors.ndim else ''}: the energy curves down, is "
+            "flat or has no finite curvature there (`unsettled_reason` says which)"
         )

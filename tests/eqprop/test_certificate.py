@@ -129,3 +129,46 @@ def test_a_node_on_which_nothing_depends_holds_nobody_up():
     )
     free = ep.relax(net, jnp.ones(1))
     np.testing.assert_allclose(free.state, [1.0, 0.0], atol=1e-12)
+
+
+REASONS = {
+    "saddle": "curves down",
+    "maximum": "curves down",
+    "infinite curvature": "not smooth",
+    "flat": "flat",
+}
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_what_is_no_minimum_is_said_in_words(kind):
+    net = ep.energy(KINDS[kind], jnp.ones(()), state=jnp.zeros(2), outputs=lambda s: s)
+    assert REASONS[kind] in ep.unsettled_reason(net, jnp.zeros(1), jnp.zeros(2))
+
+
+def test_an_energy_that_falls_for_ever_is_not_settled():
+    """exp(−s) has no slope left at 800, and no minimum either."""
+    net = ep.energy(
+        lambda p, s, x: p * jnp.sum(jnp.exp(-s)),
+        jnp.ones(()),
+        state=jnp.zeros(1),
+        outputs=lambda s: s,
+    )
+    for start in (0.0, 600.0, 800.0):
+        fallen = ep.relax(net, jnp.zeros(1), start=jnp.full(1, start), throw=False)
+        assert not bool(fallen.settled)
+    assert "falls" in ep.unsettled_reason(net, jnp.zeros(1), jnp.full(1, 20.0))
+
+
+@pytest.mark.parametrize(
+    "estimator", [ep.EqProp.one_sided(0.01, ep.FixedSweeps(n=4)), ep.Unrolled(10, 0.1)]
+)
+def test_a_checked_gradient_is_of_a_minimum(estimator):
+    """Neither method has a tolerance, and both stay at the maximum at which they start."""
+    net = ep.energy(
+        lambda p, s, x: jnp.sum(-p * s**2 / 2 + s**4 / 4),
+        jnp.ones(()),
+        state=jnp.zeros(1),
+        outputs=lambda s: s,
+    )
+    with pytest.raises(ep.NotSettledError, match="the free phase is at no minimum"):
+        estimator(net, ep.SquaredError(), jnp.zeros((2, 1)), jnp.zeros((2, 1)))

@@ -151,7 +151,7 @@ def test_what_does_not_settle_is_said():
     net, (xs, _) = network(), examples(1)
     with pytest.raises(
         ep.NotSettledError,
-        match=r"the phase did not settle: after 1 steps one more step at a node would still move",
+        match=r"the phase did not settle: after 1 steps it is still .* from its minimum",
     ):
         ep.relax(net, xs[0], method=ep.BlockNewton(sweeps=1))
     assert not bool(ep.relax(net, xs[0], method=ep.BlockNewton(sweeps=1), throw=False).settled)
