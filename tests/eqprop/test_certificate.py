@@ -43,9 +43,9 @@ def test_the_error_bounds_the_distance_to_the_minimum(name, dtype):
         assert off <= 10 * float(free.error) + 4 * eps, (ratio, off, float(free.error))
         assert off <= max(1e-10, 256 * eps) or not free.settled, (ratio, off)
         settled[ratio] = bool(free.settled)
-    assert all(settled[ratio] for ratio in (1.0, 1e2))
-    if dtype == np.float64:
-        assert all(settled[ratio] for ratio in (1e3, 1e4))
+    assert settled[1.0]
+    if dtype == np.float64 or name != "assembled chain":
+        assert all(settled[ratio] for ratio in (1e2, 1e3))
     if name == "assembled chain":
         assert not settled[1e12]  # whose digits are not in the matrix any more
 
@@ -99,7 +99,8 @@ def test_a_sweep_contracts_by_what_is_said_of_it():
     assert isinstance(phase, Displaced)
     assert attracts(phase, phase.init_state(x))
     doubled = ep.Resistive.init(jax.random.key(0), (3, 4, 2), doubled_outputs=True)
-    assert not attracts(ep.Nudged(doubled, ep.SquaredError(), jnp.zeros(2), -0.01), None)
+    pulled = ep.Nudged(doubled, ep.SquaredError(), jnp.zeros(2), -0.01)
+    assert not attracts(pulled, doubled.init_state(x))
 
 
 KINDS = {
