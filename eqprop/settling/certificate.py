@@ -21,11 +21,12 @@ def certify(energy: Energy, x: Array, stop: Stop, tolerance: float | Array | Non
     **Returns** an `Equilibrium`; a pure function.
     """
     state, residual = stop.state, force(energy, x, stop.state)
-    if stop.error is None or stop.excess is None:
+    error, excess = stop.error, stop.excess
+    if error is None or excess is None:
         done = descend(energy, x, state, tolerance, 0)
-        stop = stop._replace(error=done.error, excess=done.excess)
+        error, excess = jnp.asarray(done.error), jnp.asarray(done.excess)
     if tolerance is None:
         settled = jnp.isfinite(largest(state)) & jnp.isfinite(largest(residual))
     else:
-        settled = stop.excess <= 1
-    return Equilibrium(state, residual, stop.error, settled, stop.steps, stop.time, stop.variance)
+        settled = excess <= 1
+    return Equilibrium(state, residual, error, settled, stop.steps, stop.time, stop.variance)

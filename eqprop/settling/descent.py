@@ -67,11 +67,13 @@ def descend(
     def step(walk):
         if known is None:
             return _Step(energy, x, tolerance, budget)(walk)
+
         # XLA computes what stays the same in a loop before it, even for a loop that is never
         # entered: here that must wait, as most phases are certified already.
         arrays, rest = eqx.partition((energy, x), eqx.is_array)
         arrays, walk = jax.lax.optimization_barrier((arrays, walk))
-        return _Step(*eqx.combine(arrays, rest), tolerance, budget)(walk)
+        late_energy, late_x = eqx.combine(arrays, rest)
+        return _Step(late_energy, late_x, tolerance, budget)(walk)
 
     start = _Walk(state, *batched_alike(start[1:], state))
     walk = jax.lax.while_loop(lambda walk: ~walk.done, step, start)
@@ -92,7 +94,9 @@ class _Step:
         flat, self.restore = ravel_pytree(walk.state)
         box = self.energy.bounds(self.x)
         self.low, self.high = (
-            (-jnp.inf, jnp.inf) if box is None else (ravel_pytree(side)[0] for side in box)
+            (jnp.full_like(flat, -jnp.inf), jnp.full_like(flat, jnp.inf))
+            if box is None
+            else (ravel_pytree(side)[0] for side in box)
         )
         scale = ravel_pytree(for_every_node(self.energy.scale(walk.state), walk.state))[0]
         scale = jnp.where(scale > 0, scale, 1.0)  # as of a displacement that has not begun

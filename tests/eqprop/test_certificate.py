@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.networks import examples, network
+from helpers.networks import DEVICES, examples, network
 from helpers.resistors import chain, crossbar, exact_voltages, layered
 from jax.flatten_util import ravel_pytree
 
@@ -83,8 +83,8 @@ def test_more_nodes_than_are_factorised_are_certified_by_conjugate_gradients(blo
 
 def test_a_sweep_contracts_by_what_is_said_of_it():
     """The error after a sweep against `contraction`; what attracts needs no Newton step."""
-    net, (xs, ys) = network(None, sizes=(3, 8, 2), biases=0.0), examples(1)
-    x, free = jnp.asarray(xs[0]), ep.relax(network(None, biases=0.0), xs[0]).state
+    net, (xs, ys) = network(DEVICES["linear"], biases=0.0), examples(1)
+    x, free = jnp.asarray(xs[0]), ep.relax(network(DEVICES["linear"], biases=0.0), xs[0]).state
     rho = float(contraction(net, x, free))
     assert rho < 1
     off = (jnp.ones(8), -jnp.ones(2))
@@ -161,7 +161,7 @@ def test_an_energy_that_falls_for_ever_is_not_settled():
 
 
 @pytest.mark.parametrize(
-    "estimator", [ep.EqProp.one_sided(0.01, ep.FixedSweeps(n=4)), ep.Unrolled(10, 0.1)]
+    "estimator", [ep.EqProp.one_sided(0.01, ep.FixedSweeps(n=4)), ep.Unrolled(steps=10, step=0.1)]
 )
 def test_a_checked_gradient_is_of_a_minimum(estimator):
     """Neither method has a tolerance, and both stay at the maximum at which they start."""

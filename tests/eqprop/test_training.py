@@ -673,9 +673,7 @@ def test_two_seeds_train_at_the_same_time_on_two_cores(cores, monkeypatch):
             ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(0, 1), **SEEDS)
 
 
-@pytest.mark.parametrize(
-    ("estimator", "threads"), [(ESTIMATOR, 2), (ep.EqProp.one_sided(BETA, ep.Newton()), 1)]
-)
+@pytest.mark.parametrize(("estimator", "threads"), [(ESTIMATOR, 2), (ep.Implicit(), 1)])
 def test_seeds_that_call_lapack_take_turns(estimator, threads, monkeypatch):
     """As jaxlib can hang where two programs call it at a time."""
     asked, turns = [], eqprop.training.seeds._Turns
