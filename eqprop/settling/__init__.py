@@ -1,1 +1,1 @@
-"""Settling: from an energy and an input to the state at which the energy is at a minimum, with what certifies it."""
+"""Settling: from an energy and an input to a state at a minimum, with what certifies it."""

@@ -25,14 +25,19 @@ SLOWEST = 64
 
 
 class BlockNewton(Method):
-    """Block coordinate descent: each block of nodes in turn goes to the minimum of its nodes, the others held.
+    """Block coordinate descent: each block in turn goes to the minimum of its nodes.
 
-    No two nodes of a block may interact, so every node is a problem of one dimension: one Newton step where the energy is quadratic in
-    the block, else `inner` steps of Newton's method kept inside the bracket that the signs of the gradient give. Where the curvature is
-    not positive the step is along the gradient, at most 1 long.
+    The others are held. No two nodes of a block may interact, so every node is a problem of one
+    dimension: one Newton step where the energy is quadratic in the block, else `inner` steps of
+    Newton's method kept inside the bracket that the signs of the gradient give. Where the curvature
+    is not positive the step is along the gradient, at most 1 long. Where sweeps contract slowly,
+    damped Newton steps of all nodes end what they have begun.
 
-    **Arguments:** `blocks`: the number of the block of each node of the flattened state, e.g. from `colour`; the leaves of the state if
-    not given. Raises `ValueError` where nodes inside a block interact.
+    **Arguments:** `tolerance`: as of a `Method`. `sweeps`: at most, with the Newton steps after
+    them. `inner`: Newton steps of a node in a sweep. `blocks`: the number of the block of each node
+    of the flattened state, e.g. from `colour`; the leaves of the state if not given.
+
+    **Raises** `ValueError` where nodes inside a block interact.
     """
 
     tolerance: float | Array | None = 1e-10
@@ -91,18 +96,24 @@ class BlockNewton(Method):
         return state, steps, jnp.where(slack(state)[2], over, jnp.inf)
 
     def require_blocks(self, energy: Energy, x: Array, state: State) -> None:
-        """Raises `ValueError` where nodes inside a block interact, or the blocks are not as many numbers as there are nodes."""
+        """Raise `ValueError` where nodes inside a block interact, or `blocks` do not fit."""
         if self.blocks is None and not leaves_are_blocks(energy, x, state):
             raise ValueError(
-                "`method` must not go leaf by leaf: nodes inside one leaf interact; give `blocks`, or use Newton or GradientFlow"
+                "`method` must not go leaf by leaf: nodes inside one leaf interact; give `blocks`, "
+                "or use Newton or GradientFlow"
             )
         if self.blocks is not None and not are_blocks(energy, x, state, self.blocks):
             raise ValueError(
-                "`blocks` must be a number for every node, without interaction inside a block; `colour` finds some"
+                "`blocks` must be a number for every node, without interaction inside a block; "
+                "`colour` finds some"
             )
 
     def sweep(self, energy: Energy, x: Array, state: State) -> tuple[State, State]:
-        """Each block once; the state, and the size of the first Newton step that each node asked for when its turn came."""
+        """Move each block once.
+
+        **Returns** the state, and the size of the first Newton step that each node asked for when
+        its turn came.
+        """
         return (
             self._sweep_leaves(energy, x, state)
             if self.blocks is None
@@ -194,7 +205,10 @@ class BlockNewton(Method):
 
 
 def _masked_slope(energy, x, restore, mask, others, nodes) -> tuple[Array, Array]:
-    """∂E/∂s and its derivative at the nodes of `mask`, the others held; 0 and 1 elsewhere, where nothing then moves."""
+    """Return ∂E/∂s and its derivative at the nodes of `mask`, the others held.
+
+    0 and 1 elsewhere, where nothing then moves.
+    """
     whole = restore(jnp.where(mask, nodes, others))
     slope, curvature = jax.jvp(
         lambda s: slope_at(energy, x, s), (whole,), (restore(mask.astype(nodes.dtype)),)
@@ -221,7 +235,7 @@ class FixedSweeps(Method):
 
 
 def _depends(function, argument: Array) -> bool:
-    """Whether the value of `function(argument)` depends on its argument, read off its program without running it."""
+    """Return whether `function(argument)` depends on its argument, read off its program."""
     program = jax.make_jaxpr(function)(argument).jaxpr
     return any(_reached(program, [True]))
 

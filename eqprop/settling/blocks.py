@@ -1,4 +1,4 @@
-"""Blocks: whether the leaves of a state hold nodes that do not interact, and the slope and curvature of one leaf."""
+"""Blocks: which nodes of a state do not interact, and the slope and curvature of one leaf."""
 
 import functools
 import itertools
@@ -25,7 +25,10 @@ from .structure import Dependence, dependences
 def leaf_slope(
     energy: Energy, x: Array, leaves: list[Array], treedef: Any, index: int, direction: Array
 ) -> tuple[Array, Array]:
-    """∂E/∂s of one leaf, and its Hessian's product with `direction`: for ones the Hessian's diagonal, where the leaf is a block."""
+    """Return ∂E/∂s of one leaf, and its Hessian's product with `direction`.
+
+    For ones that is the Hessian's diagonal, where the leaf is a block.
+    """
 
     def slope(leaf):
         return energy.slope(
@@ -48,17 +51,22 @@ def leaf_curvatures(energy: Energy, x: Array, state: State) -> State:
 
 
 def leaves_are_blocks(energy: Energy, x: Array, state: State) -> bool:
-    """Whether no two nodes of one leaf of the state interact: H·z = z ⊙ (H·1) for random signs z, within each leaf.
+    """Return whether no two nodes of one leaf of the state interact.
 
-    A property of the structure, so it is tried on random parameters, inputs and states of the shapes at hand, of either sign, also
-    while tracing; integers and booleans keep their values where they have one, as they may be the structure.
+    H·z = z ⊙ (H·1) for random signs z, within each leaf. A property of the structure, so it is
+    tried on random parameters, inputs and states of the shapes at hand, of either sign, also while
+    tracing; integers and booleans keep their values where they have one, as they may be the
+    structure.
     """
     structure = _structure(energy, x, state)
     return _read_as_blocks(*structure) or _leaves_are_blocks(*structure)
 
 
 def are_blocks(energy: Energy, x: Array, state: State, blocks: tuple[int, ...]) -> bool:
-    """Whether `blocks`, the number of the block of each node of the flattened state, puts no two nodes that interact into one."""
+    """Return whether no two nodes that interact are in one block.
+
+    **Arguments:** `blocks`: the number of the block of each node of the flattened state.
+    """
     if len(blocks) != sum(leaf.size for leaf in jax.tree.leaves(state)):
         return False
     numbers = np.asarray(blocks)
@@ -66,9 +74,15 @@ def are_blocks(energy: Energy, x: Array, state: State, blocks: tuple[int, ...]) 
 
 
 def colour(energy: Energy, x: Array, state: State | None = None) -> tuple[int, ...]:
-    """Blocks of nodes that do not interact, found by colouring the graph of the Hessian greedily, the busiest node first.
+    """Return blocks of nodes that do not interact, for `BlockNewton(blocks=…)`.
 
-    The number of the block of each node of the flattened state, for `BlockNewton(blocks=…)`; a grid of neighbours gets two blocks.
+    Found by colouring the graph of the Hessian greedily, the busiest node first; a grid of
+    neighbours gets two blocks.
+
+    **Arguments:** `energy`, `x`: of one example. `state`: a pytree like its state, of which the
+    shapes count; `init_state(x)` if not given.
+
+    **Returns** the number of the block of each node of the flattened state.
     """
     interacts = interactions(energy, x, energy.init_state(x) if state is None else state)
     colours = np.full(len(interacts), -1)
@@ -79,15 +93,21 @@ def colour(energy: Energy, x: Array, state: State | None = None) -> tuple[int, .
 
 
 def interactions(energy: Energy, x: Array, state: State) -> np.ndarray:
-    """Which pairs of nodes of the flattened state interact, (nodes, nodes) without the diagonal: the pattern of ∂²E/∂s².
+    """Return which pairs of nodes of the flattened state interact: the pattern of ∂²E/∂s².
 
-    Found on random parameters, inputs and states, as `leaves_are_blocks` is; all pairs where none of these has a finite Hessian.
+    Found on random parameters, inputs and states, as `leaves_are_blocks` is; all pairs where none
+    of these has a finite Hessian.
+
+    **Returns** booleans (nodes, nodes), without the diagonal.
     """
     return _interactions(*_structure(energy, x, state))
 
 
 def _structure(energy: Energy, x: Array, state: State) -> tuple[tuple, Any]:
-    """What is known of an energy while tracing, hashable: the shapes of its arrays, and the values of what is no inexact array."""
+    """Return what is known of an energy while tracing, hashable.
+
+    The shapes of its arrays, and the values of what is no inexact array.
+    """
     key = []
     energy = energy.phase if isinstance(energy, Displaced) else energy  # the same nodes interact
     leaves, treedef = jax.tree.flatten((energy, x, state))
@@ -103,14 +123,17 @@ def _structure(energy: Energy, x: Array, state: State) -> tuple[tuple, Any]:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """An array of which the test of the blocks knows the shape and dtype only, or also the bytes."""
+    """An array of which the test of the blocks knows shape and dtype only, or also the bytes."""
 
     shape: tuple[int, ...]
     dtype: Any
     values: bytes | None = None
 
     def draw(self, random: np.random.Generator, sign: int, below: int) -> np.ndarray:
-        """Normal numbers, of one sign unless `sign` is 0; integers from 0 to `below` − 1, as an index into the state would be."""
+        """Return normal numbers, of one sign unless `sign` is 0.
+
+        Integers from 0 to `below` − 1, as an index into the state would be.
+        """
         if self.values is not None:
             return np.frombuffer(self.values, self.dtype).reshape(self.shape)
         if not jnp.issubdtype(self.dtype, jnp.inexact):
@@ -120,9 +143,10 @@ class _Drawn:
 
 
 def _draws(key: tuple, treedef: Any) -> Iterator[tuple[Energy, Array, State, np.random.Generator]]:
-    """Energies, inputs and states of the structure `key`, with random values; parameters of both signs or positive.
+    """Yield energies, inputs and states of the structure `key`, with random values.
 
-    States of order 1 and 0.01: at the former an exponential, as a diode has, can hide what else there is between nodes.
+    Parameters of both signs or positive; states of order 1 and 0.01: at the former an exponential,
+    as a diode has, can hide what else there is between nodes.
     """
     drawn = {i: leaf for i, leaf in enumerate(key) if isinstance(leaf, _Drawn)}
     states = range(len(key) - treedef.children()[2].num_leaves, len(key))
@@ -186,7 +210,7 @@ def _value(leaf: "_Drawn", values: Iterator[Array]) -> Any:
 def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
     @jit_by_size
     def defects(energy, x, state, signs):
-        """For each leaf, how far H·z is from z ⊙ (H·1), and the size of H·1."""
+        """Return for each leaf how far H·z is from z ⊙ (H·1), and the size of H·1."""
         leaves, structure = jax.tree.flatten(state)
         found = []
         for i, (leaf, z) in enumerate(zip(leaves, signs, strict=True)):

@@ -1,4 +1,4 @@
-"""The certificate of a settled phase: how far it is from the minimum, recomputed where it stopped."""
+"""The certificate of a settled phase: how far it is from the minimum where it stopped."""
 
 import jax.numpy as jnp
 from jaxtyping import Array

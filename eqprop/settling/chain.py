@@ -6,7 +6,10 @@ from .equilibrium import Method
 
 
 class Chain(Method):
-    """`first`, and from where it stops `second`, whose tolerance counts: a flow and then Newton's method, say."""
+    """`first`, and from where it stops `second`, whose tolerance counts.
+
+    Such as a flow and then Newton's method.
+    """
 
     first: Method
     second: Method

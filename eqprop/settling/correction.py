@@ -136,8 +136,8 @@ def _eliminated(apply, flat) -> tuple[Array, Callable]:
 def _by_conjugate_gradients(apply, flat, diagonal) -> tuple[Array, Callable]:
     """Return the diagonal of H and a function as `_eliminated` does.
 
-    A diagonal that is not given is estimated as the mean of z ⊙ Hz over random signs z. That the matrix is positive
-    definite is what the directions of the iteration have seen of it.
+    A diagonal that is not given is estimated as the mean of z ⊙ Hz over random signs z. That the
+    matrix is positive definite is what the directions of the iteration have seen of it.
     """
     n, dtype = flat.size, flat.dtype
     eps = float(jnp.finfo(dtype).eps)

@@ -18,8 +18,8 @@ MOST_COLOURED = 512
 class DefaultMethod(Method):
     """Blocks, then damped Newton steps, for any smooth energy from any start.
 
-    - Where every leaf of the state is a block of nodes that do not interact, sweeps over them, until
-      they have settled or contract slowly.
+    - Where every leaf of the state is a block of nodes that do not interact, sweeps over them,
+      until they have settled or contract slowly.
     - Elsewhere sweeps over blocks of `colour`, to 10⁻³ of `Energy.scale`: going block by block a
       phase falls into the basin of a minimum. An energy that is convex, a displacement from a
       minimum, and a state of more than 512 nodes need none.
@@ -58,8 +58,8 @@ def _needs_blocks(energy: Energy, state: State) -> bool:
 def default_method(tolerance: float | Array | None = 1e-10) -> DefaultMethod:
     """Return the method that settles a phase where none is named.
 
-    **Arguments:** `tolerance`: bounds the error of every node as a multiple of `Energy.scale`, as of
-    a `Method`; an array shares what was compiled with other values.
+    **Arguments:** `tolerance`: bounds the error of every node as a multiple of `Energy.scale`, as
+    of a `Method`; an array shares what was compiled with other values.
 
     **Returns** a `DefaultMethod`, for `relax`, an estimator's `method`, or `evaluate`.
     """

@@ -1,4 +1,4 @@
-"""Newton's method from any start: damped where the energy is not convex, with its own certificate."""
+"""Newton's method from any start, damped where the energy is not convex, with a certificate."""
 
 from typing import NamedTuple
 

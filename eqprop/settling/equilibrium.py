@@ -1,4 +1,4 @@
-"""What a settled phase is: the equilibrium with its certificate, and the contract of the methods that reach it."""
+"""What a settled phase is: the equilibrium with its certificate, and the contract of methods."""
 
 import abc
 from typing import Any, NamedTuple
@@ -22,13 +22,17 @@ class NotSettledError(RuntimeError):
 class Equilibrium(eqx.Module):
     """A settled phase with its certificate, recomputed at `state` after the method has stopped.
 
-    - `residual`: ∂E/∂s per node, 0 where a bound holds the node against it; a pytree like the state, in the units of E over s.
-    - `error`: a bound, to first order, of the distance to the minimum in the units of the state: the largest |Newton correction| over
-      the nodes, plus what rounding of ∂E/∂s hides; infinite where ∂²E/∂s² on the free coordinates is not positive definite, or not
-      finite. `certify` states how it is computed.
-    - `settled`: whether every node's error is within the method's tolerance; for a method without one, whether the state is finite.
+    - `residual`: ∂E/∂s per node, 0 where a bound holds the node against it; a pytree like the
+      state, in the units of E over s.
+    - `error`: a bound, to first order, of the distance to the minimum in the units of the state:
+      the largest |Newton correction| over the nodes, plus what rounding of ∂E/∂s hides; infinite
+      where ∂²E/∂s² on the free coordinates is not positive definite, or not finite. `certify`
+      states how it is computed.
+    - `settled`: whether every node's error is within the method's tolerance; for a method without
+      one, whether the state is finite.
     - `steps`: sweeps, Newton steps or solver steps taken.
-    - `time`: when a `GradientFlow` had settled, in seconds. `variance`: of each node over a `Langevin` phase. Otherwise `None`.
+    - `time`: when a `GradientFlow` had settled, in seconds. `variance`: of each node over a
+      `Langevin` phase. Otherwise `None`.
     """
 
     state: State
@@ -43,10 +47,14 @@ class Equilibrium(eqx.Module):
         if not has_values(self):
             return super().__repr__()
         with np.printoptions(precision=4, threshold=20):
-            return f"Equilibrium: {self.certificate()}; state {eqx.tree_pformat(self.state, short_arrays=False)}"
+            state = eqx.tree_pformat(self.state, short_arrays=False)
+            return f"Equilibrium: {self.certificate()}; state {state}"
 
     def certificate(self) -> str:
-        """Whether it, or how many of a batch, has settled, in how many steps, and the largest error, in words."""
+        """Return in words whether it has settled, in how many steps, and the largest error.
+
+        Of a batch, how many have settled.
+        """
         settled, steps, error = (
             np.asarray(part) for part in (self.settled, self.steps, self.error)
         )
@@ -59,7 +67,7 @@ class Equilibrium(eqx.Module):
 
 
 def has_values(tree: Any) -> bool:
-    """Whether all leaves are arrays that have values, as none has while it is traced."""
+    """Return whether all leaves are arrays with values, as none has while it is traced."""
     return all(
         isinstance(leaf, np.ndarray | jax.Array) and not isinstance(leaf, jax.core.Tracer)
         for leaf in jax.tree.leaves(tree)
@@ -69,8 +77,8 @@ def has_values(tree: Any) -> bool:
 class Stop(NamedTuple):
     """Where a method stopped.
 
-    - `error`: as of an `Equilibrium`, where the method has computed it at `state`; and `excess`, the
-      largest error in units of what its tolerance allows, settled at 1 or less.
+    - `error`: as of an `Equilibrium`, where the method has computed it at `state`; and `excess`,
+      the largest error in units of what its tolerance allows, settled at 1 or less.
     - Other fields as of an `Equilibrium`.
     """
 
@@ -85,29 +93,38 @@ class Stop(NamedTuple):
 class Method(eqx.Module):
     """How a phase is settled.
 
-    `tolerance` bounds the error of every node as a multiple of `Energy.scale`, but is never below 256 rounding units of the state's
-    dtype; `None` asks for no tolerance.
+    `tolerance` bounds the error of every node as a multiple of `Energy.scale`, but is never below
+    256 rounding units of the state's dtype; `None` asks for no tolerance.
     """
 
     tolerance: eqx.AbstractVar[float | Array | None]
 
     @abc.abstractmethod
     def settle(self, energy: Energy, x: Array, state: State, key: PRNGKeyArray | None) -> Stop:
-        """Where the phase that starts at `state` ends. `key`: for a method that draws random numbers."""
+        """Return where the phase ends that starts at `state`.
+
+        **Arguments:** `energy`, `x`: of one example. `key`: for a method that draws random numbers.
+        """
 
     def joins(self) -> bool:
-        """Whether a batch is settled as one system, instead of each example on its own."""
+        """Return whether a batch is settled as one system, instead of each example on its own."""
         return False
 
 
 @eqx.filter_jit
 def slope_at(energy: Energy, x: Array, state: State) -> State:
-    """∂E/∂s; compiled on its own so that the many places of one program that need it share what was traced."""
+    """Return ∂E/∂s.
+
+    Compiled on its own, so that the places of a program that need it share what was traced.
+    """
     return energy.slope(state, x)
 
 
 def force(energy: Energy, x: Array, state: State) -> State:
-    """∂E/∂s with the components removed that a bound holds: zero exactly at a fixed point of the projected flow."""
+    """Return ∂E/∂s without the components that a bound holds.
+
+    It is zero exactly at a fixed point of the projected flow.
+    """
     slope = slope_at(energy, x, state)
     box = energy.bounds(x)
     if box is None:
@@ -120,7 +137,10 @@ def force(energy: Energy, x: Array, state: State) -> State:
 def free_hessian(
     energy: Energy, x: Array, state: State
 ) -> tuple[Float[Array, "n n"], Float[Array, " n"], Bool[Array, " n"]]:
-    """∂²E/∂s² on the flattened state with identity rows for held coordinates, ∂E/∂s with zeros there, and which are free."""
+    """Return ∂²E/∂s² and ∂E/∂s on the flattened state, and which coordinates are free.
+
+    Coordinates that a bound holds have rows of the identity, and a slope of 0.
+    """
     flat, restore = ravel_pytree(state)
     slope = ravel_pytree(slope_at(energy, x, state))[0]
     hessian = jax.jacfwd(lambda s: ravel_pytree(slope_at(energy, x, restore(s)))[0])(flat)
@@ -137,7 +157,10 @@ def free_hessian(
 def excess(
     energy: Energy, state: State, moves: State, tolerance: float | Array | None
 ) -> Float[Array, ""]:
-    """The largest of `moves`, |changes| of the nodes, in units of what `tolerance` allows at `state`: settled at 1 or less."""
+    """Return the largest of `moves` in units of what `tolerance` allows: settled at 1 or less.
+
+    **Arguments:** `state`: at which it is allowed. `moves`: |changes| of the nodes, like the state.
+    """
     allowed = least(tolerance, state)
     ratios = jax.tree.map(
         lambda m, size: jnp.where(m == 0, 0.0, m / (allowed.astype(m.dtype) * size)),
@@ -154,7 +177,7 @@ def least(tolerance: float | Array | None, state: State) -> Array:
 
 
 def for_every_node(value: State, state: State) -> State:
-    """`value`, one number or a pytree like the state, as a pytree of the state's shapes and dtypes."""
+    """Return a number, or a pytree like the state, as a pytree of the state's shapes and dtypes."""
     if jax.tree.structure(value) != jax.tree.structure(state):
         value = jax.tree.map(lambda leaf: value, state)
     return jax.tree.map(
@@ -163,10 +186,12 @@ def for_every_node(value: State, state: State) -> State:
 
 
 def stability(energy: Energy, x: Array, state: State) -> str:
-    """What a stationary `state` is in its free coordinates: "minimum", "saddle", "maximum" or "flat".
+    """Return what a stationary state is: "minimum", "saddle", "maximum" or "flat".
 
-    By the signs of the eigenvalues of ∂²E/∂s² there, those below 1e-9 of the largest (1e-5 in float32) counting as 0. One example;
-    dense, O(n³).
+    By the signs of the eigenvalues of ∂²E/∂s² in its free coordinates, those below 1e-9 of the
+    largest (1e-5 in float32) counting as 0. Dense, O(n³).
+
+    **Arguments:** `energy`, `x`, `state`: of one example.
     """
     hessian, _, free = free_hessian(energy, x, state)
     keep = np.flatnonzero(np.asarray(free))
@@ -179,10 +204,14 @@ def stability(energy: Energy, x: Array, state: State) -> str:
 
 
 def check(equilibrium: Equilibrium, phase: str, method: Method | None = None) -> None:
-    """Raises `NotSettledError` where an equilibrium, or one of a batch, has not settled. Not for use under `jit`."""
+    """Raise `NotSettledError` where an equilibrium, or one of a batch, has not settled.
+
+    **Arguments:** `equilibrium`: outside of `jit`. `phase`: its name. `method`: for the message.
+    """
     if isinstance(equilibrium.settled, jax.core.Tracer):
         raise TypeError(
-            f"{phase} can be checked outside of `jit` and `vmap` alone; inside, use `settle` and look at `.settled`"
+            f"{phase} can be checked outside of `jit` and `vmap` alone; inside, use `settle` and "
+            "look at `.settled`"
         )
     settled = np.asarray(equilibrium.settled)
     if not settled.all():

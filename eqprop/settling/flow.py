@@ -15,11 +15,15 @@ from .certificate import certify
 from .equilibrium import Method, Stop, for_every_node, force
 
 AT_BOUND = 1e-13
-"""How near a bound a node counts as at it, in units of `Energy.scale`; at least the rounding of the state's dtype."""
+"""How near a bound a node counts as at it, in units of `Energy.scale`; at least the rounding of the
+state's dtype."""
 
 
 def flow(energy: Energy, x: Array, state: State) -> State:
-    """ds/dt of τ ds/dt = P(−∂E/∂s), taken at the state held to its bounds; P removes what a bound holds back. Per second."""
+    """Return ds/dt of τ ds/dt = P(−∂E/∂s), per second, at the state held to its bounds.
+
+    P removes what a bound holds back.
+    """
     return jax.tree.map(
         lambda g, tau: -g / tau,
         force(energy, x, _inside(energy, x, state)),
@@ -28,10 +32,10 @@ def flow(energy: Energy, x: Array, state: State) -> State:
 
 
 def _inside(energy: Energy, x: Array, state: State) -> State:
-    """`state` with every node that is beyond a bound, or within `AT_BOUND` of it, at the bound.
+    """Return a state with every node that is beyond a bound, or within `AT_BOUND` of it, at it.
 
-    Where rounding has put a node just off the bound that holds it, the flow would jump between there and the bound, and the equation
-    of an implicit step has no solution.
+    Where rounding has put a node just off the bound that holds it, the flow would jump between
+    there and the bound, and the equation of an implicit step has no solution.
     """
     box = energy.bounds(x)
     if box is None:
@@ -49,18 +53,22 @@ def _time_constants(energy: Energy, x: Array, state: State) -> State:
 
 
 def smallest_time_constant(energy: Energy, x: Array) -> Float[Array, ""]:
-    """The smallest of the energy's time constants, in seconds."""
+    """Return the smallest of the energy's time constants, in seconds."""
     return jnp.min(ravel_pytree(energy.time_constants(x))[0])
 
 
 class GradientFlow(Method):
-    """Settles by integrating `flow` until `Equilibrium.settled`: the definition the other methods are held to.
+    """The integral of `flow` until `Equilibrium.settled`: what other methods are held to.
 
-    **Arguments:** `solver`, `controller`: any of diffrax's. The default is Kvaerno3 with loose steps: the fixed point is as exact as
-    `tolerance` whatever the steps are, tight steps only cost rejections, and an explicit solver stalls before the tolerance, at its
-    limit of stability. `max_steps`: of the solver. `event`: stops earlier where `event(t, state)` is true, a phase that has then not
-    settled. `together`: whether estimators integrate a batch as one system with one step size, instead of each example with its own,
-    which under `vmap` all wait for the slowest.
+    **Arguments:**
+
+    - `solver`, `controller`: any of diffrax's. The default is Kvaerno3 with loose steps: the fixed
+      point is as exact as `tolerance` whatever the steps are, tight steps only cost rejections, and
+      an explicit solver stalls before the tolerance, at its limit of stability.
+    - `tolerance`: as of a `Method`. `max_steps`: of the solver.
+    - `event`: stops earlier where `event(t, state)` is true, a phase that has then not settled.
+    - `together`: whether estimators integrate a batch as one system with one step size, instead of
+      each example with its own, which under `vmap` all wait for the slowest.
     """
 
     solver: diffrax.AbstractSolver = diffrax.Kvaerno3()
@@ -101,7 +109,7 @@ class GradientFlow(Method):
         saveat: diffrax.SaveAt,
         event: diffrax.Event | None,
     ) -> diffrax.Solution:
-        """Diffrax's solution of `flow` from `state` at time 0."""
+        """Return diffrax's solution of `flow` from `state` at time 0."""
         return diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, s, args: flow(energy, x, s)),
             self.solver,
@@ -119,10 +127,11 @@ class GradientFlow(Method):
 
 
 class Trajectory(eqx.Module):
-    """A phase in time: `times` (seconds), `states` and `energies` at them, time being the leading axis of every leaf.
+    """A phase in time: `times` (seconds), and `states` and `energies` at them.
 
-    `settled_at`: the first of `times` from which on every node is within `tolerance` times `Energy.scale` of where the trajectory ends;
-    infinite where only the last is.
+    Time is the leading axis of every leaf. `settled_at`: the first of `times` from which on every
+    node is within `tolerance` times `Energy.scale` of where the trajectory ends; infinite where
+    only the last is.
     """
 
     times: Float[Array, " times"]
@@ -141,11 +150,18 @@ def trajectory(
     method: GradientFlow | None = None,
     tolerance: float = 1e-3,
 ) -> Trajectory:
-    """The flow of a phase at `times` (seconds, increasing, the first at or after 0).
+    """Return the flow of a phase in time.
 
-    It starts at time 0 at `start`, the energy's `init_state` if not given. For a nudged phase pass a `Nudged` energy and the free
-    state. `method`: its solver, controller and step limit; Tsit5 with steps accurate to 1e-8 if not given, an implicit solver being
-    for stiff energies. `tolerance`: of `settled_at`. Raises an `EquinoxRuntimeError` where the solver gives up.
+    **Arguments:**
+
+    - `energy`: for a nudged phase a `Nudged` energy, whose `start` is the free state. `x`: of one
+      example.
+    - `times` (times,) in seconds, increasing, the first at or after 0.
+    - `start`: the state at time 0; the energy's `init_state` if not given.
+    - `method`: its solver, controller and step limit; Tsit5 with steps accurate to 1e-8 if not
+      given, an implicit solver being for stiff energies. `tolerance`: of `settled_at`.
+
+    **Raises** an `EquinoxRuntimeError` where the solver gives up.
     """
     state = energy.init_state(x) if start is None else start
     if method is None:

@@ -14,15 +14,16 @@ from .flow import _time_constants, smallest_time_constant
 
 
 class Langevin(Method):
-    """The flow at finite temperature, τ ds = −∂E/∂s dt + √(2 T τ) dW, whose stationary density is exp(−E/T).
+    """The flow at finite temperature, τ ds = −∂E/∂s dt + √(2 T τ) dW, of density exp(−E/T).
 
-    The state of the phase is the mean over `steps` steps of `step` smallest time constants after `burn_in` steps, and `variance` that
+    The state of the phase is the mean over `steps` steps after `burn_in` steps, and `variance` that
     of each node. The steps are those of Leimkuhler & Matthews (Appl. Math. Res. eXpress 2013),
-    s' = s − h ∂E/∂s/τ + √(2 T h/τ) (ξ + ξ')/2 with the next step's normal ξ' used again, of second order in h for averages; with bounds
-    those of Euler & Maruyama, reflected. Phases that start with the same key draw the same noise, most of which drops out of their
-    difference.
+    s' = s − h ∂E/∂s/τ + √(2 T h/τ) (ξ + ξ')/2 with the next step's normal ξ' used again, of second
+    order in h for averages; with bounds those of Euler & Maruyama, reflected. Phases that start
+    with the same key draw the same noise, most of which drops out of their difference.
 
-    **Arguments:** `temperature`: T in the units of E. Needs a `key`; raises `ValueError` without one.
+    **Arguments:** `temperature`: T in the units of E. `steps`, `burn_in`: numbers of steps. `step`:
+    h in smallest time constants. Needs a `key`; raises `ValueError` without one.
     """
 
     temperature: float
@@ -57,7 +58,7 @@ class Langevin(Method):
         collect: Callable[[Any, State], Any],
         carry: Any,
     ) -> Any:
-        """`collect(carry, state)` folded over the states after `burn_in`."""
+        """Return `collect(carry, state)` folded over the states after `burn_in`."""
         if key is None:
             raise ValueError("`key` must be given for a Langevin phase, which draws random numbers")
         box = energy.bounds(x)
@@ -70,10 +71,12 @@ class Langevin(Method):
             after = jax.random.normal(jax.random.fold_in(key, n), flat.shape, flat.dtype)
             kick = restore((before + after) / 2 if box is None else after)
             slope = slope_at(energy, x, state)
-            state = jax.tree.map(
-                lambda s, g, k, tau: s - (h / tau * g).astype(s.dtype) + (jnp.sqrt(2 * self.temperature * h / tau) * k).astype(s.dtype),
-                state, slope, kick, taus,
-            )  # fmt: skip
+
+            def moved(s, g, k, tau):
+                noise = jnp.sqrt(2 * self.temperature * h / tau) * k
+                return s - (h / tau * g).astype(s.dtype) + noise.astype(s.dtype)
+
+            state = jax.tree.map(moved, state, slope, kick, taus)
             return (state if box is None else jax.tree.map(_reflect, state, *box)), after
 
         def sample(n, carry):

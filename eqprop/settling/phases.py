@@ -1,4 +1,7 @@
-"""The weakly clamped phases of an energy, as energies: nudged towards a target, clamped at one, and displaced from a free state."""
+"""The weakly clamped phases of an energy, as energies.
+
+Nudged towards a target, clamped at one, and displaced from a free state.
+"""
 
 import abc
 
@@ -22,11 +25,11 @@ class Phase(Energy):
 
     @abc.abstractmethod
     def pull(self, state: State) -> Float[Array, ""]:
-        """What the phase adds to the energy."""
+        """Return what the phase adds to the energy."""
 
     @abc.abstractmethod
     def strength(self, state: State) -> Float[Array, ""]:
-        """How far the phase moves a state, by the order of magnitude; 0 where it does not."""
+        """Return how far the phase moves a state, by the order of magnitude; 0 if not at all."""
 
     def __call__(self, state, x):
         value = self.energy(state, x)
@@ -49,10 +52,10 @@ class Phase(Energy):
 
 
 class Nudged(Phase):
-    """The nudged energy F = E + β C: `energy` with its outputs pulled towards `y` with weight `beta`.
+    """The nudged energy F = E + β C: outputs pulled towards `y` with weight `beta`.
 
-    `beta` has the units of E over those of C (a conductance, for a resistive network and a squared error) and either sign; it is an
-    array, so another value does not compile again.
+    `beta` has the units of E over those of C (a conductance, for a resistive network and a squared
+    error) and either sign; it is an array, so another value does not compile again.
     """
 
     energy: Energy
@@ -65,7 +68,7 @@ class Nudged(Phase):
         return self.beta.astype(cost.dtype) * cost
 
     def strength(self, state):
-        """The largest |β ∂C/∂s|."""
+        """Return the largest |β ∂C/∂s|."""
         return largest(jax.grad(self.pull)(state))
 
     def bounds(self, x):
@@ -85,7 +88,7 @@ class Clamped(Phase):
         return jnp.zeros((), ravel_pytree(state)[0].dtype)
 
     def strength(self, state):
-        """The largest distance of an output from where it is held."""
+        """Return the largest distance of an output from where it is held."""
         outputs = self.energy.outputs(state)
         return largest(self.values.astype(outputs.dtype) - outputs)
 
@@ -105,7 +108,10 @@ class Clamped(Phase):
 
 
 def output_nodes(energy: Energy, state: State) -> Int[np.ndarray, " outputs"]:
-    """Which nodes of the flattened state the outputs are. Raises `ValueError` where they are anything but nodes."""
+    """Return which nodes of the flattened state the outputs are.
+
+    Raises `ValueError` where they are anything but nodes.
+    """
     leaves, treedef = jax.tree.flatten(state)
     sizes = np.cumsum([0, *(leaf.size for leaf in leaves)])
 
@@ -130,12 +136,14 @@ def output_nodes(energy: Energy, state: State) -> Int[np.ndarray, " outputs"]:
 
 
 class Displaced(Energy):
-    """A phase in the displacement from the free state, s = s₀ + σ u, with u as its state; made by `displaced`.
+    """A phase in the displacement from the free state, s = s₀ + σ u; made by `displaced`.
 
-    ∂D/∂u = ( [∂E/∂s(s₀ + σ u) − ∂E/∂s(s₀)] + kept + ∂pull/∂s(s₀ + σ u) ) / σ, the difference taken as an `increment`: a small nudge is
-    settled to as many digits as a large one. `unit` is σ, the phase's own `strength`, so that u does not shrink with the nudge. Of the
-    free state's own slope only what its bounds hold back is `kept`; what it has not settled is the same in all phases and drops out of
-    their differences.
+    ∂D/∂u = ( [∂E/∂s(s₀ + σ u) − ∂E/∂s(s₀)] + kept + ∂pull/∂s(s₀ + σ u) ) / σ,
+
+    the difference taken as an `increment`: a small nudge is settled to as many digits as a large
+    one. Its state is u. `unit` is σ, the phase's own `strength`, so that u does not shrink with the
+    nudge. Of the free state's own slope only what its bounds hold back is `kept`; what it has not
+    settled is the same in all phases and drops out of their differences.
     """
 
     phase: Phase
@@ -145,7 +153,7 @@ class Displaced(Energy):
     exact: bool = eqx.field(static=True)
 
     def __call__(self, state, x):
-        """[ E(s₀ + δ) − E(s₀) − ∂E/∂s(s₀)·δ + kept·δ + pull(s₀ + δ) ] / σ² with δ = σ u."""
+        """Return [ E(s₀ + δ) − E(s₀) − ∂E/∂s(s₀)·δ + kept·δ + pull(s₀ + δ) ] / σ² with δ = σ u."""
         energy, here, move = self.phase.energy, self.here(state), self.displacement(state)
         before, along = jax.jvp(lambda s: energy(s, x), (self.origin,), (move,))
         held_back = sum(jax.tree.leaves(jax.tree.map(jnp.vdot, self.kept, move)))
@@ -161,11 +169,11 @@ class Displaced(Energy):
         return jax.tree.map(lambda *terms: sum(terms[1:], terms[0]) / self.unit, change, pull, kept)
 
     def displacement(self, state: State) -> State:
-        """δ = σ u, in the units of the energy's own state."""
+        """Return δ = σ u, in the units of the energy's own state."""
         return jax.tree.map(lambda u: self.unit * u, state)
 
     def here(self, state: State) -> State:
-        """The state s₀ + δ."""
+        """Return the state s₀ + δ."""
         return jax.tree.map(jnp.add, self.origin, self.displacement(state))
 
     def init_state(self, x):
@@ -188,14 +196,17 @@ class Displaced(Energy):
         return self.phase.time_constants(x)
 
     def scale(self, state):
-        """The largest |u| of each leaf, so that a tolerance is relative; that of the energy where an increment is a difference."""
+        """Return the largest |u| of each leaf, so that a tolerance is relative.
+
+        That of the energy where an increment is a difference.
+        """
         if not self.exact:
             return jax.tree.map(lambda size: size / self.unit, self.phase.scale(self.here(state)))
         return jax.tree.map(lambda leaf: jnp.full(leaf.shape, largest(leaf)), state)
 
 
 def displaced(phase: Phase, x: Array, origin: State) -> Displaced:
-    """`phase` in the displacement from the free state `origin` of the example `x`."""
+    """Return `phase` in the displacement from the free state `origin` of the example `x`."""
     energy = phase.energy
     kept = jax.tree.map(jnp.zeros_like, origin)
     box = energy.bounds(x)
@@ -215,7 +226,10 @@ def displaced(phase: Phase, x: Array, origin: State) -> Displaced:
 
 
 def held(slope: Array, state: Array, low: Array, high: Array) -> Array:
-    """Whether a bound holds each coordinate: it lies on the bound, and the energy falls only beyond it."""
+    """Return whether a bound holds each coordinate.
+
+    It lies on the bound, and the energy falls only beyond it.
+    """
     return ((state <= low) & (slope >= 0)) | ((state >= high) & (slope <= 0))
 
 

@@ -22,9 +22,11 @@ def settle(
     start: State | None = None,
     key: PRNGKeyArray | None = None,
 ) -> Equilibrium:
-    """The phase of one example as a pure function, for use under `jit` and `vmap`: look at `.settled` yourself.
+    """Settle one example as a pure function, for use under `jit` and `vmap`.
 
-    Arguments as for `relax`.
+    Whether it has settled is not asked: look at `.settled` yourself.
+
+    **Arguments:** `energy`, `x`, `method`, `start` and `key`: as of `relax`.
     """
     state = batched_alike(_start(energy, x, start), (energy, x))
     method = default_method() if method is None else method
@@ -32,12 +34,16 @@ def settle(
 
 
 def _start(energy: Energy, x: Array, start: State | None) -> State:
-    """Where a phase starts, within the bounds. Raises `ValueError` for what is no energy, or no state of it."""
+    """Return where a phase starts, within the bounds.
+
+    Raises `ValueError` for what is no energy, or no state of it.
+    """
     template = energy.init_state(x)
     state = template if start is None else start
     if _shapes(state) != _shapes(template):
         raise ValueError(
-            f"`start` must be a state like `init_state(x)`, {_shapes(template)}, but is {_shapes(state)}"
+            f"`start` must be a state like `init_state(x)`, {_shapes(template)}, "
+            f"but is {_shapes(state)}"
         )
     if not all(
         jnp.issubdtype(leaf.dtype, jnp.floating)
@@ -48,12 +54,14 @@ def _start(energy: Energy, x: Array, start: State | None) -> State:
         value, outputs = jax.eval_shape(energy, state, x), jax.eval_shape(energy.outputs, state)
     except Exception as error:
         error.add_note(
-            f"This is of the energy or its outputs, for one `x` of shape {jnp.shape(x)} and a state of {_shapes(state)}."
+            f"This is of the energy or its outputs, for one `x` of shape {jnp.shape(x)} "
+            f"and a state of {_shapes(state)}."
         )
         raise
     if outputs.ndim != 1:
         raise ValueError(
-            f"`outputs` must return an array of one axis, but returned {outputs.dtype} of shape {outputs.shape}"
+            f"`outputs` must return an array of one axis, but returned {outputs.dtype} "
+            f"of shape {outputs.shape}"
         )
     if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
         raise ValueError(
@@ -121,7 +129,10 @@ def settle_batch(
 
 
 class BatchEnergy(Energy):
-    """The energies of a batch as one energy, their sum, whose state has the batch as the leading axis of every leaf."""
+    """The energies of a batch as one energy, their sum.
+
+    The batch is the leading axis of every leaf of its state.
+    """
 
     build: Callable[[Any, Any], tuple[Energy, Array, State | None]] = eqx.field(static=True)
     shared: Any
@@ -165,16 +176,23 @@ def relax(
     key: PRNGKeyArray | None = None,
     throw: bool = True,
 ) -> Equilibrium:
-    """Settles one example: a stationary point of `energy(state, x)` within its bounds, to which its energy falls from the start.
+    """Settle one example at a minimum of `energy(state, x)` within its bounds.
 
-    That it is a minimum and no saddle is not tested (`stability` does); a start exactly on a saddle stays there.
+    It is the one to which the energy falls from the start; a state where ∂²E/∂s² is not positive
+    definite has not settled.
 
-    **Arguments:** `energy`: for a nudged phase, `Nudged(energy, cost, y, beta)`. `method`: `default_method` if not given. `start`:
-    where to start; the energy's `init_state` if not given, and the free state for a nudged phase. `key`: for a method that draws random
-    numbers. `throw`: whether a phase that does not settle is an error; otherwise it is returned with `settled` false.
+    **Arguments:**
 
-    **Raises** `NotSettledError` with the error that was reached, and `ValueError` for an energy that is not a scalar, or a `start` of
-    another shape than the energy's state.
+    - `energy`: for a nudged phase, `Nudged(energy, cost, y, beta)`. `x`: the input of the example.
+    - `method`: `default_method()` if not given.
+    - `start`: where to start; the energy's `init_state` if not given, and the free state for a
+      nudged phase.
+    - `key`: for a method that draws random numbers.
+    - `throw`: whether a phase that does not settle is an error; otherwise it is returned with
+      `settled` false.
+
+    **Raises** `NotSettledError` with the error that was reached, and `ValueError` for an energy
+    that is not a scalar, or a `start` of another shape than the energy's state.
     """
     equilibrium = _settle(energy, jnp.asarray(x), method, start, key)
     if throw:
