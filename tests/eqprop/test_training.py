@@ -75,6 +75,12 @@ def fit(net=None, *, cost=COST, data=DATA, estimator=ESTIMATOR, **change):
     return ep.fit(linear() if net is None else net, cost, data, estimator, **settings)
 
 
+def apart(a, b):
+    """The largest difference between the leaves of two networks."""
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(np.max(np.abs(np.asarray(x) - np.asarray(y)))) for x, y in leaves)
+
+
 def same(a, b):
     return all(
         np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
@@ -150,9 +156,14 @@ def test_it_learns_by_an_optimizer_of_optax(optimizer):
 
 
 def test_plain_descent_by_rates_is_that_of_optax():
-    assert same(fit(epochs=2).net, fit(epochs=2, rates=None, optimizer=CONDUCTANCES).net)
+    """To rounding: three programs, each compiled on its own."""
+    plain = fit(epochs=2).net
+    by_optax = fit(epochs=2, rates=None, optimizer=CONDUCTANCES).net
     half = fit(epochs=2, rates={"conductances*": 0.5}, optimizer=optax.sgd(1.0)).net
-    assert same(fit(epochs=2).net, half)  # a rate is a factor of the update
+    other = fit(epochs=2, rates={"conductances*": 0.4}, optimizer=optax.sgd(1.0)).net
+    for net in (by_optax, half):  # a rate is a factor of the update
+        assert apart(plain, net) < 1e-14
+    assert apart(plain, other) > 1e-4  # the control
 
 
 def test_what_no_pattern_names_does_not_learn_by_an_optimizer_either():
