@@ -24,7 +24,7 @@ NGSPICE = circuits.Ngspice(timeout=600.0)
 
 
 def timed(run: Callable[[], Any], rounds: int = 1) -> tuple[float, Any]:
-    """The shortest time of `rounds` in s, and the last result."""
+    """Return the shortest time of `rounds` in s, and the last result."""
     best, result = float("inf"), None
     for _ in range(rounds):
         start = time.perf_counter()
@@ -49,12 +49,12 @@ def shockley() -> tuple[circuits.Netlist, dict[str, np.ndarray]]:
 
 
 def chosen(drives: dict[str, np.ndarray], samples: int) -> dict[str, np.ndarray]:
-    """The drives of the first samples."""
+    """Return the drives of the first samples."""
     return {name: values[:samples] for name, values in drives.items()}
 
 
 def operating_points(figures: dict[str, Any]) -> None:
-    """The layered network by five ways, from a process for each point of the whole deck on."""
+    """Solve the layered network by five ways, from a process a point of the whole deck on."""
     netlist, drives = shockley()
     alone, reference = timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 1)))
     small, fewer = circuits.reduce(netlist, chosen(drives, 1))
@@ -211,7 +211,7 @@ def by_pyspice(netlist: circuits.Netlist, drives: dict[str, np.ndarray]) -> np.n
 
 
 def text(figures: dict[str, Any]) -> None:
-    """The unreduced network written as a deck, and the deck read; processor time."""
+    """Write the unreduced network as a deck, and read the deck; processor time."""
     netlist, _ = shockley()
     seconds, deck = timed(netlist.spice, 3)
     reading = []
@@ -232,7 +232,7 @@ def text(figures: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Runs all and prints the tables."""
+    """Run all and prints the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.circuits", description=(__doc__ or "").splitlines()[0]
     )

@@ -18,7 +18,7 @@ IN_NOTEBOOKS = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re
 
 
 def on_config(config):
-    """Puts every notebook into the navigation, behind the page that lists them."""
+    """Put every notebook into the navigation, behind the page that lists them."""
     section = next(item["Notebooks"] for item in config.nav if "Notebooks" in item)
     section += [
         f"notebooks/{path.name}" for path in notebooks() if f"notebooks/{path.name}" not in section
@@ -26,7 +26,7 @@ def on_config(config):
 
 
 def on_page_markdown(markdown, page, **_):
-    """Lists the notebooks where `LIST` stands: their titles and the paragraphs below them."""
+    """List the notebooks where `LIST` stands: their titles and the paragraphs below them."""
     if LIST not in markdown:
         return markdown
     lines = []
@@ -60,7 +60,7 @@ def on_page_content(content, page, **_):
 
 
 def outside_code(content, change):
-    """The page with all text changed that is neither code, nor a picture, nor a tag."""
+    """Return the page with all text changed that is neither code, nor a picture, nor a tag."""
     parts = VERBATIM.split(content)  # text, verbatim, its kind, text, …
     return "".join(
         change(part) if k % 3 == 0 else part for k, part in enumerate(parts) if k % 3 < 2
@@ -68,7 +68,7 @@ def outside_code(content, change):
 
 
 def scripts(found):
-    """A letter with scripts, as u^l_i, in HTML."""
+    """Return a letter with scripts, as u^l_i, in HTML."""
     tags = {"_": "sub", "^": "sup"}
     return found[1] + SCRIPT.sub(
         lambda part: f"<{tags[part[1]]}>{part[2] or part[3]}</{tags[part[1]]}>", found[2]
@@ -76,12 +76,15 @@ def scripts(found):
 
 
 def notebooks():
-    """The notebooks in their order."""
+    """Return the notebooks in their order."""
     return sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
 def mathml(latex, page, *, block):
-    """An equation as MathML. Raises `PluginError` for what the converter has not understood."""
+    """Return an equation as MathML.
+
+    Raises `PluginError` for what the converter has not understood.
+    """
     made = convert(html.unescape(latex).strip(), display="block" if block else "inline")
     if "\\" in made or re.search(r"&(?!#|amp;|lt;|gt;)", made):
         raise PluginError(f"{page.file.src_uri}: an equation that cannot be shown: {latex}")

@@ -24,7 +24,7 @@ def energy(params, state, x):
 
 
 def landscape(ax):
-    """The energy, and the paths of the free and the nudged phase on it."""
+    """Draw the energy, and the paths of the free and the nudged phase on it."""
     net = ep.energy(
         energy, {"w": jnp.array(0.8)}, state=jnp.array([-0.5, 1.2]), outputs=lambda state: state[1:]
     )

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 def execute(
     path: Path, *, quick: bool, environment: dict[str, str] | None = None
 ) -> nbformat.NotebookNode:
-    """The notebook of a file with the outputs of a fresh kernel.
+    """Return the notebook of a file with the outputs of a fresh kernel.
 
     **Arguments:** `environment`: all variables of the kernel's process; those of this one if not
     given. **Raises** nbclient's
@@ -60,7 +60,7 @@ def execute(
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description="Executes notebooks, and writes their outputs in place."
     )
