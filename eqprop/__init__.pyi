@@ -1,6 +1,7 @@
 from . import data as data
 from . import estimators as estimators
 from . import models as models
+from . import plotting as plotting
 from .accuracy.calibration import Calibration as Calibration
 from .accuracy.calibration import GradientError as GradientError
 from .accuracy.calibration import calibrate as calibrate

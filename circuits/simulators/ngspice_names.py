@@ -55,4 +55,4 @@ def with_old_names(plots: list[Plot], log: str, names: Mapping[str, str]) -> tup
         for plot in plots
     ]
     old_names = {new: old for old, new in names.items()}
-    return plots, re.sub(r"\bnode_\w+", lambda found: old_names.get(found[0], found[0]), log)
+    return plots, re.sub(r"\bnode_\w+", lambda match: old_names.get(match[0], match[0]), log)

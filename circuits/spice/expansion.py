@@ -253,8 +253,8 @@ class Expansion:
         parameters = self._parameters(card, given, chosen, scope)
         ends = (self.node(token.text, scope) for token in words[:-1])
         nodes = dict(zip(chosen.ports, ends, strict=True))
-        seen = _defined_at(chosen, scope.subcircuits)
-        inner = Scope(parameters, prefix, nodes, seen.new_child(chosen.inner), scope.models)
+        known = _defined_at(chosen, scope.subcircuits)
+        inner = Scope(parameters, prefix, nodes, known.new_child(chosen.inner), scope.models)
         self._expand(chosen.body, inner, depth + 1)
 
     def _element(self, card: Card, words: Sequence[Token], scope: Scope) -> Element:

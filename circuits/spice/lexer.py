@@ -59,11 +59,11 @@ class PlainRun:
 
     def lines(self) -> list[Line]:
         """Return the same as logical lines."""
-        found = []
+        logical = []
         for number, text in enumerate(self.texts, self.first):
             content = text.strip()
-            found.append(Line(content, ((0, number, text.index(content) + 1),), self.file))
-        return found
+            logical.append(Line(content, ((0, number, text.index(content) + 1),), self.file))
+        return logical
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,15 @@ def logical_lines(text: str, file: str = "", first: int = 1) -> list[Line | Plai
     """
     texts = text.split("\n")
     rows = _PLAIN.findall(text)
-    found = _Lines(file)
+    logical = _Lines(file)
     start = 0
     for place in [*(k for k, row in enumerate(rows) if not row[0]), len(texts)]:
         if place > start:
-            found.add_plain(rows[start:place], texts[start:place], first + start)
+            logical.add_plain(rows[start:place], texts[start:place], first + start)
         if place < len(texts):
-            found.add(texts[place], first + place)
+            logical.add(texts[place], first + place)
         start = place + 1
-    return found.finished()
+    return logical.finished()
 
 
 class _Lines:

@@ -83,8 +83,8 @@ def _line(circuit: Any, line: str) -> None:
     """Add the element of a line of SPICE."""
     letter, name = line[0], line.split(maxsplit=1)[0][1:]
     if letter == "B":
-        _, plus, minus, told = line.split(maxsplit=3)
-        output, expression = told.split("=", 1)
+        _, plus, minus, assignment = line.split(maxsplit=3)
+        output, expression = assignment.split("=", 1)
         kind = {"i": "current_expression", "v": "voltage_expression"}[output]
         circuit.B(name, plus, minus, **{kind: expression})
     elif letter in _BY_MODEL:

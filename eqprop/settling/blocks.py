@@ -212,17 +212,17 @@ def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
     def defects(energy, x, state, signs):
         """Return for each leaf how far H·z is from z ⊙ (H·1), and the size of H·1."""
         leaves, structure = jax.tree.flatten(state)
-        found = []
+        gaps = []
         for i, (leaf, z) in enumerate(zip(leaves, signs, strict=True)):
             by_ones = leaf_slope(energy, x, leaves, structure, i, jnp.ones_like(leaf))[1]
             by_signs = leaf_slope(energy, x, leaves, structure, i, z)[1]
-            found.append(
+            gaps.append(
                 (
                     jnp.max(jnp.abs(by_signs - z * by_ones), initial=0.0),
                     jnp.max(jnp.abs(by_ones), initial=0.0),
                 )
             )
-        return found
+        return gaps
 
     tried = False
     for energy, x, state, random in _draws(key, treedef):
@@ -231,12 +231,12 @@ def _leaves_are_blocks(key: tuple, treedef: Any) -> bool:
             for leaf in jax.tree.leaves(state)
         ]
         with jax.ensure_compile_time_eval():
-            found = np.array(
+            gaps = np.array(
                 [(float(gap), float(size)) for gap, size in defects(energy, x, state, signs)]
             )
-        if np.isfinite(found).all():  # not so for a logarithm of what was drawn below 0
+        if np.isfinite(gaps).all():  # not so for a logarithm of what was drawn below 0
             tried = True
-            if np.any(found[:, 0] > 1e-4 * found[:, 1]):
+            if np.any(gaps[:, 0] > 1e-4 * gaps[:, 1]):
                 return False
     return tried
 
@@ -251,11 +251,11 @@ def _interactions(key: tuple, treedef: Any) -> np.ndarray:
     pattern: np.ndarray | None = None
     for energy, x, state, _ in _draws(key, treedef):
         with jax.ensure_compile_time_eval():
-            found = np.abs(np.asarray(hessian(energy, x, state)))
-        if np.isfinite(found).all():
-            seen = found > 1e-9 * found.max()
-            pattern = seen if pattern is None else pattern | seen
+            curvatures = np.abs(np.asarray(hessian(energy, x, state)))
+        if np.isfinite(curvatures).all():
+            interacts = curvatures > 1e-9 * curvatures.max()
+            pattern = interacts if pattern is None else pattern | interacts
     if pattern is None:
-        pattern = np.ones(found.shape, bool)
+        pattern = np.ones(curvatures.shape, bool)
     np.fill_diagonal(pattern, val=False)
     return pattern

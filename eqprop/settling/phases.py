@@ -234,12 +234,12 @@ def held(slope: Array, state: Array, low: Array, high: Array) -> Array:
 
 
 def _increment_is_exact(energy: Energy, x: Array, origin: State) -> bool:
-    found = []
+    exactness = []
 
     def probe(origin):
         change, exact = increment(lambda s: energy.slope(s, x), origin, origin)
-        found.append(exact)
+        exactness.append(exact)
         return change
 
     jax.eval_shape(probe, origin)
-    return found[0]
+    return exactness[0]
