@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+import resource
 import subprocess
 import sys
 import warnings
@@ -602,7 +603,9 @@ def test_no_input_that_reaches_new_code_does_anything_else(tmp_path):
     """
     (tmp_path / "deck.cir").write_text(DECK)
     program = str(Path(__file__).parents[1] / "system" / "fuzz_decks.py")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # a child begins with it
     limits = [
+        f"-rss_limit_mb={before + 2048}",
         "-runs=15000",
         "-timeout=10",
         "-max_len=3000",
