@@ -181,3 +181,12 @@ def test_a_deck_names_it_in_an_x_line():
     ):
         with pytest.raises(circuits.DeckError, match=message):
             circuits.parse(f"Wrong\n{wrong}\n.end\n", elements=[Known])
+
+
+def test_an_expression_that_is_turned_round_has_the_other_sign():
+    v = np.array([-0.4, 0.3, 1.2])
+    for text, sign in (("2m*v(a,b)", 1.0), ("2m*v(b,a)", -1.0), ("3m*v(a,b)+1m*v(b,a)", 1.0)):
+        (element,) = circuits.parse(f"Deck\nB1 a b i={text}\n").elements
+        law = element.terms(300.15)[0].law
+        np.testing.assert_allclose(law.current(v), sign * 2e-3 * v, rtol=1e-12)
+        np.testing.assert_allclose(law.conductance(v), sign * 2e-3, rtol=1e-12)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import circuits
 import eqprop as ep
-from circuits.mna.certificates import certify
+from circuits.mna.certificates import Certificate, certify
 
 NODAL = circuits.Nodal()
 
@@ -381,3 +381,15 @@ def test_what_is_certified_is_right_beside_it():
     tied = circuits.parse("Tied\nI1 0 a 1e-6\nR1 a b 1\nR2 b 0 1e6\n")
     for netlist in (root, jump, tied):
         assert NODAL.operating_points(netlist).status.values.tolist() == ["ok"], netlist.title
+
+
+def test_rounding_alone_keeps_a_point_from_being_certified():
+    """However small its Newton step; the control is a circuit that hangs on what rounding keeps."""
+    for ohms, sure in ((6.25e12, False), (1e6, True)):
+        netlist = circuits.parse(f"Tied\nI1 0 a 0\nR1 a b 9.765625e-4\nR2 b 0 {ohms}\n")
+        certificate = certify(circuits.Equations.of(netlist), np.array([[0.2, 0.2]]), {})
+        assert (certificate.rounding[0] < 1e-6) == sure
+    still = np.zeros(1)
+    for rounding, known in ((1e-12, True), (1e-3, False)):
+        point = Certificate(still, still + rounding, still, still == 0, still == 0)
+        assert point.within(1e-9).tolist() == [known]
