@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 
 import eqprop as ep
+from eqprop.files import output_folder, write_text
 
-from ..files import output_folder, write_text
 from ..simulators import Ngspice
 from ..simulators.datasets import save
 from .demo_chips import noise, transient, vary

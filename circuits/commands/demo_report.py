@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 import eqprop as ep
+from eqprop.files import write
 
-from ..files import write
 from ..simulators import Ngspice
 
 LEAST = {

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from eqprop.files import write
+
 from ..devices import Device
 from ..elements.base import concrete_subclasses
 from ..elements.diodes import DiodeModel
 from ..elements.passive import ConductanceMatrix
 from ..elements.transistors import MosfetModel
-from ..files import write
 from ..memristors import MemristorModel
 from ..netlist.netlist import Netlist
 from ..variation import MATCHING, PRESETS

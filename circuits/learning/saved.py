@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 
 import eqprop as ep
@@ -15,7 +16,32 @@ from ..devices.base import Device
 from ..elements.base import concrete_subclasses
 
 KIND = "resistive network"
-_NUMBERS = ("unit", "input_gain", "capacitance", "amplification")
+
+
+class _Numbers(msgspec.Struct, forbid_unknown_fields=True):
+    """The fields of a network that are plain numbers, and whether its outputs are doubled."""
+
+    unit: float
+    input_gain: float
+    capacitance: float
+    amplification: float
+    doubled_outputs: bool
+
+
+class _Record(msgspec.Struct):
+    """What a file says besides its arrays; a bound that is infinite is `None`."""
+
+    kind: str
+    network: _Numbers
+    bounds: tuple[float | None, float | None]
+    device: str | None
+    numbers: dict[str, float | tuple[float, ...]]
+
+
+class _Kind(msgspec.Struct):
+    """What is asked of a file first; one of a training run has none."""
+
+    kind: str = "a training run"
 
 
 def save_network(net: ep.Resistive, path: str | Path) -> Path:
@@ -42,7 +68,7 @@ def save_network(net: ep.Resistive, path: str | Path) -> Path:
     arrays |= {f"device/{name}": array for name, array in device_arrays.items()}
     record = {
         "kind": KIND,
-        "network": {name: getattr(net, name) for name in (*_NUMBERS, "doubled_outputs")},
+        "network": {name: getattr(net, name) for name in _Numbers.__struct_fields__},
         "bounds": [bound if np.isfinite(bound) else None for bound in net.conductance_bounds],
         "device": kind,
         "numbers": numbers,
@@ -78,31 +104,52 @@ def load_network(path: str | Path) -> ep.Resistive:
 
     **Raises** `CheckpointError` for any other file, and for one that is damaged.
     """
-    arrays, record = read(Path(path))
-    if record.get("kind") != KIND:
-        kind = record.get("kind", "a training run")
+    path = Path(path)
+    kind = read(path, _Kind)[1].kind
+    if kind != KIND:
         raise CheckpointError(f"`path` must be a file of a network, but {path} holds {kind}")
-    count = sum(name.startswith("biases/") for name in arrays)
+    arrays, record = read(path, _Record)
+    parts = [name.rpartition("/") for name in arrays]
+    count = sum(folder == "biases" for folder, _, _ in parts)
+    expected = {f"{name}/{k}" for name in ("conductances", "biases") for k in range(count)}
+    if {name for name in arrays if not name.startswith("device/")} != expected:
+        raise CheckpointError(
+            f"`path` must hold conductances and biases of each layer, but {path} holds "
+            f"{sorted(arrays)}"
+        )
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or not np.all(np.isfinite(array)):
+            raise CheckpointError(f"{name!r} of {path} must hold finite numbers, but does not")
+    devices: dict[str, Any] = concrete_subclasses(Device)  # pyright: ignore[reportAssignmentType]
+    if record.device is not None and record.device not in devices:
+        raise CheckpointError(
+            f"`path` must name a device of circuits, but {path} names {record.device!r}"
+        )
+
     conductances, biases = (
         tuple(jnp.asarray(arrays[f"{name}/{k}"]) for k in range(count))
         for name in ("conductances", "biases")
     )
-    device = None
-    if record["device"] is not None:
-        devices: dict[str, Any] = concrete_subclasses(Device)  # pyright: ignore[reportAssignmentType]
-        if record["device"] not in devices:
-            raise CheckpointError(
-                f"`path` must name a device of circuits, but {path} names {record['device']!r}"
-            )
-        learned = {
-            name.removeprefix("device/"): array
-            for name, array in arrays.items()
-            if name.startswith("device/")
-        }
-        device = devices[record["device"]](**record["numbers"], **learned)
-    bounds = tuple(np.inf if bound is None else bound for bound in record["bounds"])
-    numbers = record["network"]
-    return ep.Resistive(conductances, biases, device, conductance_bounds=bounds, **numbers)
+    learned = {name: arrays[f"device/{name}"] for folder, _, name in parts if folder == "device"}
+    bounds = tuple(np.inf if bound is None else bound for bound in record.bounds)
+    try:
+        device = None
+        if record.device is not None:
+            device = devices[record.device](**record.numbers, **learned)
+            given, had = {*record.numbers, *learned}, {field.name for field in fields(device)}
+            if given != had:
+                raise ValueError(f"its device must have {sorted(had)}, but has {sorted(given)}")
+        for bias in () if device is None else biases[:-1]:
+            jnp.broadcast_to(device.current(bias), bias.shape)
+        return ep.Resistive(
+            conductances,
+            biases,
+            device,
+            conductance_bounds=bounds,
+            **msgspec.structs.asdict(record.network),
+        )
+    except (TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path} must hold a network, but: {error}") from error
 
 
 def stored(path: Path) -> ep.Resistive:

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
+from eqprop.files import write_text
+
 from ..elements.base import GROUND, Element, Model, did_you_mean
-from ..files import write_text
 from ..units import ROOM, celsius, check_temperature
 from .analyses import Analysis, analysis_lines
 from .lint import serious_findings

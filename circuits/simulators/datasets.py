@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..files import write
+from eqprop.files import write
+
 from ..mna.certificates import Certificate
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..files import map_bytes
+from eqprop.files import map_bytes
+
 from .base import SimulationError, check_positive
 from .ngspice_decks import DeckSimulator, quoted_log, reports_trouble
 from .ngspice_process import POOL

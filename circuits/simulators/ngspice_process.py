@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..files import map_bytes
+from eqprop.files import map_bytes
+
 from . import processes
 from .base import SimulationError
 from .processes import exit_of, private_folder, start_program

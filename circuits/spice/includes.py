@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from eqprop.files import read_bytes
+
 from ..elements.base import GROUND
-from ..files import read_bytes
 from .lexer import Line, PlainRun, Token, logical_lines, split
 from .limits import DEEPEST, MOST_BYTES, Budget
 from .parameters import Parameters, check_parameter, define_function, define_parameters
@@ -133,10 +134,8 @@ class DeckLines:
         try:
             return read_bytes(path, most=MOST_BYTES).decode("utf-8", errors="replace")
         except OSError as error:
-            message = f"{name!r} cannot be read: {error.strerror}"
+            message = f"{name!r} cannot be read: {error.strerror or error}"
             raise line.error(message, offset) from error
-        except ValueError as error:
-            raise line.error(f"{name!r} cannot be read: {error}", offset) from error
 
 
 def _subcircuit(line: Line, known: dict[str, Subcircuit]) -> Subcircuit:

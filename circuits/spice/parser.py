@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from eqprop.files import read_bytes
+
 from ..elements.base import GROUND, Element
-from ..files import read_bytes
 from ..netlist.netlist import OPTIONS, Netlist
 from .cards import Setting
 from .control_blocks import without_control
@@ -34,8 +35,8 @@ def read(
     - `trusted`: whether `.include` and `.lib` are followed, to files in its folder or below alone.
     - `control`, `elements`: as of `parse`.
 
-    **Returns** and **raises** as `parse`; besides, raises `OSError` where the file cannot be read
-    and `ValueError` where it is no regular file, or larger than 256 MiB.
+    **Returns** and **raises** as `parse`; besides, raises `OSError` where the file cannot be read,
+    is no regular file, or is larger than 256 MiB.
     """
     path = Path(path)
     text = read_bytes(path, most=MOST_BYTES).decode("utf-8", errors="replace")

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from eqprop.files import read_bytes
+
 from ..elements.base import concrete_subclasses
 from ..variation import Part, Variation
-from .folders import read_file
 from .measures import MEASURES
 from .values import (
     Scalar,
@@ -93,7 +94,7 @@ class Declaration:
         **Raises** `SweepError` for what is no sweep, and `OSError` where the file cannot be read.
         """
         path = Path(path)
-        content = read_file(path, MAX_BYTES)
+        content = read_bytes(path, most=MAX_BYTES)
         try:
             if _MANY_DOTS.search(content):
                 raise SweepError("a key lies in twenty tables")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .folders import Folder
+from eqprop.files import Folder
+
 from .jobs import Record, failed_record
 from .measures import STATUSES, Variable
 from .plan import Plan

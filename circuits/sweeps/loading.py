@@ -3,9 +3,7 @@
 import csv
 import importlib
 import io
-import math
 import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -14,6 +12,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from eqprop.archives import read_arrays
+from eqprop.files import read_bytes
+
 from ..elements.base import Element
 from ..elements.diodes import Diode
 from ..elements.transistors import Mosfet
@@ -21,7 +22,6 @@ from ..netlist.netlist import Netlist
 from ..simulators import Ngspice, Simulator
 from ..spice.parser import parse
 from .declaration import Declaration
-from .folders import read_file
 from .swept_circuits import Samples, SweptCircuit, SweptNetlist
 from .values import Number, SweepError, require_known, shortened
 
@@ -70,7 +70,7 @@ def swept_circuit(
     network: Any
     if kind == "deck":
         path = _path(table["deck"], "network.deck", declaration, trusted=trusted)
-        text = read_file(path, MAX_DECK).decode("utf-8", errors="replace")
+        text = read_bytes(path, most=MAX_DECK).decode("utf-8", errors="replace")
         network = parse(text, trusted=trusted, folder=path.parent, file=path.name)
     elif kind == "factory":
         arguments = table.get("arguments", {})
@@ -79,7 +79,6 @@ def swept_circuit(
         from ..learning.saved import stored
 
         path = _path(table["checkpoint"], "network.checkpoint", declaration, trusted=trusted)
-        _archive(path)
         network = stored(path)
     else:
         from ..learning.trained import trained
@@ -256,18 +255,14 @@ def _numbers(name: str, column: Any) -> np.ndarray:
 def _columns(path: Path) -> dict[str, Any]:
     """Return the columns of a CSV file, whose first row has names, or the arrays of an NPZ file."""
     if path.suffix == ".npz":
-        content = _archive(path)
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except Exception as error:  # whatever NumPy and zipfile raise for a damaged archive
-            raise SweepError(
-                f"{path.name} must be an NPZ file of plain arrays, but is not: {error}"
-            ) from error
+            return read_arrays(read_bytes(path, most=MAX_DATA), most=MAX_DATA)
+        except ValueError as error:
+            raise SweepError(f"{path.name} is no data for a sweep: {error}") from error
     if path.suffix != ".csv":
         raise SweepError(f"`data.file` must be a CSV or an NPZ file, but is {path.name!r}")
     try:
-        text = read_file(path, MAX_DATA).decode()
+        text = read_bytes(path, most=MAX_DATA).decode()
         names, *rows = csv.reader(io.StringIO(text, newline=""))
         table = np.array(rows, float).reshape(len(rows), len(names))
     except (ValueError, csv.Error) as error:
@@ -275,37 +270,6 @@ def _columns(path: Path) -> dict[str, Any]:
             f"{path.name} must hold a number in every cell below its names, but: {error}"
         ) from error
     return {name.strip(): column for name, column in zip(names, table.T, strict=True)}
-
-
-def _archive(path: Path) -> bytes:
-    """Return an archive of arrays. Raises `SweepError` where it is none, or unpacks to too much."""
-    content = read_file(path, MAX_DATA)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(_unpacked_size(archive, entry) for entry in archive.infolist())
-    except Exception as error:  # whatever NumPy and zipfile raise for a damaged archive
-        raise SweepError(
-            f"{path.name} must be an NPZ file of plain arrays, but is not: {error}"
-        ) from error
-    if size > MAX_DATA:
-        raise SweepError(
-            f"{path.name} must unpack to at most {MAX_DATA} bytes, but unpacks to {size}"
-        )
-    return content
-
-
-def _unpacked_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
-    """Return the bytes that an array takes: those of its shape, which may not be those stored."""
-    with archive.open(entry) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
-            raise ValueError(f"{entry.filename!r} has the version {version}")
-        shape, _, dtype = read_header(stream)
-    return max(entry.file_size, math.prod(shape) * dtype.itemsize)
 
 
 def simulator(document: Mapping[str, Any]) -> Simulator:

@@ -22,7 +22,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from .folders import Folder
+from eqprop.files import Folder
+
 from .jobs import Record
 from .measures import STATUSES, Variable
 from .plan import MAX_JOB, MAX_PLAN, Plan, Sha256
@@ -202,7 +203,7 @@ class RunStore:
         **Raises** `StorageError` where there is none, `SweepError` where it is something else.
         """
         try:
-            content = self.folder.read(PLAN, MAX_PLAN)
+            content = self.folder.read(PLAN, most=MAX_PLAN)
         except OSError as error:
             raise StorageError(
                 f"{str(self.folder.path)!r} must be the folder of a run, but its plan cannot be "
@@ -263,7 +264,7 @@ class RunStore:
             counts[name] * np.dtype(variable.dtype).itemsize for name, variable in variables.items()
         )
         try:
-            content = self.inner(JOBS).read(job_file(key), length + MAX_HEAD)
+            content = self.inner(JOBS).read(job_file(key), most=length + MAX_HEAD)
             line, _, body = content.partition(b"\n")
             head = msgspec.json.decode(line, type=_Head)
         except (OSError, StorageError, msgspec.DecodeError, RecursionError):
@@ -297,7 +298,7 @@ class RunStore:
         **Raises** `StorageError` where they cannot be read or written.
         """
         name = job_file(key)
-        content = self.put(lambda: source.inner(JOBS).read(name, MAX_JOB + MAX_HEAD))
+        content = self.put(lambda: source.inner(JOBS).read(name, most=MAX_JOB + MAX_HEAD))
         self.put(lambda: self.inner(JOBS, make=True).write(name, content))
 
     def copy_failure(self, key: str, source: "RunStore") -> None:
@@ -312,7 +313,7 @@ class RunStore:
         """
         for name in (f"{key}.cir", f"{key}.txt"):
             if source.has_failure(name):
-                content = self.put(lambda name=name: source.inner(FAILED).read(name, MAX_LOG))
+                content = self.put(lambda name=name: source.inner(FAILED).read(name, most=MAX_LOG))
                 self.put(
                     lambda name=name, content=content: self.inner(FAILED, make=True).write(
                         name, content

@@ -3,31 +3,45 @@
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 
+from ..archives import read_arrays
+from ..files import Folder, read_bytes
+
 FORMAT, VERSION = "eqprop checkpoint", 1
+MOST_BYTES = 2**32
+"""Of a file, unless the caller knows better."""
 _DIGEST = 64
 """Hexadecimal digits of SHA-256."""
+
+
+Schema = TypeVar("Schema")
 
 
 class CheckpointError(ValueError):
     """A file is no whole checkpoint, or it is one of another run."""
 
 
+class _Head(msgspec.Struct):
+    """What every checkpoint says."""
+
+    format: str
+    version: int
+
+
 def write(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
     """Write an uncompressed `.npz` of `arrays` and, as JSON in its array `facts`, of `facts`.
 
     The file ends with the SHA-256 of all bytes before it, which is the comment of the ZIP archive
-    that an `.npz` is. It is written beside `path` as `path`.partial, flushed to the disk, and put
-    in place in one step; until then what stood at `path` stays.
+    that an `.npz` is. What stood at `path` stays until it is complete and flushed to the disk.
 
     **Arguments:**
 
@@ -42,46 +56,34 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
     np.savez(buffer, allow_pickle=False, facts=np.frombuffer(text.encode(), np.uint8), **arrays)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = bytes(_DIGEST)
-    body = buffer.getbuffer()[:-_DIGEST]
-
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(body)
-        file.write(hashlib.sha256(body).hexdigest().encode())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)  # noqa: PTH105 - the name of what is atomic
-    _sync_folder(path.parent)
+    content = buffer.getbuffer()
+    content[-_DIGEST:] = hashlib.sha256(content[:-_DIGEST]).hexdigest().encode()
+    with Folder.open(path.parent) as folder:
+        folder.write(path.name, content)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Flush the renaming itself; only where a folder can be opened (POSIX)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read(
+    path: Path, facts: type[Schema], most: int = MOST_BYTES
+) -> tuple[dict[str, np.ndarray], Schema]:
     """Return the arrays and facts of a file that `write` has written.
 
     **Arguments:**
 
     - `path`: the file.
+    - `facts`: what the file must say, besides what all checkpoints do.
+    - `most`: how many bytes the file may have.
 
-    **Returns** the arrays by name and the facts by name, among them `format`, `version` and `jax`.
+    **Returns** the arrays by name, and the facts.
 
-    **Raises** `CheckpointError`, naming the file, where it cannot be read, is truncated, corrupt or
-    no checkpoint, or of another version.
+    **Raises** `CheckpointError`, naming the file, where it cannot be read, is too large, truncated,
+    corrupt or no checkpoint, of another version, or says anything else than `facts`.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, most=most)
     except OSError as error:
         raise CheckpointError(
-            f"`checkpoint` must be a file that can be read, but {path} is not: {error.strerror}"
+            f"`checkpoint` must be a file that can be read, but {path} is not: "
+            f"{error.strerror or error}"
         ) from error
     body, digest = memoryview(content)[:-_DIGEST], content[-_DIGEST:]
     if hashlib.sha256(body).hexdigest().encode() != digest:
@@ -91,20 +93,22 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         )
 
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        facts = json.loads(arrays.pop("facts").tobytes())
-        kind = facts["format"], facts["version"]
-    except (KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(content, most=len(content))
+        text = arrays.pop("facts").tobytes()
+        head = msgspec.json.decode(text, type=_Head)
+    except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"`checkpoint` must be a checkpoint, but {path} is another kind of file"
+            f"`checkpoint` must be a checkpoint, but {path} is another kind of file: {error}"
         ) from error
-    if kind != (FORMAT, VERSION):
+    if (head.format, head.version) != (FORMAT, VERSION):
         raise CheckpointError(
-            f"`checkpoint` must be {FORMAT!r} version {VERSION}, but {path} is {kind[0]!r} "
-            f"version {kind[1]}"
+            f"`checkpoint` must be {FORMAT!r} version {VERSION}, but {path} is {head.format!r} "
+            f"version {head.version}"
         )
-    return arrays, facts
+    try:
+        return arrays, msgspec.json.decode(text, type=facts)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} must say what its kind does, but: {error}") from error
 
 
 def to_arrays(tree: Any, name: str) -> dict[str, np.ndarray]:
@@ -132,18 +136,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str, like: Any) -> Any:
     leaves, structure = jax.tree.flatten(like)
     restored = []
     for i, leaf in enumerate(leaves):
-        expected, array = _plain(leaf), arrays.get(f"{name}/{i}")
-        if (
-            array is None
-            or array.shape != expected.shape
-            or array.dtype.itemsize != expected.dtype.itemsize
-        ):
-            raise CheckpointError(
-                f"`{name}` of the checkpoint must have the leaves of this run's, but differs in "
-                f"leaf {i}"
-            )
-        # NumPy's format knows bfloat16 and its like only as bytes.
-        value = jnp.asarray(array.view(expected.dtype))
+        value = jnp.asarray(restored_array(arrays, f"{name}/{i}", _plain(leaf)))
         if is_key(leaf):
             value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(leaf))
         restored.append(value)
@@ -153,6 +146,29 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str, like: Any) -> Any:
             "but has more"
         )
     return jax.tree.unflatten(structure, restored)
+
+
+def restored_array(arrays: Mapping[str, np.ndarray], key: str, like: np.ndarray) -> np.ndarray:
+    """Return one array of a file.
+
+    **Arguments:**
+
+    - `arrays`: the arrays of the file.
+    - `key`: its name.
+    - `like`: an array of the same shape and dtype.
+
+    **Raises** `CheckpointError` where there is none, or one of another shape or dtype.
+    """
+    array = arrays.get(key)
+    # NumPy's format knows bfloat16 and its like only as bytes.
+    known = like.dtype if like.dtype.kind != "V" else np.dtype(f"V{like.dtype.itemsize}")
+    if array is None or array.shape != like.shape or array.dtype != known:
+        what = "is missing" if array is None else f"is {array.dtype}{list(array.shape)}"
+        raise CheckpointError(
+            f"{key!r} of the checkpoint must be as of this run, {known}{list(like.shape)}, "
+            f"but {what}"
+        )
+    return array.view(like.dtype)
 
 
 def is_key(leaf: Any) -> bool:

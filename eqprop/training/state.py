@@ -4,15 +4,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from .checkpoints import CheckpointError, from_arrays, is_key, read, to_arrays, write
+from ..files import Folder
+from .checkpoints import (
+    CheckpointError,
+    from_arrays,
+    is_key,
+    read,
+    restored_array,
+    to_arrays,
+    write,
+)
 from .fingerprints import differences
 from .runs import Run
 
@@ -20,6 +30,8 @@ RECORDS = ("loss", "train_accuracy", "unsettled", "phase_error")
 """What is seen at each step: the mean cost, the share of right decisions, how many examples were
 left out, and `Settling.error`."""
 
+_OTHER_BYTES = 2**24
+"""Of a checkpoint, at most, besides its arrays: fingerprints and names."""
 _LISTED = 5
 """Differences between two runs that an error lists."""
 
@@ -107,6 +119,15 @@ class TrainingState:
         return numbers
 
 
+class _Facts(msgspec.Struct):
+    """What the file says besides its arrays; `run` is the run's fingerprint."""
+
+    epoch: Annotated[int, msgspec.Meta(ge=0)]
+    step: Annotated[int, msgspec.Meta(ge=0)]
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+    run: dict[str, str]
+
+
 class CheckpointFile:
     """The file that keeps the state of a run, written at most once in so many seconds.
 
@@ -124,6 +145,8 @@ class CheckpointFile:
         if not every >= 0:
             raise ValueError(f"`every` must be at least 0 seconds, but is {every}")
         self._path, self._every, self._run = Path(path), every, run.fingerprint()
+        self._epochs, self._steps = run.epochs, run.steps
+        self._validates = run.data.validation is not None
         self._written = time.perf_counter()
 
     def resume(self, start: TrainingState) -> TrainingState:
@@ -135,14 +158,17 @@ class CheckpointFile:
 
         **Raises** `CheckpointError` where the file is no whole checkpoint of this run.
         """
+        if self._path.parent.is_dir():
+            with Folder.open(self._path.parent) as folder:
+                folder.remove_partial(self._path.name)
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # That it cannot be written is better known now than in an hour.
             self.update(start, now=True)
             return start
 
-        arrays, facts = read(self._path)
-        differing = differences(self._run, facts["run"])
+        arrays, facts = read(self._path, _Facts, most=self._most_bytes(start))
+        differing = differences(self._run, facts.run)
         if differing:
             more = f"; and {len(differing) - _LISTED} more" if len(differing) > _LISTED else ""
             raise CheckpointError(
@@ -150,17 +176,37 @@ class CheckpointFile:
                 f"{'; '.join(differing[:_LISTED])}{more}"
             )
 
+        if facts.epoch > self._epochs or facts.step > self._steps:
+            raise CheckpointError(
+                f"`checkpoint` must be at most {self._epochs} epochs of {self._steps} steps old, "
+                f"but {self._path} says {facts.epoch} and {facts.step}"
+            )
         moments, rest = eqx.partition(start.moments, eqx.is_array)
+        best = None
+        if self._validates and facts.epoch > 0:
+            best = from_arrays(arrays, "best", start.params)
+        record, curve = np.zeros(facts.step), np.zeros(facts.epoch)
         return TrainingState(
             params=from_arrays(arrays, "params", start.params),
             moments=eqx.combine(from_arrays(arrays, "moments", moments), rest),
-            history={name: arrays[f"history/{name}"].tolist() for name in start.history},
-            best=from_arrays(arrays, "best", start.params) if facts["best"] else None,
-            records={name: arrays[f"records/{name}"] for name in RECORDS},
-            epoch=facts["epoch"],
-            step=facts["step"],
-            seconds=facts["seconds"],
+            history={
+                name: restored_array(arrays, f"history/{name}", curve).tolist()
+                for name in start.history
+            },
+            best=best,
+            records={name: restored_array(arrays, f"records/{name}", record) for name in RECORDS},
+            epoch=facts.epoch,
+            step=facts.step,
+            seconds=facts.seconds,
         )
+
+    def _most_bytes(self, start: TrainingState) -> int:
+        """Return what the file can have at most: parameters twice, moments, history, records."""
+        leaves = jax.tree.leaves(
+            eqx.filter((start.params, start.params, start.moments), eqx.is_array)
+        )
+        numbers = self._epochs * len(start.history) + self._steps * len(RECORDS)
+        return sum(leaf.nbytes for leaf in leaves) + 8 * numbers + _OTHER_BYTES
 
     def update(self, state: TrainingState, *, now: bool = False) -> None:
         """Write `state` where `every` seconds have passed since the last time, or `now` is true."""
@@ -177,7 +223,6 @@ class CheckpointFile:
             "epoch": state.epoch,
             "step": state.step,
             "seconds": state.seconds,
-            "best": state.best is not None,
             "run": self._run,
         }
         write(self._path, arrays, facts)

@@ -8,7 +8,6 @@ from helpers.netlists import JUNCTION, divider
 
 import circuits
 from circuits.devices.ideal import clamp
-from circuits.files import output_folder, write
 
 
 @pytest.mark.parametrize(
@@ -173,30 +172,6 @@ def test_a_replacement_must_replace():
     )
     with pytest.raises(circuits.NetlistError, match="it has none called"):
         divider().with_elements(circuits.Resistor("tip", "in", "mid", siemens=2.0))
-
-
-def test_a_file_is_whole_or_not_there(tmp_path):
-    path = divider().save(tmp_path / "net.cir")
-    assert path.read_text() == divider().spice()
-
-    def breaks(fresh):
-        fresh.write_text("half")
-        raise RuntimeError("in the middle")
-
-    with pytest.raises(RuntimeError, match="in the middle"):
-        write(path, breaks)
-    assert path.read_text() == divider().spice()
-    assert [p.name for p in tmp_path.iterdir()] == ["net.cir"]
-
-
-def test_a_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(
-        ValueError, match=r"`out` must be a folder that can be written, but .* is not"
-    ):
-        output_folder(tmp_path / "file")
-    with pytest.raises(ValueError, match="`out` must be a folder that can be written"):
-        output_folder("/proc/demo")
 
 
 def test_names_differ_by_their_letter_too():

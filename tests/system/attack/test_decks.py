@@ -179,8 +179,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path, kind):
     else:
         path.mkdir()
     start = time.monotonic()
-    error = OSError if kind == "folder" else ValueError
-    with pytest.raises(error, match=r"must be a regular file|Is a directory"):
+    with pytest.raises(OSError, match=r"must be a regular file"):
         circuits.read(path)
     with pytest.raises(circuits.DeckError, match=r"cannot be read|must be in the deck's folder"):
         circuits.parse(deck(".include deck.cir"), trusted=True, folder=tmp_path)
@@ -191,7 +190,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     path = tmp_path / "large.cir"
     path.write_text(deck("R1 a 0 1"))
     monkeypatch.setattr("circuits.spice.parser.MOST_BYTES", path.stat().st_size - 1)
-    with pytest.raises(ValueError, match=r"`path` must be a file of at most \d+ bytes"):
+    with pytest.raises(OSError, match=r"`path` must be a file of at most \d+ bytes"):
         circuits.read(path)
     monkeypatch.setattr("circuits.spice.parser.MOST_BYTES", path.stat().st_size)
     assert len(circuits.read(path).elements) == 1  # the control

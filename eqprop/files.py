@@ -1,4 +1,4 @@
-"""Files of a folder that was opened: made, read and removed relative to it, never through a link.
+"""Files that are written whole or not at all, and read within a limit.
 
 Whoever may write into a folder may plant a link there under the name of a file that is about to be
 written, or put a device or a pipe where a file is about to be read. So a folder is opened once, its
@@ -7,13 +7,16 @@ exist (`O_EXCL`), and a link is never followed (`O_NOFOLLOW`).
 """
 
 import contextlib
+import mmap
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 PARTIAL = ".partial"
 """The ending of a file that is not complete: while it is written, or after a kill."""
@@ -85,22 +88,23 @@ class Folder:
             return False
         return stat.S_ISREG(mode)
 
-    def read(self, name: str, largest: int) -> bytes:
-        """Return the content of a plain file.
+    def read(self, name: str, *, most: int) -> bytes:
+        """Return the content of a regular file.
 
         **Arguments:**
 
         - `name`: its name, without a slash.
-        - `largest`: how many bytes it may have.
+        - `most`: how many bytes it may have.
 
         **Raises** `OSError` where it cannot be read, is a link, a device, a pipe or a folder, or
         has more bytes.
         """
         _require_name(name)
-        return _content(os.open(name, _READ, dir_fd=self.descriptor), name, largest)
+        descriptor = os.open(name, _READ, dir_fd=self.descriptor)
+        return _content(descriptor, self.path / name, most)
 
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all, flushed to the disk.
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file whole or not at all, flushed to the disk with its name.
 
         **Arguments:**
 
@@ -119,6 +123,10 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             self._move(partial, self, name)
+            os.fsync(self.descriptor)
+        except OSError as error:
+            self.remove(partial)
+            raise OSError(error.errno, error.strerror, str(self.path / name)) from error
         except BaseException:
             self.remove(partial)
             raise
@@ -170,42 +178,123 @@ class Folder:
         except (IsADirectoryError, PermissionError):
             shutil.rmtree(name, dir_fd=self.descriptor)
 
-    def remove_partial(self) -> None:
-        """Remove what processes that were killed have left incomplete."""
-        for name in self.names():
-            if name.endswith(PARTIAL):
-                self.remove(name)
+    def remove_partial(self, name: str | None = None) -> None:
+        """Remove what processes that were killed have left incomplete.
+
+        **Arguments:**
+
+        - `name`: of the file that they were to write; `None`: of any.
+        """
+        start = "" if name is None else f".{name}."
+        for entry in self.names():
+            if entry.startswith(start) and entry.endswith(PARTIAL):
+                self.remove(entry)
 
 
-def read_file(path: Path, largest: int) -> bytes:
-    """Return the content of a plain file, which may be reached by links.
+def write(path: str | Path, fill: Callable[[Path], object]) -> Path:
+    """Write a file whole or not at all: what was at `path` stays until the new file is complete.
 
     **Arguments:**
 
-    - `path`: the file.
-    - `largest`: how many bytes it may have.
+    - `path`: of a file in a folder that exists.
+    - `fill`: called with the path of a new file, writes its content.
+
+    **Returns** `path`. **Raises** `ValueError` where `path` is a folder, or in none that exists.
+    """
+    path = Path(path)
+    if not path.parent.is_dir() or path.is_dir():
+        raise ValueError(f"`path` must be a file in a folder that exists, but is {str(path)!r}")
+    with Folder.open(path.parent) as folder:
+        folder.fill(path.name, fill)
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text in UTF-8, whole or not at all; see `write`."""
+    return write(path, lambda fresh: fresh.write_text(text, encoding="utf-8"))
+
+
+def read_bytes(path: str | Path, *, most: int) -> bytes:
+    """Return the content of a regular file, which may be reached by links.
+
+    A device or a pipe, which may never end, is refused without waiting for it.
+
+    **Arguments:**
+
+    - `path`: of the file.
+    - `most`: how many bytes it may have.
 
     **Raises** `OSError` where it cannot be read, is a device, a pipe or a folder, or has more
     bytes.
     """
-    return _content(os.open(path, _READ & ~os.O_NOFOLLOW), str(path), largest)
+    return _content(os.open(path, _READ & ~os.O_NOFOLLOW), path, most)
 
 
-def _content(descriptor: int, name: str, largest: int) -> bytes:
-    """Return what an open file holds, and close it."""
+def map_bytes(path: str | Path, *, most: int) -> mmap.mmap | bytes:
+    """Map a regular file of at most `most` bytes into memory, to be read only.
+
+    The map stays when the file is removed, but not when it is written to. Arguments and errors are
+    those of `read_bytes`.
+
+    **Returns** the map, or no bytes where the file is empty.
+    """
+    with _regular(os.open(path, _READ & ~os.O_NOFOLLOW), path, most) as file:
+        size = os.fstat(file.fileno()).st_size
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+
+
+def output_folder(path: str | Path, argument: str = "out") -> Path:
+    """Make a folder, if it does not exist, and check that it can be written.
+
+    **Arguments:**
+
+    - `path`: of the folder.
+    - `argument`: what the caller calls it, for messages.
+
+    **Returns** `path`. **Raises** `ValueError` where it is no folder or cannot be written.
+    """
+    path = Path(path)
     try:
-        file = os.fstat(descriptor)
-        if not stat.S_ISREG(file.st_mode):
-            raise OSError(f"{name!r} must be a plain file, but is a device, a pipe or a folder")
-        if file.st_size > largest:
-            raise OSError(f"{name!r} must have at most {largest} bytes, but has {file.st_size}")
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(largest + 1)
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`{argument}` must be a folder that can be written, "
+            f"but {str(path)!r} is not: {error.strerror}"
+        ) from error
+    return path
+
+
+def _content(descriptor: int, path: str | Path, most: int) -> bytes:
+    """Return what an open file holds, and close it. Raises `OSError` as `read_bytes`."""
+    with _regular(descriptor, path, most) as file:
+        content = file.read(most + 1)
+    if len(content) > most:  # it grew while it was read
+        raise _too_large(path, most)
+    return content
+
+
+@contextlib.contextmanager
+def _regular(descriptor: int, path: str | Path, most: int) -> Iterator[BinaryIO]:
+    """Return an open file to be read, and close it. Raises `OSError` as `read_bytes`."""
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(
+                f"`path` must be a regular file, but {str(path)!r} is a device, a pipe or a folder"
+            )
+        if status.st_size > most:
+            raise _too_large(path, most)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
     finally:
         os.close(descriptor)
-    if len(content) > largest:  # it grew while it was read
-        raise OSError(f"{name!r} must have at most {largest} bytes, but has more")
-    return content
+
+
+def _too_large(path: str | Path, most: int) -> OSError:
+    """Return the error about a file of more than `most` bytes."""
+    return OSError(f"`path` must be a file of at most {most} bytes, but {str(path)!r} has more")
 
 
 def _partial(name: str) -> str:
