@@ -133,7 +133,7 @@ def load_network(path: str | Path) -> ep.Resistive:
     learned = {name: arrays[f"device/{name}"] for folder, _, name in parts if folder == "device"}
     bounds = tuple(np.inf if bound is None else bound for bound in record.bounds)
     try:
-        device = None
+        device: Any = None
         if record.device is not None:
             device = devices[record.device](**record.numbers, **learned)
             given, had = {*record.numbers, *learned}, {field.name for field in fields(device)}
