@@ -62,12 +62,12 @@ def operating_points(figures: dict[str, Any]) -> None:
     batch, together = timed(lambda: NGSPICE.operating_points(*circuits.reduce(netlist, drives)))
     nodal = circuits.Nodal()
     nodal.operating_points(netlist, drives)
-    whole, found = timed(lambda: nodal.operating_points(netlist, drives), 3)
+    whole, points = timed(lambda: nodal.operating_points(netlist, drives), 3)
     prepared = nodal.prepare(netlist)
     again, _ = timed(lambda: prepared.operating_points(drives), 5)
     off = max(
         float(abs(one.voltage[0] - reference.voltage[0].sel(node=one.node)).max())
-        for one in (together, found)
+        for one in (together, points)
     )
     ways = {
         "ngspice, a process a point": alone,
@@ -108,7 +108,7 @@ def crossbars(figures: dict[str, Any]) -> None:
         return circuits.solve_crossbars(chips[0], volts, wire_ohms=0.35)
 
     by_lines()
-    lines, found = timed(by_lines)
+    lines, dataset = timed(by_lines)
     seconds = {
         "lines in turn": lines / len(chips),
         "Nodal, a netlist a chip": timed(by_netlist, 3)[0],
@@ -124,7 +124,7 @@ def crossbars(figures: dict[str, Any]) -> None:
         )
         seconds["badcrossbar 1.1.0"] = theirs / 8
         off = float(
-            np.max(np.abs(np.asarray(solutions[0].currents.output) / found.output[0].values - 1))
+            np.max(np.abs(np.asarray(solutions[0].currents.output) / dataset.output[0].values - 1))
         )
     figures["crossbar 128 x 128"] = {
         "seconds a chip": seconds,
@@ -163,7 +163,7 @@ def sweeps(figures: dict[str, Any]) -> None:
     ways["ngspice, 64 points a deck"] = (
         timed(lambda: NGSPICE.operating_points(netlist, chosen(drives, 64)), 3)[0] / 64
     )
-    batch, found = timed(lambda: NGSPICE.operating_points(netlist, drives), 3)
+    batch, points = timed(lambda: NGSPICE.operating_points(netlist, drives), 3)
     ways[f"ngspice, {SAMPLES} points a deck"], off = batch / SAMPLES, 0.0
     try:
         circuits.NgspiceShared().version()
@@ -177,8 +177,8 @@ def sweeps(figures: dict[str, Any]) -> None:
             "PySpice, .op repeated 20 times": repeated / 20,
         }
         off = max(
-            float(abs(same.voltage - found.voltage).max()),
-            float(np.max(np.abs(theirs - found.voltage.values[:20]))),
+            float(abs(same.voltage - points.voltage).max()),
+            float(np.max(np.abs(theirs - points.voltage.values[:20]))),
         )
     figures["crossbar 64 x 64, diodes"] = {
         "milliseconds a point": {k: 1e3 * t for k, t in ways.items()},
@@ -200,14 +200,14 @@ def by_pyspice(netlist: circuits.Netlist, drives: dict[str, np.ndarray]) -> np.n
     circuit = circuits.to_pyspice(netlist)
     simulator = circuit.simulator()
     simulator.options(*netlist.options.split())
-    nodes, found = circuits.Equations.of(netlist).free, []
+    nodes, voltages = circuits.Equations.of(netlist).free, []
     for k in range(len(next(iter(drives.values())))):
         for name, values in drives.items():
             circuit[name].dc_value = float(values[k])
         point = simulator.operating_point()
-        found.append([float(point[node].as_ndarray()[0]) for node in nodes])
+        voltages.append([float(point[node].as_ndarray()[0]) for node in nodes])
         simulator.ngspice.remove_circuit()
-    return np.array(found)
+    return np.array(voltages)
 
 
 def text(figures: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def main() -> None:
     rows = []
     data = ep.data.digits()
     for name, (net, cost, beta, rates) in NETWORKS.items():
-        seen = {}
+        by_method = {}
         for kind, method in (("flow", FLOW), ("blocks", BLOCKS)):
             start = time.perf_counter()
             estimator = ep.EqProp.centred(beta, method)
@@ -72,16 +72,16 @@ def main() -> None:
                 decay=0.95,
                 key=jax.random.key(1),
             )
-            seen[kind] = {
+            by_method[kind] = {
                 "test accuracy": float(fit.history["test_accuracy"][-1]),
                 "seconds": time.perf_counter() - start,
             }
-        figures[name] = seen
+        figures[name] = by_method
         rows.append(
             [
                 name,
-                *(f"{100 * s['test accuracy']:.1f} %" for s in seen.values()),
-                *(f"{s['seconds']:.0f}" for s in seen.values()),
+                *(f"{100 * s['test accuracy']:.1f} %" for s in by_method.values()),
+                *(f"{s['seconds']:.0f}" for s in by_method.values()),
             ]
         )
     table(

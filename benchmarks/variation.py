@@ -50,23 +50,25 @@ def main() -> None:
         against_spread(data, arguments.spreads, arguments.chips)
         return
     devices = {**PRESETS, "lognormal@1, 30 %": partial(lognormal, 0.3)}
-    rows, seen = [], []
+    rows, datasets = [], []
     figures: dict[str, Any] = {"chips": arguments.chips}
     whole = time.perf_counter()
     nets: dict[float, ep.Resistive] = {}
     for name, make in devices.items():
         start, preset = time.perf_counter(), make()
         net = network(preset, data, nets)
-        found = circuits.learn_on_chips(net, COST, data, preset, chips=arguments.chips, **LEARNING)
-        off = confirm(net, found, data)
+        learned = circuits.learn_on_chips(
+            net, COST, data, preset, chips=arguments.chips, **LEARNING
+        )
+        off = confirm(net, learned, data)
         seconds = time.perf_counter() - start
         accuracy = {
-            kind: 100 * found.dataset[kind].values for kind in ("ideal", "moved", "trained")
+            kind: 100 * learned.dataset[kind].values for kind in ("ideal", "moved", "trained")
         }
         figures[name] = {f"{kind}, %": values.tolist() for kind, values in accuracy.items()}
         figures[name] |= {
             "seconds": seconds,
-            "recovered": found.recovered,
+            "recovered": learned.recovered,
             "largest difference to ngspice, V": off,
         }
         spans = [
@@ -74,7 +76,7 @@ def main() -> None:
             for v in (accuracy["moved"], accuracy["trained"])
         ]
         lost = float(accuracy["ideal"] - accuracy["moved"].mean())
-        recovered = f"{found.recovered:.0%}" if lost >= 0.5 else "little lost"
+        recovered = f"{learned.recovered:.0%}" if lost >= 0.5 else "little lost"
         rows.append(
             [
                 name,
@@ -85,7 +87,7 @@ def main() -> None:
                 f"{seconds:.0f}",
             ]
         )
-        seen.append(found.dataset.assign_attrs(preset=name))
+        datasets.append(learned.dataset.assign_attrs(preset=name))
     figures["seconds"] = time.perf_counter() - whole
     table(
         f"Digits on {arguments.chips} chips of each device: test accuracy, %; "
@@ -95,7 +97,7 @@ def main() -> None:
     )
     save(arguments.json, figures)
     if arguments.figure:
-        learning(seen).figure.savefig(arguments.figure, dpi=150)
+        learning(datasets).figure.savefig(arguments.figure, dpi=150)
 
 
 def against_spread(data: ep.data.Data, file: str, chips: int) -> None:
@@ -107,12 +109,15 @@ def against_spread(data: ep.data.Data, file: str, chips: int) -> None:
     for ax, make in zip(axes.flat, PRESETS.values(), strict=False):
         preset = make()
         net = network(preset, data, nets)
-        found = circuits.accuracy_against_spread(
+        accuracies = circuits.accuracy_against_spread(
             net, COST, data, preset, FACTORS, chips=chips, **LEARNING
         )
-        panel(found, ax)
+        panel(accuracies, ax)
         rows = [
-            [f"{f:g}", *(f"{100 * float(found[k][i].mean()):.2f}" for k in ("moved", "trained"))]
+            [
+                f"{f:g}",
+                *(f"{100 * float(accuracies[k][i].mean()):.2f}" for k in ("moved", "trained")),
+            ]
             for i, f in enumerate(FACTORS)
         ]
         table(

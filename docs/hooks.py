@@ -45,11 +45,11 @@ def on_page_content(content, page, **_):
     Those of docstrings get their sub- and superscripts.
     """
 
-    def in_page(found):
-        return mathml(found[2], page, block=found[1] == "div")
+    def in_page(match):
+        return mathml(match[2], page, block=match[1] == "div")
 
-    def in_notebook(found):
-        return mathml(found["block"] or found["inline"], page, block=found["block"] is not None)
+    def in_notebook(match):
+        return mathml(match["block"] or match["inline"], page, block=match["block"] is not None)
 
     if page.file.src_uri.endswith(".ipynb"):
         page.meta["hide"] = ["toc"]  # there is none, and code needs the room
@@ -67,11 +67,11 @@ def outside_code(content, change):
     )
 
 
-def scripts(found):
+def scripts(match):
     """Return a letter with scripts, as u^l_i, in HTML."""
     tags = {"_": "sub", "^": "sup"}
-    return found[1] + SCRIPT.sub(
-        lambda part: f"<{tags[part[1]]}>{part[2] or part[3]}</{tags[part[1]]}>", found[2]
+    return match[1] + SCRIPT.sub(
+        lambda part: f"<{tags[part[1]]}>{part[2] or part[3]}</{tags[part[1]]}>", match[2]
     )
 
 
@@ -85,7 +85,7 @@ def mathml(latex, page, *, block):
 
     Raises `PluginError` for what the converter has not understood.
     """
-    made = convert(html.unescape(latex).strip(), display="block" if block else "inline")
-    if "\\" in made or re.search(r"&(?!#|amp;|lt;|gt;)", made):
+    markup = convert(html.unescape(latex).strip(), display="block" if block else "inline")
+    if "\\" in markup or re.search(r"&(?!#|amp;|lt;|gt;)", markup):
         raise PluginError(f"{page.file.src_uri}: an equation that cannot be shown: {latex}")
-    return f'<div class="equation">{made}</div>' if block else made
+    return f'<div class="equation">{markup}</div>' if block else markup

@@ -46,7 +46,7 @@ def lint(netlist: Circuit, version: int | None = None, *, transient: bool = Fals
     """
     return [
         *serious_findings(netlist, transient=transient),
-        *_seen_once(netlist),
+        *_touched_once(netlist),
         *_ignored(netlist, version),
     ]
 
@@ -111,7 +111,7 @@ def _loops(netlist: Circuit, transient: bool) -> list[Finding]:
     return findings
 
 
-def _seen_once(netlist: Circuit) -> list[Finding]:
+def _touched_once(netlist: Circuit) -> list[Finding]:
     """Return a finding for each node that a single element touches, once."""
     counts: Counter[str] = Counter()
     for element in netlist.elements:

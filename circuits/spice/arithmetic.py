@@ -209,8 +209,8 @@ class _Reader:
     def infix(self, weakest: int) -> Expression:
         """Read operations of `_LEVELS` from `weakest` on, by precedence climbing."""
         left = self.signed()
-        while found := self.operator(weakest):
-            symbol, level = found
+        while operation := self.operator(weakest):
+            symbol, level = operation
             left = self.operation(symbol, left, self.infix(level + 1))
         return left
 
@@ -283,15 +283,19 @@ class _Reader:
             arguments.append(self.ternary())
         self.need(")")
 
-        own = self.parameters.function(name)
-        if own is None and name == "pwl":
+        definition = self.parameters.function(name)
+        if definition is None and name == "pwl":
             return self.table(arguments, start)
-        if own is None and (name not in _COUNTS or (name == "pwr" and self.constant)):
+        if definition is None and (name not in _COUNTS or (name == "pwr" and self.constant)):
             raise self.error(f"{name!r} is no function that is supported here", start)
-        count = len(own.arguments) if own else _COUNTS[name]
+        count = len(definition.arguments) if definition else _COUNTS[name]
         if len(arguments) != count:
             raise self.error(f"{name} must have {count} arguments, but has {len(arguments)}", start)
-        return self.call(own, arguments, start) if own else self.function(name, arguments, start)
+        return (
+            self.call(definition, arguments, start)
+            if definition
+            else self.function(name, arguments, start)
+        )
 
     def word(self, name: str, start: int) -> Expression:
         """Return an argument of the function that is read, or a parameter."""
@@ -314,14 +318,16 @@ class _Reader:
             return self.operation("max", lower, self.operation("min", *ends))
         return self.operation(_ALIASES.get(name, name), *arguments)
 
-    def call(self, own: Function, arguments: list[Expression], start: int) -> Expression:
+    def call(self, definition: Function, arguments: list[Expression], start: int) -> Expression:
         """Return the body of a function of the deck's own, with arguments put in."""
         self.calls += 1
         if self.calls > MOST_CALLS:
             raise self.error(f"an expression may call {MOST_CALLS} functions of the deck", start)
-        inner = _Reader(own.line, own.start, own.end, self.parameters, self.constant)
+        inner = _Reader(
+            definition.line, definition.start, definition.end, self.parameters, self.constant
+        )
         inner.calls, inner.heights, inner.depth = self.calls, self.heights, self.depth
-        inner.bound = dict(zip(own.arguments, arguments, strict=True))
+        inner.bound = dict(zip(definition.arguments, arguments, strict=True))
         whole = inner.ternary()
         if inner.rest():
             raise inner.error(f"an operator must follow here, but {inner.rest()!r} does")

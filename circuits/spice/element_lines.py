@@ -55,13 +55,13 @@ def elements(card: Card, models: Mapping[str, Any], sources: Sources) -> list[El
     if len(first.text) == 1:
         raise card.error("an element must have a name after its letter", first)
     try:
-        made = _READERS[letter](card, name, models, sources)
+        result = _READERS[letter](card, name, models, sources)
         card.end()
     except DeckError:
         raise
     except ValueError as error:
         raise card.error(str(error), first) from error
-    return made if isinstance(made, list) else [made]
+    return result if isinstance(result, list) else [result]
 
 
 # --- passive elements
@@ -169,7 +169,7 @@ def _controlled_by_voltage(kind: type[VoltageGain] | type[Transconductance]):
         del models
         plus, minus = card.nodes(2)
         if card.peek() in ("value", "vol", "cur"):
-            return _told(card, name, (plus, minus), output, sources)
+            return _expression_source(card, name, (plus, minus), output, sources)
         if card.accept("poly"):
             controls = _dimension(card)
             pairs = [Voltage(*_pair(card)) for _ in range(controls)]
@@ -264,10 +264,10 @@ def _behavioural(card: Card, name: str, models: Mapping[str, Any], sources: Sour
     output = card.peek()
     if output not in ("i", "v"):
         raise card.error("i=… or v=… must stand here")
-    return _told(card, name, (plus, minus), output, sources)
+    return _expression_source(card, name, (plus, minus), output, sources)
 
 
-def _told(
+def _expression_source(
     card: Card, name: str, nodes: tuple[str, str], output: str, sources: Sources
 ) -> Behavioural:
     """Return a source of the expression that follows a word and '='."""

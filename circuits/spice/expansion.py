@@ -116,8 +116,8 @@ class Expansion:
     def _expand(self, lines: Sequence[Line | PlainRun], scope: Scope, depth: int) -> None:
         """Append the elements of `lines`, as they are named in `scope`."""
         single = [line for line in lines if isinstance(line, Line)]
-        if own := self._models_of(single, scope):
-            scope.models = scope.models.new_child(own)
+        if models := self._models_of(single, scope):
+            scope.models = scope.models.new_child(models)
         sources = self._sources(single, scope.prefix)
         for line in lines:
             if isinstance(line, Line):

@@ -42,12 +42,12 @@ def within(net, top=0.3):
 def test_the_model_of_a_chip_is_its_netlist():
     net = network()
     variation = CONDUCTANCES + circuits.Temperature(330.0)
-    made = variation.chip(circuits.emit(net, XS[0]), seed=3, number=2)
+    chip = variation.chip(circuits.emit(net, XS[0]), seed=3, number=2)
     model = circuits.on_chip(net, variation, seed=3, number=2)
     same = circuits.emit(model, XS[0])
-    assert (same.nodes, same.temperature) == (made.nodes, 330.0)
+    assert (same.nodes, same.temperature) == (chip.nodes, 330.0)
     for one, two, nominal in zip(
-        *(n.of(circuits.ConductanceMatrix) for n in (same, made, circuits.emit(net, XS[0]))),
+        *(n.of(circuits.ConductanceMatrix) for n in (same, chip, circuits.emit(net, XS[0]))),
         strict=True,
     ):
         np.testing.assert_allclose(one.siemens, two.siemens, rtol=1e-14)
@@ -135,7 +135,7 @@ def test_the_causes_of_a_distance_add_up(simulator):
     assert data.attrs["gradient_norm_exact"] == pytest.approx(norm, rel=1e-6)
     assert data.attrs["gradient_norm_circuit"] != pytest.approx(norm, rel=1e-3)  # another chip's
     text = str(attribution)
-    for said in (
+    for phrase in (
         "diode law",
         "gradient, norm in V2: chip ",
         "interaction",
@@ -143,7 +143,7 @@ def test_the_causes_of_a_distance_add_up(simulator):
         "displacement, beta 0.001",
         "gradient, finite beta: cosine 1.000000",
     ):
-        assert said in text
+        assert phrase in text
     with pytest.raises(
         ValueError,
         match="`of` must be 'part', or 'displacement' where there is a nudge, but is 'gradient'",
@@ -174,10 +174,10 @@ def test_the_noise_of_a_chip_is_ngspices(simulator):
     data = circuits.attribute(network(), XS, variation, seed=3).dataset
     netlist = variation.chip(circuits.emit(network(), XS[0]), seed=3, number=0)
     nodes = data.node.values.tolist()
-    seen = simulator.noise(netlist, nodes[-3:], lowest=1.0, highest=1e14).deviation.values
-    np.testing.assert_allclose(data.noise.values[0, -3:], seen, rtol=5e-3)
+    deviation = simulator.noise(netlist, nodes[-3:], lowest=1.0, highest=1e14).deviation.values
+    np.testing.assert_allclose(data.noise.values[0, -3:], deviation, rtol=5e-3)
     assert not np.allclose(
-        data.noise.values[1, -3:], seen, rtol=5e-3
+        data.noise.values[1, -3:], deviation, rtol=5e-3
     )  # the control: another sample's operating point
     drawn = data.part.sel(cause="noise").values / data.noise.values
     assert 0.6 < drawn.std() < 1.5
@@ -195,7 +195,7 @@ def test_amplifiers_are_no_obstacle():
 def test_interaction_is_of_second_order():
     """Half of every variation leaves a quarter of the interaction, and half of each part."""
 
-    def found(scale):
+    def rms(scale):
         variation = (
             circuits.DeviceToDevice(1e-3 * scale)
             + circuits.Saturation(1e-3 * scale)
@@ -203,7 +203,7 @@ def test_interaction_is_of_second_order():
         )
         return circuits.attribute(network(), XS, variation).rms()
 
-    one, half = found(1.0), found(0.5)
+    one, half = rms(1.0), rms(0.5)
     assert one["interaction"] / half["interaction"] == pytest.approx(4, rel=0.05)
     assert one["device mismatch"] / half["device mismatch"] == pytest.approx(2, rel=0.01)
     assert one["interaction"] < 0.01 * one["device mismatch"]
@@ -215,14 +215,16 @@ def test_a_programmed_chip_knows_its_devices():
     variation = (
         circuits.DeviceToDevice(0.2) + circuits.StuckAt(0.1, 0.1, 3e-6) + circuits.Programming(0.05)
     )
-    made = Chips.program(net, device(variation), seed=1, chips=3)
+    chips = Chips.program(net, device(variation), seed=1, chips=3)
     for layer in range(2):
         name = f"g{layer + 1}"
         for number in range(3):
             one = circuits.on_chip(net, variation, seed=1, number=number)
-            np.testing.assert_array_equal(made.conductances[layer][number], one.conductances[layer])
+            np.testing.assert_array_equal(
+                chips.conductances[layer][number], one.conductances[layer]
+            )
         gain, low, high = (
-            np.asarray(field[layer]) for field in (made.gain, made.lowest, made.highest)
+            np.asarray(field[layer]) for field in (chips.gain, chips.lowest, chips.highest)
         )
         stuck = np.abs(high - low) < 1e-15
         assert stuck.any(), name
@@ -231,19 +233,21 @@ def test_a_programmed_chip_knows_its_devices():
         np.testing.assert_allclose(
             high[~stuck], 0.3 * gain[~stuck], rtol=1e-12
         )  # a device's own factor
-    gains = np.concatenate([np.asarray(g)[np.asarray(g) > 0] for g in made.gain], axis=None)
+    gains = np.concatenate([np.asarray(g)[np.asarray(g) > 0] for g in chips.gain], axis=None)
     assert gains.std() == pytest.approx(0.2, rel=0.3)
-    np.testing.assert_allclose(made.error, 0.05 * np.linspace(0, 1, 257), atol=1e-15)
-    assert made.noise is None
+    np.testing.assert_allclose(chips.error, 0.05 * np.linspace(0, 1, 257), atol=1e-15)
+    assert chips.noise is None
 
 
 def test_a_gain_is_a_device_s_own_step_whatever_its_bounds_and_levels():
     net = within(network())
-    own = circuits.DeviceToDevice(0.2)
-    bounded = device(circuits.Levels(20, 3e-6) + own + circuits.Bounds(3e-6, 0.5))
-    made, free = (Chips.program(net, preset, seed=1, chips=2) for preset in (bounded, device(own)))
+    mismatch = circuits.DeviceToDevice(0.2)
+    bounded = device(circuits.Levels(20, 3e-6) + mismatch + circuits.Bounds(3e-6, 0.5))
+    chips, free = (
+        Chips.program(net, preset, seed=1, chips=2) for preset in (bounded, device(mismatch))
+    )
     for gain, alone, high, beyond in zip(
-        made.gain, free.gain, made.highest, free.highest, strict=True
+        chips.gain, free.gain, chips.highest, free.highest, strict=True
     ):
         np.testing.assert_allclose(gain, alone, rtol=1e-12)
         assert (
@@ -315,19 +319,19 @@ def test_accuracy_against_spread(few):
     net, data, estimator = few
     preset = device(circuits.DeviceToDevice(0.3) + circuits.ReadNoise(0.02))
     options = {"estimator": estimator, "rate": 0.1, "epochs": 1, "chips": 2}
-    found = circuits.accuracy_against_spread(net, COST, data, preset, (0.0, 3.0), **options)
-    assert dict(found.sizes) == {"spread": 2, "chip": 2}
-    np.testing.assert_array_equal(found.moved.sel(spread=0.0), float(found.ideal))
-    own = circuits.learn_on_chips(net, COST, data, preset.times(3.0), **options).dataset
-    np.testing.assert_array_equal(found.trained.sel(spread=3.0), own.trained)
-    assert own.moved.mean() < found.ideal - 0.05
-    ax = circuits.plotting.against_spread(found.sel(spread=[3.0]))
+    accuracies = circuits.accuracy_against_spread(net, COST, data, preset, (0.0, 3.0), **options)
+    assert dict(accuracies.sizes) == {"spread": 2, "chip": 2}
+    np.testing.assert_array_equal(accuracies.moved.sel(spread=0.0), float(accuracies.ideal))
+    learned = circuits.learn_on_chips(net, COST, data, preset.times(3.0), **options).dataset
+    np.testing.assert_array_equal(accuracies.trained.sel(spread=3.0), learned.trained)
+    assert learned.moved.mean() < accuracies.ideal - 0.05
+    ax = circuits.plotting.against_spread(accuracies.sel(spread=[3.0]))
     assert [line.get_label() for line in ax.get_lines()] == [
         "trained elsewhere",
         "trained on the chip",
         "ideal chip",
     ]
-    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), 100 * own.moved.mean())
+    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), 100 * learned.moved.mean())
 
 
 def test_an_update_passes_through_the_device(few):
@@ -345,8 +349,10 @@ def test_an_update_passes_through_the_device(few):
         chips=1,
     )
     grad = estimator(net, COST, first.train.x, first.train.y).grad.conductances
-    for g, slope, seen in zip(net.conductances, grad, ideal.chips.conductances, strict=True):
-        np.testing.assert_allclose(seen[0], np.clip(g - 0.2 * slope, 0, 0.3), rtol=1e-9, atol=1e-9)
+    for g, slope, updated in zip(net.conductances, grad, ideal.chips.conductances, strict=True):
+        np.testing.assert_allclose(
+            updated[0], np.clip(g - 0.2 * slope, 0, 0.3), rtol=1e-9, atol=1e-9
+        )
     variation = (
         circuits.DeviceToDevice(0.3)
         + circuits.StuckAt(0.2, 0.2, 3e-6)
@@ -387,10 +393,10 @@ def test_the_error_of_an_update_is_that_of_its_share(few):
     ).chips.conductances
     programmed = eqx.tree_at(lambda n: n.conductances, net, start)
     grad = estimator(programmed, COST, first.train.x, first.train.y).grad.conductances
-    for g, slope, seen in zip(start, grad, end, strict=True):
+    for g, slope, updated in zip(start, grad, end, strict=True):
         before, move = np.asarray(g), -0.02 * np.asarray(slope)
         inside = (np.abs(move) > 1e-7) & (before > 0.02) & (before < 0.28)
-        z = (np.asarray(seen[0]) - before - move)[inside] / (
+        z = (np.asarray(updated[0]) - before - move)[inside] / (
             0.3 * 0.05 * np.sqrt(np.abs(move[inside]) / 0.3)
         )
         assert z.std() == pytest.approx(1.0, abs=5 / np.sqrt(2 * z.size))
@@ -409,8 +415,8 @@ def test_every_preset_takes_a_network_in_its_range():
             device=circuits.IdealPair(0.5),
             conductance_bounds=bounds,
         )
-        made = Chips.program(net, preset, seed=0, chips=2)
-        assert all(np.isfinite(g).all() and (g >= 0).all() for g in made.conductances)
+        chips = Chips.program(net, preset, seed=0, chips=2)
+        assert all(np.isfinite(g).all() and (g >= 0).all() for g in chips.conductances)
     with pytest.raises(ValueError, match="Rg1: conductances must be within"):
         Chips.program(
             ep.Resistive.init(jax.random.key(0), (3, 4, 2), unit=1.0), preset, seed=0, chips=1

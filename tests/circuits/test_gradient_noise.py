@@ -84,8 +84,8 @@ def test_four_ways_to_the_same_noise(simulator):
     ktc = BOLTZMANN * 350.15 / 2e-12
     np.testing.assert_allclose(np.diag(exact)[1:], [ktc, 9 * ktc], rtol=1e-9)
     assert 0.4 * ktc < exact[0, 0] < 0.8 * ktc  # a forward diode has half of it, its resistor all
-    said = simulator.noise(netlist, nodes, lowest=1e4, highest=1e13).deviation.values ** 2
-    np.testing.assert_allclose(said, np.diag(exact), rtol=1e-3)
+    variances = simulator.noise(netlist, nodes, lowest=1e4, highest=1e13).deviation.values ** 2
+    np.testing.assert_allclose(variances, np.diag(exact), rtol=1e-3)
 
     walked = circuits.langevin(
         netlist, None, points, step=4e-10, burn_in=2e-8, stop=2e-7, walks=200, seed=0
@@ -102,9 +102,9 @@ def test_four_ways_to_the_same_noise(simulator):
     start, even = dict(zip(nodes[:2], free.tolist(), strict=False)), np.arange(1e-8, stop, step)
     waves = []
     for one in (circuits.Nodal(), simulator):
-        found = one.transient(noisy, stop=stop, step=step, start=start).voltage.sel(node=nodes)
+        voltage = one.transient(noisy, stop=stop, step=step, start=start).voltage.sel(node=nodes)
         waves.append(
-            np.stack([np.interp(even, found.time, found.sel(node=node)) for node in nodes])
+            np.stack([np.interp(even, voltage.time, voltage.sel(node=node)) for node in nodes])
         )
         error = np.sqrt(2 * slowest / stop)  # of a mean square over `stop`, relative
         np.testing.assert_allclose(waves[-1].var(1), np.diag(exact), rtol=4 * error)

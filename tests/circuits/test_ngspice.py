@@ -30,8 +30,8 @@ def test_a_sweep_is_its_points(simulator):
 
 def test_currents_are_driven_too(simulator):
     deck = divider(circuits.CurrentSource("b", "0", "mid", 1e-3))
-    seen = simulator.operating_points(deck, {"Ib": np.array([0.0, 2e-3])})
-    np.testing.assert_allclose(seen.voltage[:, 0], [0.25, 0.75], atol=1e-12)
+    points = simulator.operating_points(deck, {"Ib": np.array([0.0, 2e-3])})
+    np.testing.assert_allclose(points.voltage[:, 0], [0.25, 0.75], atol=1e-12)
 
 
 def test_the_emitted_deck_runs_under_plain_ngspice(simulator, tmp_path):
@@ -57,18 +57,20 @@ def test_the_emitted_deck_runs_under_plain_ngspice(simulator, tmp_path):
 def test_a_transient_is_the_exponential(simulator):
     deck = divider(circuits.Capacitor("c", "mid", "0", 4e-12))
     tau = 4e-12 / 4e-3
-    seen = simulator.transient(deck, stop=5 * tau, step=tau / 200, start={"mid": -0.5})
-    times = seen.time.values
+    transient = simulator.transient(deck, stop=5 * tau, step=tau / 200, start={"mid": -0.5})
+    times = transient.time.values
     assert np.all(np.diff(times) > 0)
-    np.testing.assert_allclose(seen.voltage[:, 0], 0.25 - 0.75 * np.exp(-times / tau), atol=1e-4)
+    np.testing.assert_allclose(
+        transient.voltage[:, 0], 0.25 - 0.75 * np.exp(-times / tau), atol=1e-4
+    )
     with pytest.raises(circuits.NetlistError, match="`start` must name nodes"):
         simulator.transient(deck, stop=tau, step=tau, start={"nid": 1.0})
 
 
 def test_the_stand_in_can_answer(tmp_path):
     """The control of the tests below: given the right answer, the stand-in passes."""
-    seen = program(tmp_path, raw_body(["v(mid)"], [0.25])).operating_points(divider())
-    assert seen.status.values.tolist() == ["ok"]
+    points = program(tmp_path, raw_body(["v(mid)"], [0.25])).operating_points(divider())
+    assert points.status.values.tolist() == ["ok"]
 
 
 @pytest.mark.parametrize(
@@ -96,25 +98,25 @@ def test_what_ngspice_does_wrong_is_said(tmp_path, body, message):
 
 
 def test_a_wrong_answer_is_not_certified(tmp_path):
-    seen = program(tmp_path, raw_body(["v(mid)"], [0.26])).operating_points(divider())
-    assert seen.status.values.tolist() == ["uncertified"]
-    np.testing.assert_allclose(seen.correction, 0.01)
+    points = program(tmp_path, raw_body(["v(mid)"], [0.26])).operating_points(divider())
+    assert points.status.values.tolist() == ["uncertified"]
+    np.testing.assert_allclose(points.correction, 0.01)
 
 
 def test_a_saddle_is_not_ok(simulator):
-    seen = simulator.operating_points(
+    points = simulator.operating_points(
         divider(circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3))
     )
-    assert seen.status.values.tolist() == ["saddle"]
+    assert points.status.values.tolist() == ["saddle"]
 
 
 def test_a_point_that_ngspice_gives_up_is_marked_and_the_others_are_not(simulator):
     amperes = np.array([1e-6, 2e-6, -5e-6, 3e-6, 4e-6])
-    seen = simulator.operating_points(pumped(), {"Iin": amperes})
-    found = seen.status.values != "failed"
-    assert found.tolist() == [True, True, False, True, True]
-    assert np.isnan(seen.voltage.values[2, 0])
-    assert float(seen.correction[found].max()) < 1e-9
+    points = simulator.operating_points(pumped(), {"Iin": amperes})
+    solved = points.status.values != "failed"
+    assert solved.tolist() == [True, True, False, True, True]
+    assert np.isnan(points.voltage.values[2, 0])
+    assert float(points.correction[solved].max()) < 1e-9
     alone = simulator.operating_points(pumped(), {"Iin": amperes[2:3]})
     assert alone.status.values.tolist() == ["failed"]
 
@@ -138,10 +140,10 @@ def test_a_failed_point_is_found_whatever_ngspice_says(tmp_path, say):
         f"if grep -q 2.5 deck.cir; then {lost}; "
         f"elif grep -q '^.dc.* 0 1 1' deck.cir; then {two}; else {one}; fi"
     )
-    seen = program(tmp_path, body).operating_points(
+    points = program(tmp_path, body).operating_points(
         divider(), {"Vin": np.array([0.0, 0.0, 2.5, 0.0])}
     )
-    assert seen.status.values.tolist() == ["ok", "ok", "failed", "ok"]
+    assert points.status.values.tolist() == ["ok", "ok", "failed", "ok"]
 
 
 def test_a_missing_ngspice_is_said():

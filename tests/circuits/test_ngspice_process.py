@@ -59,11 +59,11 @@ def test_one_process_answers_deck_after_deck_as_a_process_each_does(simulator, p
     """To the last bit; the temperature and the tolerances of one deck are not those of the next."""
     for netlist in (DIODE, HOT, DIODE, divider()):
         for drives in (WAVES, None):
-            seen = simulator.operating_points(netlist, drives)
-            own = alone(simulator, netlist, drives)
-            np.testing.assert_array_equal(seen.voltage, own.voltage)
-            np.testing.assert_array_equal(seen.status, own.status)
-            assert netlist is HOT or set(seen.status.values) == {"ok"}  # its tolerances are wide
+            points = simulator.operating_points(netlist, drives)
+            expected = alone(simulator, netlist, drives)
+            np.testing.assert_array_equal(points.voltage, expected.voltage)
+            np.testing.assert_array_equal(points.status, expected.status)
+            assert netlist is HOT or set(points.status.values) == {"ok"}  # its tolerances are wide
     assert len(processes) == 1
     assert processes[0].decks == 8
     cold, hot = (simulator.operating_points(n, WAVES).voltage for n in (DIODE, HOT))
@@ -74,15 +74,15 @@ def test_currents_are_read_too(simulator, processes):
     deck = replace(
         DIODE, elements=(*DIODE.elements, circuits.CurrentGain("m", "0", "mid", "Vin", 0.1))
     )
-    seen, own = simulator.operating_points(deck, WAVES), alone(simulator, deck, WAVES)
-    np.testing.assert_array_equal(seen.voltage, own.voltage)
+    points, expected = simulator.operating_points(deck, WAVES), alone(simulator, deck, WAVES)
+    np.testing.assert_array_equal(points.voltage, expected.voltage)
     assert len(processes) == 1
 
 
 def test_a_point_that_is_given_up_is_found_by_a_process_of_its_own(simulator, processes):
     amperes = np.array([1e-6, 2e-6, -5e-6, 3e-6, 4e-6])
-    seen = simulator.operating_points(pumped(), {"Iin": amperes})
-    assert seen.status.values.tolist() == ["ok", "ok", "failed", "ok", "ok"]
+    points = simulator.operating_points(pumped(), {"Iin": amperes})
+    assert points.status.values.tolist() == ["ok", "ok", "failed", "ok", "ok"]
     after = simulator.operating_points(DIODE, WAVES)
     np.testing.assert_array_equal(after.voltage, alone(simulator, DIODE, WAVES).voltage)
     assert len(processes) == 1
@@ -91,8 +91,8 @@ def test_a_point_that_is_given_up_is_found_by_a_process_of_its_own(simulator, pr
 def test_a_process_that_dies_is_replaced_and_nothing_is_lost(simulator, processes, monkeypatch):
     simulator.operating_points(DIODE, WAVES)
     kill(processes[0])
-    seen = simulator.operating_points(DIODE, WAVES)
-    assert set(seen.status.values) == {"ok"}
+    points = simulator.operating_points(DIODE, WAVES)
+    assert set(points.status.values) == {"ok"}
     assert len(processes) == 2
 
     do = StayingProcess._do
@@ -103,8 +103,8 @@ def test_a_process_that_dies_is_replaced_and_nothing_is_lost(simulator, processe
         return do(process, *arguments)
 
     monkeypatch.setattr(StayingProcess, "_do", dies_of_it)
-    seen = simulator.operating_points(DIODE, WAVES)
-    assert set(seen.status.values) == {"ok"}
+    points = simulator.operating_points(DIODE, WAVES)
+    assert set(points.status.values) == {"ok"}
     assert len(processes) == 3
     folders = [process._folder for process in processes]
     assert not any(folder.exists() for folder in folders)
@@ -126,8 +126,8 @@ def test_threads_have_a_process_each(simulator, processes):
     def work():
         gate.wait()
         for _ in range(5):
-            seen = simulator.operating_points(DIODE, WAVES)
-            errors.append(float(np.abs(seen.voltage - expected).max()))
+            points = simulator.operating_points(DIODE, WAVES)
+            errors.append(float(np.abs(points.voltage - expected).max()))
 
     expected = alone(simulator, DIODE, WAVES).voltage
     threads = [threading.Thread(target=work) for _ in range(2)]
@@ -197,5 +197,5 @@ def test_a_program_that_takes_no_commands_runs_one_deck_each(tmp_path):
 def test_a_wrong_answer_of_a_process_that_stays_is_not_certified(tmp_path):
     right, wrong = (raw_body(["v(mid)"], [volts]) for volts in (0.25, 0.26))
     fake = program(tmp_path, INTERACTIVE.format(run=wrong, body=right))
-    seen = [fake.operating_points(divider()).status.item() for _ in range(2)]
-    assert seen == ["ok", "uncertified"]
+    statuses = [fake.operating_points(divider()).status.item() for _ in range(2)]
+    assert statuses == ["ok", "uncertified"]

@@ -612,14 +612,14 @@ def test_no_input_that_reaches_new_code_does_anything_else(tmp_path):
         "-seed=1",
         f"-artifact_prefix={tmp_path}/",
     ]
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, program, str(tmp_path), *limits],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr[-3000:]
-    assert "Done 15000 runs" in found.stderr
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert "Done 15000 runs" in process.stderr
     faulty = f"""
 import sys, runpy, circuits
 parse = circuits.parse
@@ -630,11 +630,11 @@ circuits.parse = fails
 sys.argv = {[program, str(tmp_path), *limits]!r}
 runpy.run_path({program!r}, run_name="__main__")
 """
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", faulty], capture_output=True, text=True, check=False
     )
-    assert found.returncode != 0
-    assert "AssertionError" in found.stdout + found.stderr
+    assert process.returncode != 0
+    assert "AssertionError" in process.stdout + process.stderr
 
 
 @given(st.recursive(
@@ -649,7 +649,7 @@ runpy.run_path({program!r}, run_name="__main__")
         ),
         st.tuples(st.sampled_from(["negative", "exp", "abs"]), st.tuples(inner)),
         st.tuples(st.just("?:"), st.tuples(inner, inner, inner)),
-    ).map(lambda made: Operation(*made)),
+    ).map(lambda arguments: Operation(*arguments)),
     max_leaves=12,
 ))  # fmt: skip
 @settings(max_examples=200, deadline=None)
@@ -713,9 +713,9 @@ X1 b 0 pair
     )
     expected = circuits.simulators.raw.read((tmp_path / "out.raw").read_bytes())[0].values
     for used in (simulator, circuits.Nodal()):
-        found = used.operating_points(netlist)
+        points = used.operating_points(netlist)
         for node in ("a", "b"):
-            assert float(found.voltage.sel(node=node)[0]) == pytest.approx(
+            assert float(points.voltage.sel(node=node)[0]) == pytest.approx(
                 float(expected[f"v({node})"][0]), abs=1e-9
             )
     assert circuits.parse(netlist.spice()) == netlist

@@ -37,13 +37,15 @@ def test_pulses_do_what_the_equation_of_the_device_says(name):
     g = model.siemens(states) / unit
     rule = circuits.pulses(model, up=up, down=down, rate=1.0, unit=unit, most=3)
     for sign, (volts, seconds) in ((-1.0, up), (1.0, down)):
-        found = stepped(rule, g, 1e9 * sign)  # far more than the three that there may be
+        updated = stepped(rule, g, 1e9 * sign)  # far more than the three that there may be
         expected = [
             model.siemens(program(model, states, np.full(n, volts), seconds)[-1]) / unit
             for n in (3, 2)
         ]
-        np.testing.assert_allclose(found - g, expected[0] - g, rtol=1e-3, atol=1e-9)
-        assert not np.allclose(found - g, expected[1] - g, rtol=1e-2, atol=1e-9)  # the control: two
+        np.testing.assert_allclose(updated - g, expected[0] - g, rtol=1e-3, atol=1e-9)
+        assert not np.allclose(
+            updated - g, expected[1] - g, rtol=1e-2, atol=1e-9
+        )  # the control: two
     moves = [np.abs(stepped(rule, g, 1e9 * sign) - g) for sign in (-1.0, 1.0)]
     assert moves[0].max() > 1.2 * moves[0].min()
     assert not np.allclose(*moves, rtol=0.1)

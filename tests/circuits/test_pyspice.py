@@ -177,11 +177,11 @@ def test_pyspice_finds_the_same_voltages(shared, simulator):
     pyspice.options(*deck.options.split())
     point = pyspice.operating_point()
     for one in (shared, simulator):
-        seen = one.operating_points(deck)
-        assert seen.status.values.tolist() == ["ok"]
+        points = one.operating_points(deck)
+        assert points.status.values.tolist() == ["ok"]
         np.testing.assert_allclose(
-            seen.voltage[0],
-            [point[str(node)].as_ndarray()[0] for node in seen.node.values],
+            points.voltage[0],
+            [point[str(node)].as_ndarray()[0] for node in points.node.values],
             atol=1e-9,
         )
 
@@ -276,9 +276,9 @@ def test_currents_of_sources_are_certified_too(shared):
         circuits.CurrentGain("f", "0", "mid", "Vin", 0.25),
         circuits.Transresistance("h", "o", "0", "Vin", 50.0),
     )
-    seen = shared.operating_points(deck, WAVES)
-    assert set(seen.status.values) == {"ok"}
-    assert float(seen.correction.max()) < 1e-12
+    points = shared.operating_points(deck, WAVES)
+    assert set(points.status.values) == {"ok"}
+    assert float(points.correction.max()) < 1e-12
 
 
 def test_one_circuit_s_temperature_is_not_another_s(shared, simulator):
@@ -339,7 +339,7 @@ def test_circuits_and_plots_of_a_run_are_removed_and_others_stay(shared):
 def test_threads_run_one_after_another(shared):
     volts = np.linspace(0.1, 1.0, 8)
     with ThreadPoolExecutor(4) as pool:
-        seen = list(
+        voltages = list(
             pool.map(
                 lambda v: float(
                     shared.operating_points(divider(), {"Vin": np.array([v])}).voltage[0, 0]
@@ -347,7 +347,7 @@ def test_threads_run_one_after_another(shared):
                 volts,
             )
         )
-    np.testing.assert_allclose(seen, volts / 4, atol=1e-12)
+    np.testing.assert_allclose(voltages, volts / 4, atol=1e-12)
 
 
 class Library:
@@ -418,9 +418,9 @@ def test_no_start_up_file_is_read(tmp_path):
 
 
 def test_a_missing_library_is_said(tmp_path):
-    said = python(BY_US, tmp_path, NGSPICE_LIBRARY_PATH="libnowhere.so").stderr
-    assert "SimulationError: libngspice cannot be loaded from 'libnowhere.so'" in said
-    assert "apt install libngspice0" in said
+    stderr = python(BY_US, tmp_path, NGSPICE_LIBRARY_PATH="libnowhere.so").stderr
+    assert "SimulationError: libngspice cannot be loaded from 'libnowhere.so'" in stderr
+    assert "apt install libngspice0" in stderr
     forget = "del os.environ['NGSPICE_LIBRARY_PATH']"
     tried = f"import os\ntry: {BY_PYSPICE}\nexcept OSError: {forget}\n{BY_US}"
     assert (

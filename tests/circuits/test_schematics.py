@@ -58,11 +58,11 @@ def test_quantities_are_written_as_engineers_do(value, text):
 
 def test_every_element_and_node_is_in_the_schematic():
     netlist = circuits.parse(TEXT)
-    found = texts(schematic(netlist).get_imagedata("svg"))
+    drawing = texts(schematic(netlist).get_imagedata("svg"))
     for element in netlist.elements:
-        assert f"{element.letter}{element.name}" in found
+        assert f"{element.letter}{element.name}" in drawing
     for node in (*netlist.nodes, "0"):
-        assert re.search(rf"(^| ){node}( |$)", found)
+        assert re.search(rf"(^| ){node}( |$)", drawing)
     for label in (
         "4.7 kΩ",
         "3·v(a, b)",
@@ -74,7 +74,7 @@ def test_every_element_and_node_is_in_the_schematic():
         "1 mA",
         "gate a",
     ):
-        assert label in found
+        assert label in drawing
     less = circuits.parse(TEXT.replace("C1 b 0 1n\n", ""))
     assert "1 nF" not in texts(schematic(less).get_imagedata("svg"))  # the control
 

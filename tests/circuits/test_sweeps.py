@@ -112,11 +112,11 @@ def test_points_that_fail_are_recorded_and_the_others_are_done(file, tmp_path, s
         )
         == 3
     )
-    said = capsys.readouterr().out
-    assert "2 of 2 jobs, 1 failed" in said
+    output = capsys.readouterr().out
+    assert "2 of 2 jobs, 1 failed" in output
     assert (
         "failed: simulator.timeout = 1e-06, chip 0: SimulationError: ngspice did not end "
-        "within the time limit of 1e-06 s" in said
+        "within the time limit of 1e-06 s" in output
     )
     with load(tmp_path / "run") as data:
         assert data.status.values[:, 0, 0].tolist() == [["ok"] * 3, ["failed"] * 3]
@@ -333,14 +333,14 @@ def test_noise_and_decisions_of_a_netlist(tmp_path):
         chips=1,
         measure=["decisions", "accuracy", "noise"],
     )
-    with outcome.dataset() as found:
-        assert found.decision.values.ravel().tolist() == [1, 0]
-        assert found.accuracy.item() == 0.5
+    with outcome.dataset() as dataset:
+        assert dataset.decision.values.ravel().tolist() == [1, 0]
+        assert dataset.accuracy.item() == 0.5
         kt = circuits.units.BOLTZMANN * circuits.units.ROOM
         np.testing.assert_allclose(
-            found.noise.values[0], [[np.sqrt(kt / 1e-12), np.sqrt(kt / 2e-12)]] * 2, rtol=1e-9
+            dataset.noise.values[0], [[np.sqrt(kt / 1e-12), np.sqrt(kt / 2e-12)]] * 2, rtol=1e-9
         )
-        assert found.label.values.tolist() == [1, 1]
+        assert dataset.label.values.tolist() == [1, 1]
 
 
 def test_temperature_and_converters(tmp_path, simulator):
@@ -363,10 +363,10 @@ def test_temperature_and_converters(tmp_path, simulator):
             expected = simulator.operating_points(
                 netlist, {"V1": np.array([0.3, 0.9])}
             ).voltage.values
-            seen = data.sel(temperature=kelvin, chip=0)
-            np.testing.assert_allclose(seen.voltage.values[0], expected, rtol=0, atol=1e-12)
+            point = data.sel(temperature=kelvin, chip=0)
+            np.testing.assert_allclose(point.voltage.values[0], expected, rtol=0, atol=1e-12)
             np.testing.assert_allclose(
-                seen.largest_error.values, np.abs(0.9 - expected)[:, 0], rtol=0, atol=1e-12
+                point.largest_error.values, np.abs(0.9 - expected)[:, 0], rtol=0, atol=1e-12
             )
     declared["data"] = {"drives": {"V1": [0.2, 0.99]}}  # the same after conversion
     declared["measure"] = ["voltages"]

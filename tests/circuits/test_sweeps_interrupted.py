@@ -76,15 +76,15 @@ def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
             circuits.Ngspice().operating_points(one, drives).voltage.values
             for one in (chip, nominal)
         )
-        seen = data.isel({"programming.spread": 1, "models.d.saturation": 1, "chip": 7})
-        np.testing.assert_allclose(seen.voltage.values[0], expected, rtol=0, atol=1e-11)
+        point = data.isel({"programming.spread": 1, "models.d.saturation": 1, "chip": 7})
+        np.testing.assert_allclose(point.voltage.values[0], expected, rtol=0, atol=1e-11)
         np.testing.assert_allclose(
-            seen.largest_error.values, np.abs(expected - rest)[:, 0], rtol=0, atol=1e-11
+            point.largest_error.values, np.abs(expected - rest)[:, 0], rtol=0, atol=1e-11
         )
         np.testing.assert_allclose(
-            seen.node_error.values, np.sqrt(np.mean((expected - rest) ** 2)), rtol=0, atol=1e-11
+            point.node_error.values, np.sqrt(np.mean((expected - rest) ** 2)), rtol=0, atol=1e-11
         )
-        assert seen.node_error.item() > 1e-4
+        assert point.node_error.item() > 1e-4
 
 
 def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
@@ -230,13 +230,13 @@ SIDE = 100
 @pytest.mark.skipif(not IN_FULL, reason="ten thousand points")
 def test_memory_does_not_grow_with_the_points(tmp_path):
     """In no process, from the first tenth of the points to the last; nothing is left behind."""
-    seen = []
+    sizes = []
 
     @contextmanager
     def watched(plan):
         def report(progress):
             if progress.done in (progress.total // 10, progress.total - 10):
-                seen.append(sorted(resident(pid) for pid in ["self", *workers()]))
+                sizes.append(sorted(resident(pid) for pid in ["self", *workers()]))
 
         yield report
 
@@ -251,7 +251,7 @@ def test_memory_does_not_grow_with_the_points(tmp_path):
     )
     assert left() == before
     assert not outcome.failed
-    early, late = seen
+    early, late = sizes
     assert len(early) == len(late) == 3
     assert max(b - a for a, b in zip(early, late, strict=True)) < 8e6, (early, late)  # bytes
     with outcome.dataset() as data:
@@ -262,13 +262,13 @@ def test_memory_does_not_grow_with_the_points(tmp_path):
 
 
 def workers():
-    found = subprocess.run(
+    listing = subprocess.run(
         ["pgrep", "-P", str(os.getpid()), "-f", "circuits.sweeps.workers"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return found.stdout.split()
+    return listing.stdout.split()
 
 
 def resident(pid):

@@ -75,13 +75,13 @@ def test_a_network_in_a_file_is_the_network(net, tmp_path):
         replace(net, conductance_bounds=(0.0, 3.0)),
         *(replace(net, device=device) for device in others),
     ):
-        found = circuits.load_network(circuits.save_network(one, tmp_path / "net.npz"))
-        assert jax.tree.structure(found) == jax.tree.structure(one)
+        restored = circuits.load_network(circuits.save_network(one, tmp_path / "net.npz"))
+        assert jax.tree.structure(restored) == jax.tree.structure(one)
         assert all(
             np.array_equal(a, b)
-            for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(one), strict=True)
+            for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(one), strict=True)
         )
-        assert found.conductance_bounds == one.conductance_bounds
+        assert restored.conductance_bounds == one.conductance_bounds
     content = (tmp_path / "net.npz").read_bytes()
     (tmp_path / "net.npz").write_bytes(content[:300] + bytes([content[300] ^ 1]) + content[301:])
     with pytest.raises(ep.CheckpointError, match="truncated, corrupt"):
@@ -109,33 +109,40 @@ def test_measures_of_a_chip_are_those_of_a_comparison(net, file, tmp_path, simul
         assert data.sizes["phase"] == 3
         whole = circuits.emit(net, XS[0], y=YS[0], cost=COST, beta=BETA)
         for chip in (0, 1):
-            seen = data.sel({"beta": BETA, "programming.spread": 0.1, "chip": chip})
+            measures = data.sel({"beta": BETA, "programming.spread": 0.1, "chip": chip})
             varied = VARIATION.chip(whole, seed=0, number=chip)
             by_hand = circuits.compare(
                 net, XS, YS, cost=COST, beta=BETA, simulator=simulator, circuit=varied
             )
-            found = by_hand.dataset
+            comparison = by_hand.dataset
             np.testing.assert_allclose(
-                seen.voltage.values, found.circuit.values, rtol=0, atol=1e-10
+                measures.voltage.values, comparison.circuit.values, rtol=0, atol=1e-10
             )
-            errors = found.circuit.sel(phase="free").values - found.model.sel(phase="free").values
+            errors = (
+                comparison.circuit.sel(phase="free").values
+                - comparison.model.sel(phase="free").values
+            )
             np.testing.assert_allclose(
-                seen.node_error.values, np.sqrt(np.mean(errors**2, 0)), atol=1e-10
+                measures.node_error.values, np.sqrt(np.mean(errors**2, 0)), atol=1e-10
             )
-            np.testing.assert_allclose(seen.largest_error.values, np.abs(errors).max(1), atol=1e-10)
-            assert np.array_equal(seen.decision.values, found.circuit_decision.values)
-            assert seen.accuracy.item() == np.mean(found.circuit_decision.values == YS)
             np.testing.assert_allclose(
-                seen.gradient_cosine.item(), found.attrs["gradient_cosine_circuit_exact"], atol=1e-6
+                measures.largest_error.values, np.abs(errors).max(1), atol=1e-10
             )
-            assert seen.gradient_cosine.item() < 0.9999
+            assert np.array_equal(measures.decision.values, comparison.circuit_decision.values)
+            assert measures.accuracy.item() == np.mean(comparison.circuit_decision.values == YS)
+            np.testing.assert_allclose(
+                measures.gradient_cosine.item(),
+                comparison.attrs["gradient_cosine_circuit_exact"],
+                atol=1e-6,
+            )
+            assert measures.gradient_cosine.item() < 0.9999
             small, _ = circuits.reduce(
                 VARIATION.chip(circuits.emit(net, XS[2]), seed=0, number=chip)
             )
             point = simulator.operating_points(small)
-            at = [point.node.values.tolist().index(node) for node in seen.output.values]
+            at = [point.node.values.tolist().index(node) for node in measures.output.values]
             noise = np.sqrt(np.diag(circuits.covariance(small, None, point))[at])
-            np.testing.assert_allclose(seen.noise.values[2], noise, rtol=1e-6)
+            np.testing.assert_allclose(measures.noise.values[2], noise, rtol=1e-6)
 
 
 def test_without_variation_the_circuit_is_the_model(net, tmp_path, simulator):

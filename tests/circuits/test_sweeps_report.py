@@ -68,9 +68,9 @@ def test_tables_of_figures_are_the_runs_numbers(folder, text):
     heads, *rows = tables["node-error-along-programming-spread.csv"]
     assert heads == ["programming.spread", "network.deck", "mean", "lowest", "highest"]
     with load(folder) as data:
-        seen = data.node_error.load()
-    seen[0, 1, 2] = np.nan  # failed
-    values = np.sqrt((seen**2).mean("node"))
+        errors = data.node_error.load()
+    errors[0, 1, 2] = np.nan  # failed
+    values = np.sqrt((errors**2).mean("node"))
     units = re.search(r"node error \((.)V\)", text)[1]
     assert units == "m"
     expected = [
@@ -94,7 +94,7 @@ def test_tables_of_figures_are_the_runs_numbers(folder, text):
     assert heads == ["programming.spread", "quantile", "value"]
     last = np.array([float(row[2]) for row in rows]).reshape(3, 101)[2]
     np.testing.assert_allclose(
-        last, 1e3 * np.nanquantile(seen[:, 2].values, np.linspace(0, 1, 101)), rtol=1e-9
+        last, 1e3 * np.nanquantile(errors[:, 2].values, np.linspace(0, 1, 101)), rtol=1e-9
     )
     assert "node-error-over-network-deck-and-programming-spread.svg" in downloads(text, "svg")
 

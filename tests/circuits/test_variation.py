@@ -368,13 +368,14 @@ def test_a_network_with_everything_off_settles_in_both_simulators(simulator):
     assert circuits.parse(chip.spice()) == chip
     assert variation.chip(netlist, seed=1, number=2) == chip
     drives = variation.drives(circuits.drives(net, np.random.default_rng(0).uniform(-1, 1, (5, 2))))
-    own, theirs = (voltages(chip, one, drives) for one in (circuits.Nodal(), simulator))
-    np.testing.assert_allclose(own, theirs, atol=1e-9)
+    by_nodal, by_ngspice = (voltages(chip, one, drives) for one in (circuits.Nodal(), simulator))
+    np.testing.assert_allclose(by_nodal, by_ngspice, atol=1e-9)
     nodes = ["h0", "out1"]
     assert (
         np.max(
             np.abs(
-                own.sel(node=nodes).values - voltages(netlist, None, drives).sel(node=nodes).values
+                by_nodal.sel(node=nodes).values
+                - voltages(netlist, None, drives).sel(node=nodes).values
             )
         )
         > 1e-3

@@ -65,18 +65,20 @@ class StopError(Exception):
 
 def stop_after(reports, file, **change):
     """Train until that many looks of the host; return the result and the epochs at each look."""
-    seen = []
+    reported = []
 
     def report(epochs, text):
-        seen.append(epochs)
-        if len(seen) == reports:
+        reported.append(epochs)
+        if len(reported) == reports:
             raise StopError
 
     run = Run(**{**SETTINGS, **change, "data": eqprop.training.loop.on_device(DATA)}, chunk=CHUNK)
     try:
-        return eqprop.training.loop.train(run, report, checkpoint=file, every=0, devices=None), seen
+        return eqprop.training.loop.train(
+            run, report, checkpoint=file, every=0, devices=None
+        ), reported
     except StopError:
-        return None, seen
+        return None, reported
 
 
 @pytest.mark.parametrize("reports", [1, 2, 3, 4, 6, 11])
@@ -357,9 +359,9 @@ def test_leaves_of_any_kind_come_back(tmp_path):
     }
     checkpoints.write(tmp_path / "file", checkpoints.to_arrays(tree, "tree"), {})
     arrays, _ = checkpoints.read(tmp_path / "file", dict)
-    found = checkpoints.from_arrays(arrays, "tree", tree)
-    assert jax.tree.structure(found) == jax.tree.structure(tree)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(tree), strict=True):
+    restored = checkpoints.from_arrays(arrays, "tree", tree)
+    assert jax.tree.structure(restored) == jax.tree.structure(tree)
+    for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(tree), strict=True):
         assert a.dtype == b.dtype
         assert (a == b).all()
     for other in (
@@ -388,8 +390,8 @@ def build(power, offset=0.5):
 
 
 def test_a_plain_function_counts_by_its_code(monkeypatch):
-    same, found = fingerprint(build(2)), fingerprint(build(2))
-    assert differences(found, same) == []
+    same, again = fingerprint(build(2)), fingerprint(build(2))
+    assert differences(again, same) == []
     assert differences(fingerprint(build(3)), same) == ["`function.power` is 3, and was 2"]
     assert differences(fingerprint(build(2, 0.25)), same) == [
         "`function.offset` is 0.25, and was 0.5"

@@ -109,8 +109,8 @@ def test_two_moons_with_noise():
 def error_of_polynomial(train, test, degree=9):
     """Return the share of the variance of `test.y` that a polynomial fitted to `train` leaves."""
     fitted = np.polynomial.polynomial.polyfit(train.x[:, 0], train.y, degree)
-    seen = np.polynomial.polynomial.polyval(test.x[:, 0], fitted).T
-    return np.mean((seen - test.y) ** 2) / np.var(test.y)
+    predicted = np.polynomial.polynomial.polyval(test.x[:, 0], fitted).T
+    return np.mean((predicted - test.y) ** 2) / np.var(test.y)
 
 
 def test_regression_is_a_smooth_function_that_is_not_linear():

@@ -20,8 +20,8 @@ def test_one_node_charges_exponentially():
     )
     tau, end = 2e-12 / (5e-4), (2 * 0.7 - 3 * 0.7 + 0.5) / 5
     times = jnp.linspace(0, 5 * tau, 7)
-    (seen,) = ep.trajectory(net, jnp.asarray([0.7]), times).states
-    np.testing.assert_allclose(seen[:, 0], end * (1 - np.exp(-times / tau)), atol=1e-8)
+    (voltages,) = ep.trajectory(net, jnp.asarray([0.7]), times).states
+    np.testing.assert_allclose(voltages[:, 0], end * (1 - np.exp(-times / tau)), atol=1e-8)
 
 
 def test_energy_falls_along_the_flow_and_ends_in_the_fixed_point():
@@ -64,9 +64,9 @@ def test_a_trajectory_knows_its_energy_and_when_it_has_settled():
         outputs=lambda s: s,
     )
     times = jnp.linspace(0, 10, 2001)
-    seen = ep.trajectory(net, jnp.ones(1), times, tolerance=1e-3)
-    np.testing.assert_allclose(seen.energies, np.exp(-4 * times), atol=1e-7)
-    np.testing.assert_allclose(seen.settled_at, np.log(1000) / 2, atol=0.01)
+    trajectory = ep.trajectory(net, jnp.ones(1), times, tolerance=1e-3)
+    np.testing.assert_allclose(trajectory.energies, np.exp(-4 * times), atol=1e-7)
+    np.testing.assert_allclose(trajectory.settled_at, np.log(1000) / 2, atol=0.01)
     short = ep.trajectory(net, jnp.ones(1), times[:100], tolerance=1e-9)
     assert np.isinf(short.settled_at)
 
@@ -92,13 +92,13 @@ def test_any_solver_and_an_event_of_ones_own():
     explicit = ep.GradientFlow(
         diffrax.Dopri5(), diffrax.PIDController(rtol=1e-9, atol=1e-11), tolerance=1e-6
     )
-    seen = ep.relax(net, xs[0], method=explicit)
-    np.testing.assert_allclose(seen.state[0], ep.relax(net, xs[0]).state[0], atol=1e-5)
+    equilibrium = ep.relax(net, xs[0], method=explicit)
+    np.testing.assert_allclose(equilibrium.state[0], ep.relax(net, xs[0]).state[0], atol=1e-5)
     tau = float(net.time_constants(xs[0]))
-    assert 5 * tau < float(seen.time) < 200 * tau
+    assert 5 * tau < float(equilibrium.time) < 200 * tau
     early = ep.GradientFlow(event=lambda t, state: t > tau)
     stopped = ep.relax(net, xs[0], method=early, throw=False)
-    assert tau <= float(stopped.time) < float(seen.time)
+    assert tau <= float(stopped.time) < float(equilibrium.time)
     assert not bool(stopped.settled)
 
 
@@ -123,9 +123,11 @@ def test_stiff_networks_settle():
             return jnp.asarray([1.0, 1e-3, 1e3])
 
     net, x = Stiff(jnp.asarray([1e3, 1.0, 1e-3])), jnp.ones(3)
-    seen = ep.relax(net, x, method=ep.GradientFlow())
-    np.testing.assert_allclose(seen.state, ep.relax(net, x, method=ep.Newton()).state, atol=1e-8)
-    assert int(seen.steps) < 1000
+    equilibrium = ep.relax(net, x, method=ep.GradientFlow())
+    np.testing.assert_allclose(
+        equilibrium.state, ep.relax(net, x, method=ep.Newton()).state, atol=1e-8
+    )
+    assert int(equilibrium.steps) < 1000
     explicit = ep.GradientFlow(
         diffrax.Tsit5(), diffrax.PIDController(rtol=1e-6, atol=1e-8), max_steps=1000
     )
@@ -144,10 +146,10 @@ def test_a_rugged_energy_settles_into_the_well_it_starts_in():
     )
     start = jnp.asarray([0.1, 1.4, -2.4])
     for method in (ep.GradientFlow(), None):
-        seen = ep.relax(wells, jnp.zeros(1), start=start, method=method)
-        assert ep.stability(wells, jnp.zeros(1), seen.state) == "minimum"
+        equilibrium = ep.relax(wells, jnp.zeros(1), start=start, method=method)
+        assert ep.stability(wells, jnp.zeros(1), equilibrium.state) == "minimum"
         np.testing.assert_allclose(
-            seen.state, np.round(start * 5 / (2 * np.pi)) * 2 * np.pi / 5, atol=0.02
+            equilibrium.state, np.round(start * 5 / (2 * np.pi)) * 2 * np.pi / 5, atol=0.02
         )
 
 
@@ -157,12 +159,12 @@ def test_noise_spreads_a_node_by_its_temperature():
     """
     net, (xs, _) = network(None), examples(1)
     method = ep.Langevin(0.05, steps=100_000, burn_in=1000, step=0.2)
-    seen = ep.relax(net, xs[0], method=method, key=jax.random.key(0))
-    inverse = np.linalg.inv(free_hessian(net, jnp.asarray(xs[0]), seen.state)[0])
-    found = np.concatenate(seen.variance) / np.diag(inverse)
-    np.testing.assert_allclose(found, 0.05, rtol=0.1)
+    equilibrium = ep.relax(net, xs[0], method=method, key=jax.random.key(0))
+    inverse = np.linalg.inv(free_hessian(net, jnp.asarray(xs[0]), equilibrium.state)[0])
+    temperatures = np.concatenate(equilibrium.variance) / np.diag(inverse)
+    np.testing.assert_allclose(temperatures, 0.05, rtol=0.1)
     np.testing.assert_allclose(
-        np.concatenate(seen.state), np.concatenate(ep.relax(net, xs[0]).state), atol=0.05
+        np.concatenate(equilibrium.state), np.concatenate(ep.relax(net, xs[0]).state), atol=0.05
     )
     with pytest.raises(ValueError, match="`key` must be given for a Langevin phase"):
         ep.relax(net, xs[0], method=method)
@@ -173,9 +175,9 @@ def test_noise_stays_within_bounds():
     hot = ep.Langevin(
         1.0, steps=60_000, burn_in=1000, step=2e-4
     )  # so hot that the box alone matters, in which it is uniform
-    seen = ep.relax(net, xs[0], method=hot, key=jax.random.key(0))
-    assert float(jnp.max(jnp.abs(seen.state[0]))) < 0.03
-    np.testing.assert_allclose(seen.variance[0], 0.1**2 / 3, rtol=0.15)
+    equilibrium = ep.relax(net, xs[0], method=hot, key=jax.random.key(0))
+    assert float(jnp.max(jnp.abs(equilibrium.state[0]))) < 0.03
+    np.testing.assert_allclose(equilibrium.variance[0], 0.1**2 / 3, rtol=0.15)
 
 
 def test_noisy_phases_give_the_gradient_roughly():
@@ -183,5 +185,5 @@ def test_noisy_phases_give_the_gradient_roughly():
     net, (xs, ys) = network(None), examples()
     exact = ep.Implicit()(net, ep.SquaredError(), xs, ys).grad
     noisy = ep.EqProp.centred(0.1, ep.Langevin(0.01, steps=2000, burn_in=500, step=0.2))
-    found = noisy(net, ep.SquaredError(), xs, ys, jax.random.key(0)).grad
-    assert ep.cosine(found, exact) > 0.95
+    gradient = noisy(net, ep.SquaredError(), xs, ys, jax.random.key(0)).grad
+    assert ep.cosine(gradient, exact) > 0.95

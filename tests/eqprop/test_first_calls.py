@@ -53,16 +53,20 @@ def test_a_first_relaxation_compiles_one_program(compiled):
 def test_small_programs_are_compiled_quickly_unless_they_are_part_of_another(
     monkeypatch, size, level
 ):
-    seen = []
+    compile_options = []
     monkeypatch.setattr(
         compilation.eqx,
         "filter_jit",
-        lambda function, compiler_options=None: lambda *args: seen.append(compiler_options),
+        lambda function, compiler_options=None: (
+            lambda *args: compile_options.append(compiler_options)
+        ),
     )
     function = compilation.jit_by_size(jnp.sum)
     function(jnp.ones(size))
     jax.vmap(lambda x: function(x) or x)(jnp.ones((2, size)))
-    first, within = (options and options["xla_backend_optimization_level"] for options in seen)
+    first, within = (
+        options and options["xla_backend_optimization_level"] for options in compile_options
+    )
     assert (first, within) == (level, None)
 
 

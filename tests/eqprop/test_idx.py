@@ -141,10 +141,10 @@ def test_what_was_written_is_read(ending, data, tmp_path):
         n = data.draw(st.integers(1, 6))
         contents[images] = data.draw(hnp.arrays(np.uint8, (n, rows, columns)))
         contents[labels] = data.draw(hnp.arrays(np.uint8, n, elements=st.integers(0, 9)))
-    found = ep.data.idx(write(tmp_path, contents, ending))
+    dataset = ep.data.idx(write(tmp_path, contents, ending))
     for split, images, labels in (
-        (found.train, IMAGES, LABELS),
-        (found.test, TEST_IMAGES, TEST_LABELS),
+        (dataset.train, IMAGES, LABELS),
+        (dataset.test, TEST_IMAGES, TEST_LABELS),
     ):
         assert (split.x.dtype, split.y.dtype) == (np.float32, np.int32)
         np.testing.assert_array_equal(
@@ -387,7 +387,7 @@ def test_mnist_is_found_by_the_environment_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("EQPROP_DATA", str(tmp_path))
     assert same(ep.data.mnist(), ep.data.idx(folder))
     assert same(ep.data.mnist(low=-1), ep.data.idx(folder, low=-1))
-    for value, said in (
+    for value, message in (
         (None, "but is not set"),
         ("", "but is not set"),
         (str(folder), f"but is '{folder}'"),
@@ -399,7 +399,7 @@ def test_mnist_is_found_by_the_environment_variable(tmp_path, monkeypatch):
             DataError, match="`EQPROP_DATA` must name a folder that holds the folder `mnist`"
         ) as error:
             ep.data.mnist()
-        assert f"{said}; or give a folder of IDX files to `eqprop.data.idx`" in str(error.value)
+        assert f"{message}; or give a folder of IDX files to `eqprop.data.idx`" in str(error.value)
 
 
 def test_a_validation_set_of_idx_is_taken_from_the_training_set(tmp_path):

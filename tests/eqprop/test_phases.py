@@ -88,11 +88,11 @@ def test_float32_at_100_volts():
     )
 
     def errors(estimator):
-        found = jax.tree.leaves(estimator(single, COST, xs, ys).grad)
-        assert all(leaf.dtype == jnp.float32 for leaf in found)
+        gradient = jax.tree.leaves(estimator(single, COST, xs, ys).grad)
+        assert all(leaf.dtype == jnp.float32 for leaf in gradient)
         return [
             float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
-            for a, b in zip(found, exact, strict=True)
+            for a, b in zip(gradient, exact, strict=True)
         ]
 
     assert max(errors(ep.EqProp.centred(1e-3))) < 1e-5

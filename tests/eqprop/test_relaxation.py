@@ -55,9 +55,9 @@ def test_the_error_is_the_distance_to_go():
     state = ep.relax(net, xs[0]).state
     for off in (1e-3, 1e-6):
         moved = (state[0].at[2].add(off), state[1])
-        seen = ep.settle(net, jnp.asarray(xs[0]), ep.BlockNewton(sweeps=0), moved)
-        assert 0.3 * off < float(seen.error) < 3 * off
-        assert not bool(seen.settled)
+        equilibrium = ep.settle(net, jnp.asarray(xs[0]), ep.BlockNewton(sweeps=0), moved)
+        assert 0.3 * off < float(equilibrium.error) < 3 * off
+        assert not bool(equilibrium.settled)
 
 
 def test_energy_falls_with_every_sweep():
@@ -195,17 +195,17 @@ def test_an_error_inside_an_energy_says_what_it_was_given():
 
 def test_an_equilibrium_says_its_numbers_and_while_traced_its_shapes():
     net, (xs, _) = network(sizes=(3, 2)), examples(2)
-    one, said = ep.relax(net, xs[0]), []
+    one, texts = ep.relax(net, xs[0]), []
     assert repr(one).startswith("Equilibrium: settled, steps ")
     assert f"{float(one.state[-1][0]):.4f}".rstrip("0") in repr(one)
 
     def settled(x):
-        found = ep.settle(net, x)
-        said.append(repr(found))
-        return found
+        equilibrium = ep.settle(net, x)
+        texts.append(repr(equilibrium))
+        return equilibrium
 
     assert repr(jax.vmap(settled)(jnp.asarray(xs))).startswith("Equilibrium: 2 of 2 settled")
-    assert "f64[2]" in said[0]
+    assert "f64[2]" in texts[0]
     assert repr(
         ep.relax(network(), xs[0], method=ep.BlockNewton(sweeps=1), throw=False)
     ).startswith("Equilibrium: not settled")
@@ -306,8 +306,10 @@ def test_a_grid_has_two_colours():
     assert set(blocks) == {0, 1}
     assert not np.any(board[1:] == board[:-1])
     assert not np.any(board[:, 1:] == board[:, :-1])
-    seen = ep.relax(net, x, method=ep.BlockNewton(blocks=blocks, sweeps=3000))
-    np.testing.assert_allclose(seen.state, ep.relax(net, x, method=ep.Newton()).state, atol=1e-8)
+    equilibrium = ep.relax(net, x, method=ep.BlockNewton(blocks=blocks, sweeps=3000))
+    np.testing.assert_allclose(
+        equilibrium.state, ep.relax(net, x, method=ep.Newton()).state, atol=1e-8
+    )
     wrong = (0,) * 30
     for blocks in (wrong, wrong[:-1]):
         with pytest.raises(ValueError, match="`blocks` must be a number for every node"):
@@ -335,10 +337,10 @@ def test_newtons_line_search_ends_in_a_batch():
         state=jnp.array([0.1, -0.2]), outputs=lambda s: s,
     )  # fmt: skip
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(200, 2)))
-    seen = eqx.filter_jit(lambda net, xs: jax.vmap(lambda x: ep.settle(net, x, ep.Newton()))(xs))(
-        wells, xs
-    )
-    assert bool(seen.settled.all())
+    equilibria = eqx.filter_jit(
+        lambda net, xs: jax.vmap(lambda x: ep.settle(net, x, ep.Newton()))(xs)
+    )(wells, xs)
+    assert bool(equilibria.settled.all())
 
 
 def test_a_start_must_be_a_state():

@@ -26,9 +26,9 @@ net = network(device=None, biases=0.0)
 estimator, calls, train = ep.EqProp.one_sided(0.1, ep.BlockNewton()), [], steps.train_steps
 
 def spy(*args, **kwargs):
-    following, seen = train(*args, **kwargs)
+    following, records = train(*args, **kwargs)
     calls.append((args, following))
-    return following, seen
+    return following, records
 
 def fit(**change):
     settings = {"rates": {"conductances*": 0.5}, "epochs": 3, "batch": 8} | change
@@ -66,7 +66,7 @@ answer = {
 class StopError(Exception):
     pass
 
-def stop(epochs, seen):
+def stop(epochs, text):
     if epochs == 1:
         raise StopError
 

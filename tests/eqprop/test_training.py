@@ -168,10 +168,10 @@ def test_plain_descent_by_rates_is_that_of_optax():
 
 def test_what_no_pattern_names_does_not_learn_by_an_optimizer_either():
     """Not even by what needs no gradient, and nothing of it is in what the optimiser sees."""
-    net, seen = linear(biases=0.1), []
+    net, leaf_counts = linear(biases=0.1), []
 
     def update(updates, state, params=None):
-        seen.append(len(jax.tree.leaves(updates)))
+        leaf_counts.append(len(jax.tree.leaves(updates)))
         return jax.tree.map(lambda p: -0.1 * p, params), state
 
     decay = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
@@ -179,7 +179,7 @@ def test_what_no_pattern_names_does_not_learn_by_an_optimizer_either():
     np.testing.assert_array_equal(trained.conductances[1], net.conductances[1])
     np.testing.assert_array_equal(trained.biases[0], net.biases[0])
     np.testing.assert_allclose(trained.conductances[0], net.conductances[0] * 0.9**10, rtol=1e-12)
-    assert set(seen) == {1}
+    assert set(leaf_counts) == {1}
 
 
 def test_a_schedule_counts_steps():
@@ -223,10 +223,10 @@ def test_the_best_epoch_on_validation_is_returned():
     wild = {"rates": {"conductances*": 5.0}, "epochs": 7}
     data = Data(DATA.train, DATA.test, toy(2))
     best, last = fit(data=data, **wild), fit(**wild)
-    seen = best.history["validation_accuracy"]
-    assert 0 < best.epoch == np.argmax(seen) < 6
-    assert seen[best.epoch] > seen[-1]
-    assert ep.evaluate(best.net, COST, data.validation).accuracy == seen[best.epoch]
+    accuracies = best.history["validation_accuracy"]
+    assert 0 < best.epoch == np.argmax(accuracies) < 6
+    assert accuracies[best.epoch] > accuracies[-1]
+    assert ep.evaluate(best.net, COST, data.validation).accuracy == accuracies[best.epoch]
     assert (
         ep.evaluate(best.net, COST, data.validation).loss
         == best.history["validation_loss"][best.epoch]
@@ -455,18 +455,18 @@ def test_nothing_but_a_new_shape_compiles_again(caplog):
 
 def test_the_progress_bar_says_loss_and_accuracy():
     out, threads = io.StringIO(), threading.active_count()
-    seen = []
+    thread_counts = []
 
     class Watched(io.StringIO):
         def write(self, text):
-            seen.append(threading.active_count())
+            thread_counts.append(threading.active_count())
             return out.write(text)
 
     fit(epochs=2, console=Console(file=Watched(), width=120), name="toy")
     assert "toy" in out.getvalue()
     assert "2/2 epochs  loss" in out.getvalue()
     assert "test" in out.getvalue()
-    assert max(seen) <= threads  # it is drawn between chunks, by no thread of its own
+    assert max(thread_counts) <= threads  # it is drawn between chunks, by no thread of its own
 
 
 def test_progress_goes_to_a_terminal_where_there_is_one(monkeypatch):
@@ -486,15 +486,15 @@ def test_progress_goes_to_a_terminal_where_there_is_one(monkeypatch):
 def test_phases_are_evaluated_by_the_method_of_the_estimator_that_has_a_tolerance(
     monkeypatch, method, used
 ):
-    seen, evaluate = [], ep.evaluate
+    methods, evaluate = [], ep.evaluate
 
     def watched(net, cost, split, *, method):
-        seen.append(method)
+        methods.append(method)
         return evaluate(net, cost, split, method=method)
 
     monkeypatch.setattr("eqprop.training.loop.evaluate", watched)
     fit(epochs=1, estimator=ep.EqProp.centred(BETA, method))
-    assert seen == [method if used else None]
+    assert methods == [method if used else None]
 
 
 def test_epochs_without_an_error_are_marked_below():
@@ -560,13 +560,15 @@ def test_a_split_must_fit():
 def test_evaluation_in_blocks_is_that_of_each_example(monkeypatch):
     monkeypatch.setattr(eqprop.training.evaluation, "BLOCK", 6)
     split = toy(3, 20)
-    found = ep.evaluate(Rooted(jnp.asarray(0.04)), COST, split)
+    evaluated = ep.evaluate(Rooted(jnp.asarray(0.04)), COST, split)
     outputs = split.x[:, :2] + [0.2, 0]
-    np.testing.assert_array_equal(found.decisions, np.argmax(outputs, 1))
+    np.testing.assert_array_equal(evaluated.decisions, np.argmax(outputs, 1))
     np.testing.assert_allclose(
-        found.loss, np.mean(np.sum((outputs - 0.2 * np.eye(2)[split.y]) ** 2, 1) / 2), rtol=1e-12
+        evaluated.loss,
+        np.mean(np.sum((outputs - 0.2 * np.eye(2)[split.y]) ** 2, 1) / 2),
+        rtol=1e-12,
     )
-    assert found.accuracy == np.mean(found.decisions == split.y)
+    assert evaluated.accuracy == np.mean(evaluated.decisions == split.y)
 
 
 def test_evaluation_takes_no_more_memory_for_more_examples():
@@ -630,15 +632,15 @@ def random_net(key):
 
 def test_a_seed_among_others_is_that_seed_alone(caplog):
     settings = {"rates": {"conductances*": 0.5}, "epochs": 3, "batch": 10}
-    found = []
+    results = []
     compiled = compilations(
         caplog,
-        lambda: found.append(
+        lambda: results.append(
             ep.fit_seeds(random_net, COST, DATA, ESTIMATOR, seeds=(3, 1), **settings)
         ),
     )
     assert compiled.count("jit(train_steps)") == 1  # two seeds share what is compiled
-    many = found[0]
+    many = results[0]
     assert many.seeds == (3, 1)
     for seed, result in zip(many.seeds, many.fits, strict=True):
         init_key, key = jax.random.split(jax.random.key(seed))

@@ -142,9 +142,9 @@ def test_modules_form_a_chain():
     names = {module_name(f): f for f in FILES}
     graph = {}
     for name, path in names.items():
-        found = {target for target in imports(path, top_level_only=True) if target in names}
+        targets = {target for target in imports(path, top_level_only=True) if target in names}
         packages = {name.rsplit(".", k)[0] for k in range(1, name.count(".") + 1)}
-        graph[name] = found - packages - {name}
+        graph[name] = targets - packages - {name}
     done, active = set(), []
 
     def visit(name):
@@ -164,10 +164,10 @@ def test_modules_form_a_chain():
 def loaded(code):
     """The modules that a fresh interpreter has loaded after `code`."""
     code += "; import sys; print(*sys.modules)"
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    return set(found.stdout.split())
+    return set(process.stdout.split())
 
 
 HEAVY = {"PySpice", "matplotlib", "netCDF4", "pandas", "scipy.linalg", "sklearn", "xarray"}
@@ -201,9 +201,9 @@ def test_circuits_without_models_load_no_jax():
 
 
 def test_models_load_no_more_than_jax_and_its_solvers():
-    found = loaded(f"import eqprop; [getattr(eqprop, name) for name in {list(stub('eqprop'))}]")
-    assert "jax" in found
-    assert not found & HEAVY
+    modules = loaded(f"import eqprop; [getattr(eqprop, name) for name in {list(stub('eqprop'))}]")
+    assert "jax" in modules
+    assert not modules & HEAVY
 
 
 def stub(package):

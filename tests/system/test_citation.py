@@ -59,8 +59,8 @@ def test_every_entry_is_there_once_and_used():
     used = {
         key
         for module in (eqprop.references, circuits.references)
-        for found in module.SOURCES.values()
-        for key in found
+        for keys in module.SOURCES.values()
+        for key in keys
     }
     assert used | {TOOLKIT} == OURS.keys() | THEIRS.keys()
     assert not OURS.keys() & THEIRS.keys()
@@ -94,11 +94,11 @@ def everything():
 
 def test_everything_published_says_what_it_rests_on():
     sources = eqprop.references.SOURCES | circuits.references.SOURCES
-    found = list(everything())
-    assert len(found) > 45
+    published = list(everything())
+    assert len(published) > 45
     missing = [
         thing
-        for thing in found
+        for thing in published
         if f"{thing.__module__.partition('.')[0]}.{thing.__qualname__}" not in sources
     ]
     assert not missing, "neither has these an entry, nor is it said that they are the toolkit's own"

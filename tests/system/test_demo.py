@@ -30,7 +30,7 @@ def demo(tmp_path_factory, simulator):
 
 
 def test_the_demo_finds_what_it_promises(demo, simulator):
-    out, said = demo
+    out, output = demo
     summary = json.loads((out / "summary.json").read_text())
     assert summary["digits_test_accuracy_ideal"] >= 0.97
     assert summary["digits_test_accuracy_shockley"] >= 0.97
@@ -45,7 +45,7 @@ def test_the_demo_finds_what_it_promises(demo, simulator):
     assert [row["spread"] for row in summary["chips"]] == [0.0, 0.01, 0.03, 0.1]
     errors = [row["error_volts_mean_min_max"][0] for row in summary["chips"]]
     assert errors == sorted(errors)
-    last = said.strip().splitlines()[-3:]
+    last = output.strip().splitlines()[-3:]
     assert last[0].startswith("Trained by equilibrium propagation")
     assert str(out) in last[2]
 

@@ -39,8 +39,8 @@ def blocks(page):
     """
     text = page.read_text()
     return [
-        (found[2] or found[1], found[3], text.count("\n", 0, found.start(3)))
-        for found in BLOCK.finditer(text)
+        (match[2] or match[1], match[3], text.count("\n", 0, match.start(3)))
+        for match in BLOCK.finditer(text)
     ]
 
 
@@ -61,7 +61,7 @@ def run(page, scope):
             )
 
 
-def checks_readme(scope, said):
+def checks_readme(scope, output):
     assert scope["seen"].agrees
     assert all(set(one.status.values) == {"ok"} for one in scope["points"])
     assert np.mean(scope["right"]) > 0.6
@@ -71,7 +71,7 @@ def checks_readme(scope, said):
     assert {path.name for path in Path().iterdir()} >= {"net.cir", "agreement.png", "chips"}
 
 
-def checks_extending(scope, said):
+def checks_extending(scope, output):
     assert scope["blocks"] == (0, 1, 0, 1, 0, 1)
     for points in (scope["ngspice"], scope["nodal"]):
         assert set(points.status.values) == {"ok"}
@@ -79,25 +79,25 @@ def checks_extending(scope, said):
     settled = float(scope["settled"].state[0] - scope["point"].voltage.sel(node="a")[0])
     assert abs(settled) < 1e-9
     assert Path("tunnel.svg").read_text().count("<svg") == 1
-    assert "beta = " in said
+    assert "beta = " in output
     assert scope["seen"].agrees
 
 
-def checks_start(scope, said):
+def checks_start(scope, output):
     assert abs(float(scope["estimate"].grad.params["k"]) / scope["exact"] - 1) < 0.01
     assert abs(scope["in_ngspice"] - scope["in_the_model"]).max() < 1e-9
 
 
-def checks_theory(scope, said):
+def checks_theory(scope, output):
     assert abs(float(scope["by_hand"] / scope["exact"]) - 1) < 1e-3
-    assert "must be below" in said
+    assert "must be below" in output
 
 
-def checks_sweeps(scope, said):
+def checks_sweeps(scope, output):
     assert scope["outcome"].complete
     assert not scope["outcome"].failed
     assert scope["error"].sizes == {"programming.spread": 2, "temperature": 2, "chip": 4}
-    assert "24 of 24 jobs, 0 failed, 24 from before" in said
+    assert "24 of 24 jobs, 0 failed, 24 from before" in output
     assert all(
         Path(file).exists()
         for file in ("divider/report.html", "runs/clipper/report.html", "run/results.nc")
@@ -160,10 +160,10 @@ def test_links_lead_somewhere():
             path, _, anchor = target.partition("#")
             if path.startswith(("http:", "https:")):
                 continue
-            found = page.parent / path if path else page
-            assert found.exists(), f"{page.name} links to {target}"
+            linked = page.parent / path if path else page
+            assert linked.exists(), f"{page.name} links to {target}"
             if anchor:
-                headings = re.findall(r"^#+ (.*)$", found.read_text(), re.MULTILINE)
+                headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
                 assert anchor in [
                     re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-")
                     for heading in headings
@@ -173,10 +173,10 @@ def test_links_lead_somewhere():
 def public(module):
     """The public names of a module that are not modules."""
     names = [name for name in dir(module) if not name.startswith("_")]
-    found = {f"{module.__name__}.{name}": getattr(module, name) for name in names}
+    objects = {f"{module.__name__}.{name}": getattr(module, name) for name in names}
     return {
         name: thing
-        for name, thing in found.items()
+        for name, thing in objects.items()
         if not isinstance(thing, type(re)) and is_ours(thing)
     }
 

@@ -25,7 +25,7 @@ execute = runpy.run_path(str(FOLDER / "run.py"))["execute"]
 
 def flaws(notebook):
     """What is wrong with a notebook as it is committed, in words."""
-    found = []
+    problems = []
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     outputs = [output for cell in cells for output in cell.outputs]
     if not (
@@ -33,35 +33,35 @@ def flaws(notebook):
         and notebook.cells[0].cell_type == "markdown"
         and notebook.cells[0].source.startswith("# ")
     ):
-        found.append("does not begin with a title")
+        problems.append("does not begin with a title")
     if any(output.output_type == "error" for output in outputs):
-        found.append("an error among its outputs")
+        problems.append("an error among its outputs")
     if any(output.get("name") == "stderr" for output in outputs):
-        found.append("a warning among its outputs")
+        problems.append("a warning among its outputs")
     if not any("image/png" in output.get("data", {}) for output in outputs):
-        found.append("no figure")
+        problems.append("no figure")
     if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
-        found.append("its cells were not executed in order")
+        problems.append("its cells were not executed in order")
     if (
         lines := sum(bool(line.strip()) for cell in cells for line in cell.source.splitlines())
     ) > LONGEST:
-        found.append(f"{lines} lines of code")
+        problems.append(f"{lines} lines of code")
     if len(nbformat.writes(notebook)) > LARGEST:
-        found.append("too large")
+        problems.append("too large")
     texts = [cell.source for cell in notebook.cells] + [
         str(output.get("text", output.get("data"))) for output in outputs
     ]
     if any(ABSOLUTE.search(text) for text in texts):
-        found.append("an absolute path")
+        problems.append("an absolute path")
     if any("execution" in cell.metadata for cell in cells):
-        found.append("time stamps")
+        problems.append("time stamps")
     settings = [cell for cell in cells if "settings" in cell.metadata.get("tags", ())]
     quick = notebook.metadata.get("quick", {})
     if len(settings) != 1 or not quick:
-        found.append("no one cell of settings, or nothing that makes it quick")
+        problems.append("no one cell of settings, or nothing that makes it quick")
     elif not set(quick) <= assigned(settings[0].source):
-        found.append("quick names that its settings do not have")
-    return found
+        problems.append("quick names that its settings do not have")
+    return problems
 
 
 def assigned(source):

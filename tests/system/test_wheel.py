@@ -77,14 +77,14 @@ def test_the_wheel_holds_both_packages_and_all_that_they_read(wheel):
 
 @pytest.mark.parametrize("command", ["circuits", "eqprop"])
 def test_the_commands_of_the_wheel_say_their_version(environment, command, tmp_path):
-    said = run(environment / command, "--version", cwd=tmp_path)
-    assert said == f"{command} {version('eqprop-circuits')}\n"
+    output = run(environment / command, "--version", cwd=tmp_path)
+    assert output == f"{command} {version('eqprop-circuits')}\n"
 
 
 def test_the_wheel_emits_a_netlist_away_from_the_tree(environment, tmp_path):
-    said = run(environment / "python", "-I", "-c", EMISSION, cwd=tmp_path).split()
-    assert said[:2] == [version("eqprop-circuits")] * 2
-    assert int(said[2]) > 10
+    words = run(environment / "python", "-I", "-c", EMISSION, cwd=tmp_path).split()
+    assert words[:2] == [version("eqprop-circuits")] * 2
+    assert int(words[2]) > 10
 
 
 @pytest.mark.skipif(not IN_FULL, reason="trains networks; make test-full runs it")
