@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..elements.base import GROUND
+from ..elements.base import GROUND, Element
 from ..elements.diodes import Diode, DiodeModel, Junction
 from ..elements.sources import VoltageSource
 from ..units import GMIN, ROOM, Array, check_number, check_temperature
@@ -96,12 +96,7 @@ class DiodePair(JunctionDevice):
 
     def elements(self, nodes, loads):
         del loads
-        law = self._model
-        pairs = (
-            (Diode(f"{node}p", node, "railp", law), Diode(f"{node}n", "railn", node, law))
-            for node in nodes
-        )
-        return [diode for pair in pairs for diode in pair]
+        return _pairs(nodes, "railp", self._model)
 
 
 @dataclass(frozen=True)
@@ -191,12 +186,15 @@ class ZenerDiode(JunctionDevice):
 
     def elements(self, nodes, loads):
         del loads
-        law = self._model
-        pairs = (
-            (Diode(f"{node}p", node, GROUND, law), Diode(f"{node}n", "railn", node, law))
-            for node in nodes
-        )
-        return [diode for pair in pairs for diode in pair]
+        return _pairs(nodes, GROUND, self._model)
+
+
+def _pairs(nodes: tuple[str, ...], end: str, law: DiodeModel) -> list[Element]:
+    """Return at each node a diode to the node `end`, and one from railn."""
+    pairs = (
+        (Diode(f"{node}p", node, end, law), Diode(f"{node}n", "railn", node, law)) for node in nodes
+    )
+    return [diode for pair in pairs for diode in pair]
 
 
 def _polarity(v: Array) -> Array:

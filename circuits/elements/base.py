@@ -28,7 +28,7 @@ def current_of(branch: str) -> str:
     return f"i({branch})"
 
 
-class Stamps(Protocol):
+class Stamps(abc.ABC):
     """Where elements write what they add to a matrix of the nodal equations.
 
     Rows and columns are named: by a node, or by `current_of` a branch. The row of a node is
@@ -36,25 +36,25 @@ class Stamps(Protocol):
     voltage law.
     """
 
+    @abc.abstractmethod
     def entry(self, row: str, column: str, value: float) -> None:
         """Add `value` at one place."""
-        ...
 
-    def between(
-        self, plus: Sequence[str], minus: Sequence[str], value: "float | np.ndarray"
-    ) -> None:
+    @abc.abstractmethod
+    def between(self, plus: Sequence[str], minus: Sequence[str], value: float | np.ndarray) -> None:
         """Add conductances in S, or capacitances in F, between nodes, one for each pair."""
-        ...
+
+    @abc.abstractmethod
+    def branch(self, name: str, plus: str, minus: str) -> None:
+        """Add the current of a branch to its nodes, and v_plus − v_minus to its voltage law."""
 
     def transfer(
         self, plus: str, minus: str, control_plus: str, control_minus: str, siemens: float
     ) -> None:
         """Add a current of `siemens` times the controlling voltage from `plus` to `minus`."""
-        ...
-
-    def branch(self, name: str, plus: str, minus: str) -> None:
-        """Add the current of a branch to its nodes, and v_plus − v_minus to its voltage law."""
-        ...
+        for row, sign in ((plus, 1.0), (minus, -1.0)):
+            self.entry(row, control_plus, sign * siemens)
+            self.entry(row, control_minus, -sign * siemens)
 
 
 class NoiseCurrents(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..elements.base import GROUND, Element
+from ..elements.base import GROUND, Element, Stamps
 from ..elements.laws import TwoTerminalLaw
 from ..elements.passive import ConductanceMatrix, Resistor
 from ..mna.equations import Equations
@@ -68,8 +68,8 @@ class Weights:
         return np.where(differ, np.nan, np.where(np.isinf(least), 1.0, least))
 
 
-class Form:
-    """Collects what linear elements stamp into a quadratic form of all voltages; a `Stamps`.
+class Form(Stamps):
+    """Collects what linear elements stamp into a quadratic form of all voltages.
 
     Rows of nodes that are held by sources get what symmetry asks for. What enters rows and columns
     of currents is in the `Coordinates`.
@@ -99,13 +99,6 @@ class Form:
             (second, first, -1),
         ):
             self._add(row, column, sign * values)
-
-    def transfer(
-        self, plus: str, minus: str, control_plus: str, control_minus: str, siemens: float
-    ) -> None:
-        for row, sign in ((plus, 1.0), (minus, -1.0)):
-            self.entry(row, control_plus, sign * siemens)
-            self.entry(row, control_minus, -sign * siemens)
 
     def branch(self, name: str, plus: str, minus: str) -> None:
         pass

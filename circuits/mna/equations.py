@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..elements.base import GROUND, current_of
+from ..elements.base import GROUND, Stamps, current_of
 from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
 from ..netlist.netlist import Netlist, NetlistError
 from ..units import Array
@@ -286,8 +286,8 @@ class Equations:
         return charges.matrix()
 
 
-class _Entries:
-    """Collects what elements stamp into a matrix of all places; a `Stamps`."""
+class _Entries(Stamps):
+    """Collects what elements stamp into a matrix of all places."""
 
     def __init__(self, places: Mapping[str, int]):
         self._places = places
@@ -310,13 +310,6 @@ class _Entries:
             self._pairs[0].append(self._places[node])
             self._pairs[1].append(self._places[other])
             self._pairs[2].append(g)
-
-    def transfer(
-        self, plus: str, minus: str, control_plus: str, control_minus: str, siemens: float
-    ) -> None:
-        for row, sign in ((plus, 1.0), (minus, -1.0)):
-            self.entry(row, control_plus, sign * siemens)
-            self.entry(row, control_minus, -sign * siemens)
 
     def branch(self, name: str, plus: str, minus: str) -> None:
         current = current_of(name)

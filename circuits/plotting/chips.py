@@ -198,22 +198,11 @@ def gradient_noise(data: "xr.Dataset", ax: Any = None) -> Any:
         alpha=0.35,
         label="both",
     )
-    ax.loglog(
-        data.beta,
-        data.noise,
-        "o-",
-        color=COLOURS[0],
-        markersize=4,
-        label="error by noise, one reading",
-    )
-    ax.loglog(
-        data.beta,
-        data.bias,
-        "s-",
-        color=COLOURS[1],
-        markersize=4,
-        label="error by the finite nudge",
-    )
+    for error, style, colour, label in (
+        (data.noise, "o-", COLOURS[0], "error by noise, one reading"),
+        (data.bias, "s-", COLOURS[1], "error by the finite nudge"),
+    ):
+        ax.loglog(data.beta, error, style, color=colour, markersize=4, label=label)
     ax.axvline(
         data.attrs["best_beta"],
         color="0.5",

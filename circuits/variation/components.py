@@ -14,7 +14,27 @@ from .base import OfElements, Part, check_positive, check_spread, log_normal
 
 
 @dataclass(frozen=True)
-class Saturation(OfElements):
+class LogNormal(OfElements):
+    """Log-normal spread of one number of the elements whose names match the pattern `of`.
+
+    **Arguments:**
+
+    - `spread`: standard deviation over mean.
+    - `of`: pattern of the elements' names.
+
+    **Raises** `ValueError` for a spread that is negative or not finite.
+    """
+
+    spreads = ("spread",)
+    spread: float
+    of: str = "*"
+
+    def __post_init__(self):
+        check_spread(self.spread)
+
+
+@dataclass(frozen=True)
+class Saturation(LogNormal):
     """Log-normal spread of the diodes' saturation currents, through their areas.
 
     Is → Is exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
@@ -28,12 +48,7 @@ class Saturation(OfElements):
     """
 
     cause = "diode mismatch (Is)"
-    spreads = ("spread",)
-    spread: float
     of: str = "D*"
-
-    def __post_init__(self):
-        check_spread(self.spread)
 
     def vary(self, element, random):
         if not isinstance(element, Diode):
@@ -42,7 +57,7 @@ class Saturation(OfElements):
 
 
 @dataclass(frozen=True)
-class Ideality(OfElements):
+class Ideality(LogNormal):
     """Log-normal spread of the diodes' emission coefficients N, at the same Is.
 
     N → N exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
@@ -58,12 +73,7 @@ class Ideality(OfElements):
     """
 
     cause = "diode mismatch (N)"
-    spreads = ("spread",)
-    spread: float
     of: str = "D*"
-
-    def __post_init__(self):
-        check_spread(self.spread)
 
     def vary(self, element, random):
         if not isinstance(element, Diode) or not self.spread:
@@ -155,7 +165,7 @@ class Amplifiers(OfElements):
 
 
 @dataclass(frozen=True)
-class NudgeMismatch(OfElements):
+class NudgeMismatch(LogNormal):
     """Mismatch of nudges: outputs are nudged more, or less, than asked for.
 
     β → β exp(σ z − σ²/2),    z ~ N(0, 1),    σ² = ln(1 + spread²)
@@ -171,12 +181,7 @@ class NudgeMismatch(OfElements):
     """
 
     cause = "nudge mismatch"
-    spreads = ("spread",)
-    spread: float
     of: str = "Gnudge_*"
-
-    def __post_init__(self):
-        check_spread(self.spread)
 
     def vary(self, element, random):
         if not isinstance(element, Transconductance):
