@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.data import few_digits
 from helpers.networks import PAIR, network
 
 import circuits
@@ -268,11 +269,7 @@ def test_what_is_tabulated_is_read_between_its_points():
 @pytest.fixture(scope="module")
 def few():
     """Some digits, and a small network that knows them."""
-    digits = ep.data.digits(0)
-    data = ep.data.Data(
-        ep.data.Split(digits.train.x[:400], digits.train.y[:400]),
-        ep.data.Split(digits.test.x[:100], digits.test.y[:100]),
-    )
+    data = few_digits()
     net = ep.Resistive.init(
         jax.random.key(0),
         (64, 20, 10),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers.data import few_digits
 from helpers.networks import PAIR
 
 import circuits
@@ -69,11 +70,7 @@ def test_as_many_pulses_as_the_gradient_asks_for_in_the_mean():
 
 def test_a_network_learns_by_pulses():
     """Digits, on memristors whose steps depend on their state and differ by a fifth a cycle."""
-    digits = ep.data.digits(0)
-    data = ep.data.Data(
-        ep.data.Split(digits.train.x[:400], digits.train.y[:400]),
-        ep.data.Split(digits.test.x[:100], digits.test.y[:100]),
-    )
+    data = few_digits()
     net = ep.Resistive.init(
         jax.random.key(0),
         (64, 8, 10),

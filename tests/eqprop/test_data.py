@@ -2,24 +2,13 @@
 
 import numpy as np
 import pytest
+from helpers.data import rows, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import eqprop as ep
 from eqprop.data.splits import hold_out
-
-
-def same(one, other):
-    return all(
-        np.array_equal(getattr(one, part).x, getattr(other, part).x)
-        and np.array_equal(getattr(one, part).y, getattr(other, part).y)
-        for part in ("train", "test")
-    )
-
-
-def rows(split):
-    return {row.tobytes() for row in split.x}
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.data import rows, same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -56,18 +57,6 @@ def write(folder, contents, ending=""):
             raw = content if isinstance(content, bytes) else PACK[ending](idx_bytes(content))
             (folder / (name + ending)).write_bytes(raw)
     return folder
-
-
-def same(one, other):
-    return all(
-        np.array_equal(getattr(one, part).x, getattr(other, part).x)
-        and np.array_equal(getattr(one, part).y, getattr(other, part).y)
-        for part in ("train", "test")
-    )
-
-
-def rows(split):
-    return {row.tobytes() for row in split.x}
 
 
 @pytest.fixture
