@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .phases import gradient_lines
+
 DIODES, NOISE, FINITE, SOLVER, INTERACTION = (
     "diode law",
     "noise",
@@ -14,6 +16,14 @@ DIODES, NOISE, FINITE, SOLVER, INTERACTION = (
     "interaction",
 )
 """The causes beside variations."""
+
+PAIRS = {
+    "model_exact": "finite beta",
+    "circuit_model": "chip and model",
+    "circuit_exact": "chip and exact",
+}
+NAMES = {"circuit": "chip", "exact": "exact"}
+"""What gradients and, in `PAIRS`, two of them are called in the summary."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ class Attribution:
         if "displacement" in data:
             title = f"displacement, beta {data.attrs['beta']:g}"
             lines += ["", *self._table("displacement", title, None), ""]
-        return "\n".join([*lines, *_gradient_lines(data.attrs)])
+        return "\n".join([*lines, *gradient_lines(data.attrs, PAIRS, NAMES, (".6f", ".4g"))])
 
     def _table(self, of: str, title: str, removed: xr.DataArray | None) -> list[str]:
         """Return the lines of a table of causes, those of `removed` beside them where given."""
@@ -119,26 +129,6 @@ class Attribution:
         from ..plotting import attribution
 
         return attribution(self.rms(), ax)
-
-
-def _gradient_lines(attrs: dict[Any, Any]) -> list[str]:
-    """Return the lines about gradients; none without a nudge."""
-    lines = []
-    for pair, title in (
-        ("model_exact", "finite beta"),
-        ("circuit_model", "chip and model"),
-        ("circuit_exact", "chip and exact"),
-    ):
-        if f"gradient_cosine_{pair}" in attrs:
-            lines.append(
-                f"gradient, {title}: cosine {attrs[f'gradient_cosine_{pair}']:.6f}, "
-                f"relative difference {attrs[f'gradient_difference_{pair}']:.2e}"
-            )
-    if "gradient_norm_exact" in attrs:
-        names = (("circuit", "chip"), ("exact", "exact"))
-        norms = ", ".join(f"{title} {attrs[f'gradient_norm_{name}']:.4g}" for name, title in names)
-        lines.append(f"gradient, norm in V2: {norms}")
-    return lines
 
 
 def _rms(volts: xr.DataArray) -> float:

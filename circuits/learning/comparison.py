@@ -12,8 +12,16 @@ from ..mna.reduction import reduce
 from ..netlist.netlist import Netlist, NetlistError
 from ..simulators import Ngspice, Simulator
 from .emission import require_linear_minimum, require_together
-from .phases import compare_gradients, fixed_points, phases
+from .phases import compare_gradients, fixed_points, gradient_lines, phases
 from .ports import Ports
+
+PAIRS = {
+    "circuit_model": "circuit and model",
+    "circuit_exact": "circuit and exact",
+    "model_exact": "model and exact, which is what the finite nudge costs",
+}
+NAMES = {name: name for name in ("circuit", "model", "exact")}
+"""What gradients and, in `PAIRS`, two of them are called in the summary."""
 
 
 @dataclass(frozen=True)
@@ -129,33 +137,13 @@ class Comparison:
                 f"{numbers['ideal_distance_volts']:.3g} V; "
                 f"decisions agree on {numbers['ideal_agreement']:.2%}"
             )
-        return "\n".join([*lines, *_gradient_lines(numbers)])
+        return "\n".join([*lines, *gradient_lines(numbers, PAIRS, NAMES, (".9f", ".6g"))])
 
     def plot(self, ax=None):
         """Draw the circuit's voltages over the model's, as `circuits.plotting.agreement` does."""
         from ..plotting import agreement
 
         return agreement(self.dataset, ax)
-
-
-def _gradient_lines(numbers: dict[str, Any]) -> list[str]:
-    """Return the lines about gradients; none without a nudge."""
-    lines = []
-    for pair, title in (
-        ("circuit_model", "circuit and model"),
-        ("circuit_exact", "circuit and exact"),
-        ("model_exact", "model and exact, which is what the finite nudge costs"),
-    ):
-        if f"gradient_cosine_{pair}" in numbers:
-            lines.append(
-                f"gradient, {title}: cosine {numbers[f'gradient_cosine_{pair}']:.9f}, "
-                f"relative difference {numbers[f'gradient_difference_{pair}']:.2e}"
-            )
-    if "gradient_norm_exact" in numbers:
-        names = ("circuit", "model", "exact")
-        norms = ", ".join(f"{name} {numbers[f'gradient_norm_{name}']:.6g}" for name in names)
-        lines.append(f"gradient, norm in V2: {norms}")
-    return lines
 
 
 def compare(

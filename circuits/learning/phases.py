@@ -1,6 +1,6 @@
 """The phases of a layered network by its own energy, and the gradients that phases give."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -142,3 +142,32 @@ def compare_gradients(
         figures[f"gradient_cosine_{a}_{b}"] = ep.cosine(gradients[a], gradients[b])
         figures[f"gradient_difference_{a}_{b}"] = ep.relative_error(gradients[a], gradients[b])
     return figures
+
+
+def gradient_lines(
+    figures: Mapping[Any, Any],
+    pairs: Mapping[str, str],
+    names: Mapping[str, str],
+    formats: tuple[str, str],
+) -> list[str]:
+    """Return the lines of a summary about gradients; none where there was no nudge.
+
+    **Arguments:**
+
+    - `figures`: those of `compare_gradients`, among others.
+    - `pairs`, `names`: what pairs of gradients, as "circuit_model", and gradients are called.
+    - `formats`: of a cosine and of a norm.
+    """
+    cosine, norm = formats
+    lines = [
+        f"gradient, {title}: cosine {figures[f'gradient_cosine_{pair}']:{cosine}}, "
+        f"relative difference {figures[f'gradient_difference_{pair}']:.2e}"
+        for pair, title in pairs.items()
+        if f"gradient_cosine_{pair}" in figures
+    ]
+    if "gradient_norm_exact" in figures:
+        norms = (
+            f"{title} {figures[f'gradient_norm_{name}']:{norm}}" for name, title in names.items()
+        )
+        lines.append(f"gradient, norm in V2: {', '.join(norms)}")
+    return lines
