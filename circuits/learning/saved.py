@@ -139,8 +139,8 @@ def load_network(path: str | Path) -> ep.Resistive:
             given, had = {*record.numbers, *learned}, {field.name for field in fields(device)}
             if given != had:
                 raise ValueError(f"its device must have {sorted(had)}, but has {sorted(given)}")
-        for bias in () if device is None else biases[:-1]:
-            jnp.broadcast_to(device.current(bias), bias.shape)
+            for bias in biases[:-1]:
+                jnp.broadcast_to(device.current(bias), bias.shape)
         return ep.Resistive(
             conductances,
             biases,
