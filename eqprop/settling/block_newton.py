@@ -30,7 +30,8 @@ class BlockNewton(Method):
     The others are held. No two nodes of a block may interact, so every node is a problem of one
     dimension: one Newton step where the energy is quadratic in the block, else `inner` steps of
     Newton's method kept inside the bracket that the signs of the gradient give. Where the curvature
-    is not positive the step is along the gradient, at most 1 long. Where sweeps contract slowly,
+    is not positive the step is along the gradient, at most 1 long, and a step to where the gradient
+    is not finite is shortened. Where sweeps contract slowly,
     damped Newton steps of all nodes end what they have begun.
 
     **Arguments:** `tolerance`: as of a `Method`. `sweeps`: at most, with the Newton steps after
@@ -47,8 +48,9 @@ class BlockNewton(Method):
 
     def settle(self, energy, x, state, key):
         del key
+        start = state
         state, steps, known = self.descend_by_sweeps(energy, x, state, self.tolerance)
-        stop = descend(energy, x, state, self.tolerance, self.sweeps - steps, known)
+        stop = descend(energy, x, state, self.tolerance, self.sweeps - steps, known, start)
         return stop._replace(steps=steps + stop.steps)
 
     def descend_by_sweeps(
@@ -181,8 +183,10 @@ class BlockNewton(Method):
             return (carry[0] < self.inner) & jnp.any(carry[4] > 1e-4 * scale)
 
         def iterate(carry):
-            step_number, leaf, left, right, last, first = carry
+            step_number, leaf, left, right, last, first, inside = carry
             slope, curvature = slope_and_curvature(leaf)
+            within = jnp.isfinite(slope)
+            inside = jnp.where(within, leaf, inside)
             step = newton(slope, curvature)
             left, right = jnp.where(slope < 0, leaf, left), jnp.where(slope > 0, leaf, right)
             bracketed = jnp.isfinite(left) & jnp.isfinite(right)
@@ -191,17 +195,19 @@ class BlockNewton(Method):
             target = jnp.where(
                 bracketed & (outside | slow) & (slope != 0), (left + right) / 2, leaf + step
             )
+            target = jnp.where(within, target, inside + (leaf - inside) / 32)
             target = jnp.clip(target, low, high)
             first = jnp.where(
                 jnp.isinf(first), jnp.abs(jnp.clip(leaf + step, low, high) - leaf), first
             )
-            return step_number + 1, target, left, right, jnp.abs(target - leaf), first
+            return step_number + 1, target, left, right, jnp.abs(target - leaf), first, inside
 
         infinite = batched_alike(jnp.full_like(leaf, jnp.inf), leaf)
-        carry = jax.lax.while_loop(
-            unsettled, iterate, (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite)
-        )
-        return carry[1], carry[5]
+        start = (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite, leaf)
+        _, end, left, right, last, first, inside = jax.lax.while_loop(unsettled, iterate, start)
+        # The slope at the end was not looked at: a long step may have left where it is finite.
+        sure = (last <= 1e-4 * scale) | (jnp.isfinite(left) & jnp.isfinite(right))
+        return jnp.where(sure, end, inside), first
 
 
 def _masked_slope(energy, x, restore, mask, others, nodes) -> tuple[Array, Array]:

@@ -10,8 +10,10 @@ import jax.core
 import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
+from ..energies import FunctionEnergy
+
 SMALL = 1024
-"""The most numbers that parameters, inputs and targets of a small program hold in all."""
+"""The most numbers that parameters, inputs, targets and nodes of a small program hold in all."""
 
 QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """Options of XLA with which a program compiles in a fourth of the time, and runs in up to 8 times.
@@ -36,6 +38,7 @@ def jit_by_size(function: Callable) -> Callable:
     @functools.wraps(function)
     def compiled(*args):
         numbers = sum(leaf.size for leaf in jax.tree.leaves(args) if eqx.is_array(leaf))
+        numbers += max((arg.nodes for arg in args if isinstance(arg, FunctionEnergy)), default=0)
         quick = numbers <= SMALL and jax.default_backend() == "cpu" and not _is_traced()
         return (quickly if quick else to_run_fast)(*args)
 

@@ -12,7 +12,7 @@ DENSE = 64
 """The largest number of nodes whose Hessian is factorised; beyond, conjugate gradients apply it."""
 
 PROBES = 2
-"""Random perturbations of the last digits of a state by which the rounding of ∂E/∂s is measured."""
+"""Random changes of the last digits of a state by which the rounding of ∂E/∂s is measured."""
 
 
 class Correction(NamedTuple):
@@ -46,8 +46,9 @@ def correction(
     D_i = |H_ii| + |g_i| / scale_i, so that μ = 1 keeps a step within about `scale`. The matrix is
     eliminated densely up to `DENSE` nodes, without LAPACK, inside whose calls XLA's threads wait
     for each other; beyond, it is applied by conjugate gradients preconditioned by its diagonal.
-    Rounding of g is measured, not bounded: g(s + δ) − g(s) − Hδ for random δ in the last digits
-    of s is rounding alone, and `floor` is what H⁻¹ makes of it with random signs.
+    Rounding of g is measured, not bounded: g(s + δ) − g(s) − Hδ for random δ in the last digits of
+    s, or of its scale where s is smaller, is rounding alone, and `floor` is what H⁻¹ makes of it
+    with random signs.
 
     **Arguments:**
 
@@ -77,16 +78,19 @@ def correction(
         curvature, finish = _by_conjugate_gradients(apply, flat, diagonal)
 
     # One pass for the rounding of g, and for the nodes on which nothing seems to depend: far away
-    # on both sides that must still be so, unlike at s = 800 of an energy exp(−s).
+    # on both sides that must still be so, unlike at s = 800 of an energy exp(−s). It is not so of
+    # all nodes: then E is a constant, or its derivative was stopped.
     sizes = jnp.abs(curvature) + jnp.abs(gradient) / scale
     flat_here = sizes == 0
-    shifts = jnp.where(free, signs * 4 * jnp.finfo(dtype).eps * jnp.abs(flat), 0.0)
+    digit = jnp.finfo(dtype).eps * jnp.maximum(jnp.abs(flat), scale)
+    shifts = jnp.where(free, signs * 3.3 * digit, 0.0)  # of no whole digits, which would hide some
     far = jnp.where(flat_here, scale, 0.0)
     moved = flat + jnp.concatenate([shifts, jnp.stack([far, -far])])
     slopes = jax.vmap(slope_of)(moved)
     linear = slope + jax.vmap(curve)(moved[:PROBES] - flat)
     noise = jnp.where(free, jnp.max(jnp.abs(slopes[:PROBES] - linear), axis=0), 0.0)
     alone = flat_here & jnp.all(slopes[PROBES:] == 0, axis=0)
+    alone &= ~jnp.all(alone)
     sizes = jnp.where(alone, 1.0, sizes)
     kicked = bent & jnp.all(jnp.abs(gradient) <= 1e-3 * sizes * scale)
     force = -gradient + jnp.where(kicked, 0.01 * sizes * scale, 0.0) * signs[0]

@@ -37,14 +37,14 @@ class DefaultMethod(Method):
 
     def settle(self, energy, x, state, key):
         del key
-        steps, known = jnp.asarray(0), None
+        start, steps, known = state, jnp.asarray(0), None
         if leaves_are_blocks(energy, x, state):
             blocks = BlockNewton(self.tolerance, self.max_steps)
             state, steps, known = blocks.descend_by_sweeps(energy, x, state, self.tolerance)
         elif _needs_blocks(energy, state):
             blocks = BlockNewton(None, self.max_steps, blocks=colour(energy, x, state))
             state, steps, _ = blocks.descend_by_sweeps(energy, x, state, 1e-3)
-        stop = descend(energy, x, state, self.tolerance, self.max_steps, known)
+        stop = descend(energy, x, state, self.tolerance, self.max_steps, known, start)
         return stop._replace(steps=steps + stop.steps)
 
 

@@ -15,6 +15,9 @@ from .correction import Correction, correction
 from .equilibrium import Stop, excess, for_every_node, least, slope_at
 from .phases import Displaced, held
 
+TRIALS = 4
+"""Lengths of one step that are tried."""
+
 
 class _Walk(NamedTuple):
     """Where the descent is, with μ, the error there, and what it has seen."""
@@ -25,6 +28,7 @@ class _Walk(NamedTuple):
     excess: Float[Array, ""]
     steps: Int[Array, ""]
     bent: Bool[Array, ""]
+    paused: Bool[Array, ""]
     done: Bool[Array, ""]
 
 
@@ -35,14 +39,16 @@ def descend(
     tolerance: float | Array | None,
     budget: int | Array,
     known: Float[Array, ""] | None = None,
+    origin: State | None = None,
 ) -> Stop:
     """Return where damped Newton steps from `state` end, with the certificate of that state.
 
     Each step solves (H + μD) d = −g on the free coordinates (`correction`). It is taken if the
     slope along it is at its end no steeper uphill than 0.9 of what it was downhill, and if the
-    energy has not risen beyond its rounding; else, and where H + μD is not positive definite, μ
-    grows eightfold from 10⁻³. A step that is taken makes μ ten times smaller, and 0 below 10⁻⁴,
-    where Newton's method converges quadratically. With a large μ it follows the gradient flow
+    energy has not risen beyond its rounding; else a shorter one is tried, up to `TRIALS` in all.
+    Where none is taken, or H + μD is not positive definite, μ grows eightfold from 10⁻³. A whole
+    step that is taken makes μ ten times smaller, and 0 below 10⁻⁴, where Newton's method converges
+    quadratically. With a large μ it follows the gradient flow
     (pseudo-transient continuation, Kelley & Keyes, SIAM J. Numer. Anal. 35, 1998). A state that
     has stopped where H is not positive definite is kicked off by a small random force.
 
@@ -57,23 +63,26 @@ def descend(
     - `budget`: the number of steps; 0 to certify `state` as it is.
     - `known`: the excess of the error over the tolerance, if a bound of it is known at `state`;
       nothing is to be done where that is 1 or less.
+    - `origin`: where to start instead, where E is not finite at `state`: sweeps follow its slope,
+      which can be finite where E is not, as of log s at −1.
 
     **Returns** a `Stop` with its `error` and `excess`, infinite where nothing certifies the state.
     """
     zero = jnp.zeros((), ravel_pytree(state)[0].dtype)
     over = zero + jnp.inf if known is None else known
-    start = _Walk(state, zero, zero + jnp.inf, over, jnp.asarray(0), jnp.asarray(False), over <= 1)
+    no = jnp.asarray(False)
+    start = _Walk(state, zero, zero + jnp.inf, over, jnp.asarray(0), no, no, over <= 1)
 
     def step(walk):
         if known is None:
-            return _Step(energy, x, tolerance, budget)(walk)
+            return _Step(energy, x, tolerance, budget, origin)(walk)
 
         # XLA computes what stays the same in a loop before it, even for a loop that is never
         # entered: here that must wait, as most phases are certified already.
         arrays, rest = eqx.partition((energy, x), eqx.is_array)
         arrays, walk = jax.lax.optimization_barrier((arrays, walk))
         late_energy, late_x = eqx.combine(arrays, rest)
-        return _Step(late_energy, late_x, tolerance, budget)(walk)
+        return _Step(late_energy, late_x, tolerance, budget, origin)(walk)
 
     start = _Walk(state, *batched_alike(start[1:], state))
     walk = jax.lax.while_loop(lambda walk: ~walk.done, step, start)
@@ -87,8 +96,11 @@ def descend(
 class _Step:
     """One step of `descend`."""
 
-    def __init__(self, energy, x, tolerance, budget):
+    def __init__(self, energy, x, tolerance, budget, origin):
         self.energy, self.x, self.tolerance, self.budget = energy, x, tolerance, budget
+        self.origin = origin
+        # The energy of a displacement is a difference that cancels: it is not asked.
+        self.valued = not isinstance(energy, Displaced)
 
     def __call__(self, walk: _Walk) -> _Walk:
         flat, self.restore = ravel_pytree(walk.state)
@@ -112,17 +124,30 @@ class _Step:
         hidden = jnp.max(jnp.abs(here.step) / scale) <= jnp.max(here.floor / scale)
         enough = exact & ((over <= 1) | hidden)
 
-        trial, taken = self.trial(flat, gradient, here)
+        before = self.energy(walk.state, self.x) if self.valued else jnp.zeros((), flat.dtype)
+        trial, share, on = self.trial(flat, gradient, here, walk.damping, before)
+        # Newton's method also converges to where the slope but pauses, as that of s³ at 0: beyond,
+        # it then goes on.
         spent = (walk.steps >= self.budget) | ~jnp.all(jnp.isfinite(slope))
-        damping = jnp.where(taken, walk.damping / 10, jnp.maximum(8 * walk.damping, 1e-3))
+        pauses = enough & ~hidden & on & ~walk.paused & ~spent
+        over, enough = jnp.where(pauses, jnp.inf, over), enough & ~pauses
+        trial = jnp.where(pauses, jnp.clip(flat + 4 * here.step, self.low, self.high), trial)
+        taken = (share > 0) | pauses
+        if self.valued and self.origin is not None:
+            lost = (walk.steps == 0) & ~jnp.isfinite(before)
+            trial = jnp.where(lost, ravel_pytree(self.origin)[0], trial)
+            taken, spent, enough = taken | lost, spent & ~lost, enough & ~lost
+        less, more = walk.damping / 10, jnp.maximum(8 * walk.damping, 1e-3)
+        damping = jnp.where(taken, jnp.where(share < 1, walk.damping, less), more)
         damping = jnp.where(damping < 1e-4, 0.0, damping)
         return _Walk(
             self.restore(jnp.where(taken & ~spent, trial, flat)),
             damping.astype(flat.dtype),
             jnp.where(exact, jnp.max(moves), jnp.inf),
             over,
-            walk.steps + jnp.where(spent | (enough & ~taken), 0, 1),
+            walk.steps + jnp.where(spent | (enough & (~taken | jnp.all(trial == flat))), 0, 1),
             ~here.convex | walk.bent & ~taken,
+            walk.paused | pauses,
             enough | spent | (damping > 1e12),
         )
 
@@ -139,15 +164,38 @@ class _Step:
         known = diagonal if leaves_are_blocks(self.energy, self.x, walk.state) else None
         return correction(self.slope, flat, free, scale, walk.damping, walk.bent, known)
 
-    def trial(self, flat, gradient, here: Correction) -> tuple[Array, Array]:
-        """Return the state after the step, and whether it goes down far enough to be taken."""
-        trial = jnp.clip(flat + here.step, self.low, self.high)
-        move = trial - flat
-        down, ahead = gradient @ move, self.slope(trial) @ move
-        taken = here.convex & jnp.all(jnp.isfinite(trial))
-        taken &= jnp.where(here.kicked, ahead <= 0, (down < 0) & (ahead <= -0.9 * down))
-        if not isinstance(self.energy, Displaced):  # its energy is a difference that cancels
-            before, after = (self.energy(self.restore(s), self.x) for s in (flat, trial))
-            allowed = 100 * jnp.finfo(flat.dtype).eps * jnp.abs(before)
-            taken &= after <= before + allowed
-        return trial, taken
+    def trial(
+        self, flat, gradient, here: Correction, damping, before
+    ) -> tuple[Array, Array, Array]:
+        """Return the state after the step, the share of it that was taken, and whether E falls on.
+
+        A step that ends too far uphill is shortened to where the slopes at its ends, linear between
+        them, let the energy be least; the share is 0 where none is taken. E falls on where the
+        slope at the end is more than a fifth of what it was, unlike near a minimum.
+        """
+        allowed = 100 * jnp.finfo(flat.dtype).eps * jnp.abs(before)
+
+        def rejected(carry):
+            _, _, taken, _, tries = carry
+            return here.convex & ~taken & (tries < TRIALS)
+
+        def attempt(carry):
+            _, share, _, _, tries = carry
+            trial = jnp.clip(flat + share * here.step, self.low, self.high)
+            move = trial - flat
+            down, ahead = gradient @ move, self.slope(trial) @ move
+            rests = jnp.all(move == 0) & (damping <= 1)  # there, but for the damping
+            goes = jnp.where(here.kicked, ahead <= 0, (down < 0) & (ahead <= -0.9 * down))
+            taken = jnp.all(jnp.isfinite(trial)) & (goes | rests)
+            if self.valued:
+                taken &= self.energy(self.restore(trial), self.x) <= before + allowed
+            least_at = jnp.nan_to_num(jnp.where(ahead > 0, -down / (ahead - down), 0.0))
+            shorter = share * jnp.clip(least_at, 0.1, 0.5)
+            return trial, jnp.where(taken, share, shorter), taken, ahead < 0.2 * down, tries + 1
+
+        one, nothing, tries = batched_alike(
+            (jnp.ones((), flat.dtype), jnp.asarray(False), jnp.asarray(0)), flat
+        )
+        start = (flat, one, nothing, nothing, tries)
+        trial, share, taken, on, _ = jax.lax.while_loop(rejected, attempt, start)
+        return trial, jnp.where(taken, share, 0.0), on

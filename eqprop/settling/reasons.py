@@ -37,7 +37,7 @@ def unsettled_reason(energy: Energy, x: Array, state: State) -> str:
     steepest = np.max(np.abs(gradient), initial=0.0)
     jump = np.max(np.abs(slope(flat + near) - slope(flat)), initial=0.0)
     finite = np.isfinite(hessian).all()
-    if not finite or jump > 0.5 * steepest + 100 * 1e-3 * size * np.max(np.abs(hessian)):
+    if not finite or np.inf > jump > 0.5 * steepest + 100 * 1e-3 * size * np.max(np.abs(hessian)):
         return "the energy is not smooth there: its slope jumps, or its curvature is not finite"
 
     inside = np.flatnonzero(free)
@@ -46,9 +46,31 @@ def unsettled_reason(energy: Energy, x: Array, state: State) -> str:
     small = 64 * digits * np.max(np.abs(values), initial=0.0)
     if (values < -small).any():
         return "the energy curves down there: it is no minimum, but a saddle, a maximum or a slope"
-    ahead = flat + 10 * size * jnp.asarray(down / steepest if steepest > 0 else down, flat.dtype)
-    if steepest > 0 and value(ahead) < value(flat) and (slope(ahead) @ down) < 0:
+    if steepest > 0 and _falls(value, slope, flat, jnp.asarray(down / steepest, flat.dtype)):
         return "the energy still falls far beyond it, perhaps without end"
     if (values <= small).any():
-        return f"the energy is flat there as far as {flat.dtype} tells: no minimum is isolated"
+        nothing = not gradient.any() and not hessian.any()
+        return (nothing and _flat_everywhere(value, slope, flat)) or (
+            f"the energy is flat there as far as {flat.dtype} tells: no minimum is isolated"
+        )
     return f"it is further from the minimum than allowed, or than {flat.dtype} tells"
+
+
+def _falls(value, slope, flat: Array, way: Array) -> bool:
+    """Return whether the energy is lower along `way`, and falls there still."""
+    size = max(1.0, float(jnp.max(jnp.abs(flat))))
+    return any(
+        value(ahead) < value(flat) and slope(ahead) @ np.asarray(way) < 0
+        for ahead in (flat + 0.1 * size * way, flat + 10 * size * way)
+    )
+
+
+def _flat_everywhere(value, slope, flat: Array) -> str:
+    """Return what is to be said where ∂E/∂s is 0 far away too, "" where it is not."""
+    way = jnp.where(jnp.arange(flat.size) % 2, -1, 1) * max(1.0, float(jnp.max(jnp.abs(flat))))
+    away = [flat - way.astype(flat.dtype), flat + way.astype(flat.dtype)]
+    if any(slope(s).any() for s in away):
+        return ""
+    if any(value(s) != value(flat) for s in away):
+        return "the energy changes, but its derivative is 0: is `round` or `stop_gradient` in it?"
+    return "the energy is the same everywhere"
