@@ -57,7 +57,7 @@ def correction(
     - `scale`: the length unit of each node, `Energy.scale`.
     - `damping`: μ ≥ 0; 0 for Newton's own correction. `bent`: whether H is known not
       to be positive definite: where |g_i| ≤ 10⁻³ D_i scale_i too, the state is at a saddle, and a
-      random force ±D·scale/100 pushes it off.
+      force of D·scale/100 pushes it off, downhill, or at random where g_i is 0.
     - `diagonal`: returns the diagonal of H, where that is cheap; estimated if not given, for more
       than `DENSE` nodes.
 
@@ -93,7 +93,8 @@ def correction(
     alone &= ~jnp.all(alone)
     sizes = jnp.where(alone, 1.0, sizes)
     kicked = bent & jnp.all(jnp.abs(gradient) <= 1e-3 * sizes * scale)
-    force = -gradient + jnp.where(kicked, 0.01 * sizes * scale, 0.0) * signs[0]
+    downhill = jnp.where(gradient == 0, signs[0], -jnp.sign(gradient))
+    force = -gradient + jnp.where(kicked, 0.01 * sizes * scale, 0.0) * downhill
     steps, convex, sure = finish(
         jnp.where(alone, 1.0, damping * sizes),
         jnp.stack([jnp.where(free, force, 0.0), *(noise * sign for sign in signs)]),

@@ -2,14 +2,17 @@
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from ..energies import Energy, State
 from .block_newton import BlockNewton
 from .blocks import colour, leaves_are_blocks
+from .compilation import batched_alike
 from .descent import descend
-from .equilibrium import Method
-from .phases import Displaced
+from .equilibrium import Method, Stop
+from .kinks import widths
+from .phases import Displaced, wider_kinks, with_kinks
 
 MOST_COLOURED = 512
 """The largest number of nodes in one leaf for which blocks are looked for."""
@@ -23,6 +26,8 @@ class DefaultMethod(Method):
     - Elsewhere sweeps over blocks of `colour`, to 10⁻³ of `Energy.scale`: going block by block a
       phase falls into the basin of a minimum. An energy that is convex, a displacement from a
       minimum, and a state of more than 512 nodes need none.
+    - A phase that a cost with kinks nudges goes through phases in which they are rounded off less
+      and less.
     - Then `descend`: Newton's method with damping, which follows the flow where Newton's step does
       not go down, and whose last correction is the certificate.
 
@@ -37,6 +42,8 @@ class DefaultMethod(Method):
 
     def settle(self, energy, x, state, key):
         del key
+        if with_kinks(energy, state):
+            return self._round_off(energy, x, state)
         start, steps, known = state, jnp.asarray(0), None
         if leaves_are_blocks(energy, x, state):
             blocks = BlockNewton(self.tolerance, self.max_steps)
@@ -46,6 +53,22 @@ class DefaultMethod(Method):
             state, steps, _ = blocks.descend_by_sweeps(energy, x, state, 1e-3)
         stop = descend(energy, x, state, self.tolerance, self.max_steps, known, start)
         return stop._replace(steps=steps + stop.steps)
+
+    def _round_off(self, energy: Energy, x: Array, state: State) -> Stop:
+        """Settle a phase that a cost with kinks nudges, with kinks less and less rounded off."""
+
+        def stage(carry, wider):
+            state, steps = carry
+            phase = wider_kinks(energy, wider)
+            stop = descend(phase, x, state, self.tolerance, self.max_steps)
+            return (stop.state, steps + stop.steps), (stop.error, stop.excess)
+
+        start = batched_alike((state, jnp.asarray(0)), state)
+        dtype = ravel_pytree(state)[0].dtype
+        factors = jnp.asarray(widths(dtype), dtype)
+        (state, steps), (errors, excesses) = jax.lax.scan(stage, start, factors)
+        error, excess = (jax.tree.map(lambda all: all[-1], part) for part in (errors, excesses))
+        return Stop(state, steps, error=error, excess=excess)
 
 
 def _needs_blocks(energy: Energy, state: State) -> bool:

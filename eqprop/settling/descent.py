@@ -50,7 +50,7 @@ def descend(
     step that is taken makes μ ten times smaller, and 0 below 10⁻⁴, where Newton's method converges
     quadratically. With a large μ it follows the gradient flow
     (pseudo-transient continuation, Kelley & Keyes, SIAM J. Numer. Anal. 35, 1998). A state that
-    has stopped where H is not positive definite is kicked off by a small random force.
+    has stopped where H is not positive definite is kicked off by a small force.
 
     Only a correction with μ = 0 and a positive definite H certifies a state: its size plus what
     rounding hides bounds the distance to the minimum, to first order. The descent ends there when

@@ -4,6 +4,7 @@ Nudged towards a target, clamped at one, and displaced from a free state.
 """
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,6 +17,7 @@ from jaxtyping import Array, Float, Int, Num
 from ..costs import Cost
 from ..energies import Energy, State, largest
 from ..increments import increment
+from .kinks import has_kinks, rounded_cost
 
 
 class Phase(Energy):
@@ -54,6 +56,10 @@ class Phase(Energy):
 class Nudged(Phase):
     """The nudged energy F = E + β C: outputs pulled towards `y` with weight `beta`.
 
+    Kinks of C are rounded off over a small part of `Energy.scale` (`rounded_cost`), so that an
+    output that comes to rest on one rests at a minimum that can be certified; `wider` is a factor
+    of that part.
+
     `beta` has the units of E over those of C (a conductance, for a resistive network and a squared
     error) and either sign; it is an array, so another value does not compile again.
     """
@@ -62,9 +68,15 @@ class Nudged(Phase):
     cost: Cost
     y: Num[Array, "*target"] = eqx.field(converter=jnp.asarray)
     beta: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    wider: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
 
     def pull(self, state):
-        cost = self.cost(self.energy.outputs(state), self.y)
+        outputs = self.energy.outputs(state)
+        if has_kinks(self.cost, outputs, self.y):
+            scale = largest(self.energy.scale(state))
+            cost = rounded_cost(self.cost, outputs, self.y, scale * self.wider)
+        else:
+            cost = self.cost(outputs, self.y)
         return self.beta.astype(cost.dtype) * cost
 
     def strength(self, state):
@@ -223,6 +235,25 @@ def displaced(phase: Phase, x: Array, origin: State) -> Displaced:
         jnp.where(strength > 0, strength, 1.0),
         _increment_is_exact(energy, x, origin),
     )
+
+
+def with_kinks(energy: Energy, state: State) -> bool:
+    """Return whether a phase is nudged by a cost with kinks.
+
+    **Arguments:** `energy`: perhaps `Displaced`; `state`: of it.
+    """
+    phase = energy.phase if isinstance(energy, Displaced) else energy
+    return isinstance(phase, Nudged) and has_kinks(phase.cost, energy.outputs(state), phase.y)
+
+
+def wider_kinks(energy: Any, factor: Float[Array, ""]) -> Energy:
+    """Return a phase with the kinks of its cost rounded off `factor` times as wide.
+
+    **Arguments:** `energy`: of which `with_kinks` is true; `factor`: of the width.
+    """
+    if isinstance(energy, Displaced):
+        return eqx.tree_at(lambda phase: phase.phase, energy, wider_kinks(energy.phase, factor))
+    return eqx.tree_at(lambda phase: phase.wider, energy, energy.wider * factor)
 
 
 def held(slope: Array, state: Array, low: Array, high: Array) -> Array:
