@@ -98,7 +98,8 @@ class Estimator(eqx.Module):
 
         **Raises** `NotSettledError` where a phase has not settled, `NudgeError` where a negative
         nudge reaches `nudge_bound` at the free or at the nudged state of an example, and
-        `ValueError` where `xs` and `ys` differ in length or a label has no output.
+        `ValueError` where `xs` and `ys` differ in length or a label has no output, and
+        `FloatingPointError` where the gradient is not finite.
         """
         xs, ys = jnp.asarray(xs), jnp.asarray(ys)
         if xs.ndim == 0 or ys.ndim == 0 or xs.shape[0] != ys.shape[0]:
@@ -110,7 +111,6 @@ class Estimator(eqx.Module):
         require_labels(np.asarray(ys), outputs.shape[0])
 
         estimate = _estimate(self, net, cost, xs, ys, key)
-
         check(estimate.free, "the free phase", self.method)
         if not isinstance(self.method, Langevin):  # whose mean state is no minimum
             require_minimum(estimate.free, "the free phase")
@@ -124,6 +124,13 @@ class Estimator(eqx.Module):
                 for index in range(jax.tree.leaves(nudged)[0].shape[0]):
                     states = jax.tree.map(lambda s, i=index: jnp.asarray(s[i]), nudged)
                     require_convex(strength, net, cost, xs, ys, states, "nudged")
+        paths, _ = jax.tree.flatten_with_path(estimate.grad)
+        for path, leaf in paths:
+            if not np.isfinite(np.asarray(leaf)).all():
+                raise FloatingPointError(
+                    f"the gradient of {jax.tree_util.keystr(path).lstrip('.')} is not finite, "
+                    "though the phases have settled: E or the cost has no finite derivative there"
+                )
         return estimate
 
 

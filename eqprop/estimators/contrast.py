@@ -21,6 +21,9 @@ from .base import (
     parameter_gradient,
 )
 
+LEAST = float(np.finfo(np.float32).tiny)
+"""The smallest strength of a nudge."""
+
 
 class Stencil(eqx.Module):
     """A finite difference over phases: Σ_pairs w [ ∂E/∂θ(s_a) − ∂E/∂θ(s_b) ].
@@ -46,7 +49,7 @@ class Stencil(eqx.Module):
 
         **Arguments:** `name`: what an error calls the nudge; `strength`: h.
 
-        **Raises** `ValueError` for an h that is 0 or not finite.
+        **Raises** `ValueError` for an h that is 0, below `LEAST` or not finite.
         """
         h = _strength(name, strength)
         return cls(jnp.asarray([h]), jnp.asarray([1 / h]), ((1, 0),), 1)
@@ -57,7 +60,7 @@ class Stencil(eqx.Module):
 
         **Arguments:** `name`: what an error calls the nudge; `strength`: h.
 
-        **Raises** `ValueError` for an h that is 0 or not finite.
+        **Raises** `ValueError` for an h that is 0, below `LEAST` or not finite.
         """
         h = _strength(name, strength)
         return cls(jnp.asarray([h, -h]), jnp.asarray([1 / (2 * h)]), ((1, 2),), 2)
@@ -69,7 +72,8 @@ class Stencil(eqx.Module):
         **Arguments:** `name`: what an error calls the nudge; `strength`: h; `n`: the number of
         points, even, which is also the order.
 
-        **Raises** `ValueError` for an h that is 0 or not finite, and an n that is not even.
+        **Raises** `ValueError` for an h that is 0, below `LEAST` or not finite, and an n that is
+        not even.
         """
         h = _strength(name, strength)
         require_even(n)
@@ -113,6 +117,11 @@ def _strength(name: str, strength: float) -> np.floating:
     """Return `strength` in JAX's precision, by NumPy: each operation of JAX's would be compiled."""
     if not np.isfinite(strength) or strength == 0:
         raise ValueError(f"`{name}` must be finite and not 0, but is {strength}")
+    if abs(strength) < LEAST:
+        raise ValueError(
+            f"`{name}` must be at least {LEAST:.3g} in size, of which float32 has all digits, "
+            f"but is {strength}"
+        )
     return jnp.result_type(float).type(strength)
 
 
@@ -183,7 +192,7 @@ class EqProp(ContrastEstimator):
 
         **Arguments:** `beta`: β, in units of E over C; `method`, `subtract`: as for the class.
 
-        **Raises** `ValueError` for a β that is 0 or not finite.
+        **Raises** `ValueError` for a β that is 0, below `LEAST` in size or not finite.
         """
         return cls(stencil=Stencil.one_sided("beta", beta), method=method, subtract=subtract)
 
@@ -195,7 +204,7 @@ class EqProp(ContrastEstimator):
 
         **Arguments:** `beta`: β, in units of E over C; `method`, `subtract`: as for the class.
 
-        **Raises** `ValueError` for a β that is 0 or not finite.
+        **Raises** `ValueError` for a β that is 0, below `LEAST` in size or not finite.
         """
         return cls(stencil=Stencil.centred("beta", beta), method=method, subtract=subtract)
 
@@ -206,7 +215,8 @@ class EqProp(ContrastEstimator):
         **Arguments:** `beta`: β, in units of E over C; `n`: the number of nudges from −β to β,
         evenly spaced but for 0; `method`: as for the class.
 
-        **Raises** `ValueError` for a β that is 0 or not finite, and an n that is not even.
+        **Raises** `ValueError` for a β that is 0, below `LEAST` in size or not finite, and an n
+        that is not even.
         """
         return cls(stencil=Stencil.points("beta", beta, n), method=method)
 
@@ -218,7 +228,7 @@ class EqProp(ContrastEstimator):
 
         **Arguments:** `beta`: β, in units of E over C; `method`: as for the class.
 
-        **Raises** `ValueError` for a β that is 0 or not finite.
+        **Raises** `ValueError` for a β that is 0, below `LEAST` in size or not finite.
         """
         return cls(stencil=Stencil.one_sided("beta", beta), method=method, random=True)
 

@@ -164,6 +164,32 @@ def test_a_nudge_must_be_a_number(beta):
         ep.EqProp.centred(beta)
 
 
+def test_a_nudge_has_all_digits_in_single_precision():
+    with pytest.raises(ValueError, match=r"`beta` must be at least 1\.18e-38 in size, .* 1e-45"):
+        ep.EqProp.centred(1e-45)
+    with pytest.raises(ValueError, match="`beta` must be at least"):
+        ep.EqProp.points(-1e-40, 2)
+    assert ep.EqProp.one_sided(1e-37).stencil.nudges.dtype == np.float64  # the control
+
+
+def test_a_gradient_that_is_not_finite_is_not_returned():
+    """Of √w at w = 0, where the phases settle all the same."""
+
+    def energy(params, state, x):
+        return jnp.sum((state - jnp.sqrt(params["w"]) * x) ** 2) / 2
+
+    for w, finite in ((1.0, True), (0.0, False)):
+        net = ep.energy(
+            energy, {"w": jnp.asarray(w)}, state=jnp.zeros(2), outputs=lambda state: state
+        )
+        batch = (net, COST, jnp.ones((1, 2)), jnp.zeros((1, 2)))
+        if finite:
+            assert jnp.isfinite(ep.EqProp.one_sided(0.1)(*batch).grad.params["w"])
+        else:
+            with pytest.raises(FloatingPointError, match=r"of params\['w'\] is not finite"):
+                ep.EqProp.one_sided(0.1)(*batch)
+
+
 def test_a_batch_must_fit():
     xs, ys = examples()
     with pytest.raises(ValueError, match=r"`xs` and `ys` must hold the same number of examples"):
