@@ -62,7 +62,7 @@ def run(page, scope):
 
 
 def checks_readme(scope, output):
-    assert scope["seen"].agrees
+    assert scope["comparison"].agrees
     assert all(set(one.status.values) == {"ok"} for one in scope["points"])
     assert np.mean(scope["right"]) > 0.6
     assert scope["outcome"].complete
@@ -80,7 +80,7 @@ def checks_extending(scope, output):
     assert abs(settled) < 1e-9
     assert Path("tunnel.svg").read_text().count("<svg") == 1
     assert "beta = " in output
-    assert scope["seen"].agrees
+    assert scope["comparison"].agrees
 
 
 def checks_start(scope, output):
