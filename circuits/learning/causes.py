@@ -1,5 +1,6 @@
 """Switching the causes of a chip's distance from its ideal model on and off, one by one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -67,51 +68,40 @@ def attribute(
     xs, ports = np.asarray(xs, float), Ports.of(net)
     nudge = None if cost is None or ys is None else ports.nudge(cost, ys[0])
     drives = ports.drives(xs, ys, cost=cost)
+    ideal_net = replace(net, device=net.device.ideal())
 
     def chip(of: ep.Resistive, part: Variation) -> "_Chip":
         netlist = ports.netlist(of, nudge=nudge)
         return _Chip(netlist, part.drives(drives), ports, part, seed, number)
 
-    parts = variation.parts()
-    others = (tuple(other for other in parts if other is not part) for part in parts)
-    ideal_net = replace(net, device=net.device.ideal())
-    chips = _Chips(
-        ideal=chip(ideal_net, NOTHING),
-        nominal=chip(net, NOTHING),
-        alone=[chip(net, part) for part in parts],
-        without=[chip(net, Composed(rest)) for rest in others],
-        whole=chip(net, variation),
-        random=np.random.default_rng(seed).standard_normal((3, len(xs), len(ports.nodes))),
-        simulator=simulator,
-    )
+    random = np.random.default_rng(seed).standard_normal((3, len(xs), len(ports.nodes)))
+    chips = _Chips.of(net, ideal_net, variation, chip, random, simulator)
     ideal = fixed_points(ideal_net, xs)
     variables = chips.free_phase(ideal, beta)
-    attributes = {
-        "netlist": chips.whole.nominal.title,
-        "seed": seed,
-        "number": number,
-        "beta": beta,
-    }
+    title = chips.whole.nominal.title
+    attributes = {"netlist": title, "seed": seed, "number": number, "beta": beta}
     if beta and cost is not None and ys is not None:
         variables |= chips.displacement(beta)
         model = phases(net, cost, xs, ys, (beta, -beta))
         circuit = chips.whole.phases(beta)
         attributes |= compare_gradients(ports, net, cost, xs, ys, beta, circuit, model)
-    causes = [DIODES, *(part.cause for part in parts), NOISE]
-    data = xr.Dataset(
-        variables,
-        coords={
-            "cause": [*causes, *([FINITE] if beta else []), SOLVER, INTERACTION],
-            "node": list(ports.nodes),
-            "sample": np.arange(len(xs)),
-            "layer": ("node", list(ports.node_titles)),
-        },
-        attrs=attributes,
-    )
+    coordinates = {
+        "cause": _causes(variation, finite=bool(beta)),
+        "node": list(ports.nodes),
+        "sample": np.arange(len(xs)),
+        "layer": ("node", list(ports.node_titles)),
+    }
+    data = xr.Dataset(variables, coordinates, attributes)
     whole = variation.read(data.whole.values + ideal)
     data["chip_decision"] = ("sample", ports.decisions(whole))
     data["ideal_decision"] = ("sample", ports.decisions(ideal))
     return Attribution(data)
+
+
+def _causes(variation: Variation, *, finite: bool) -> list[str]:
+    """Return the names of the causes; `finite`: whether a finite nudge is one."""
+    parts = [part.cause for part in variation.parts()]
+    return [DIODES, *parts, NOISE, *([FINITE] if finite else []), SOLVER, INTERACTION]
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +184,32 @@ class _Chips:
     whole: _Chip
     random: np.ndarray
     simulator: Simulator | None
+
+    @classmethod
+    def of(
+        cls,
+        net: ep.Resistive,
+        ideal: ep.Resistive,
+        variation: Variation,
+        chip: Callable[[ep.Resistive, Variation], _Chip],
+        random: np.ndarray,
+        simulator: Simulator | None,
+    ) -> "_Chips":
+        """Return the chips of a network, of which `chip` makes one with a part of a variation.
+
+        **Arguments:** `ideal`: the network with ideal diodes; others as of `attribute` and above.
+        """
+        parts = variation.parts()
+        others = (tuple(other for other in parts if other is not part) for part in parts)
+        return cls(
+            ideal=chip(ideal, NOTHING),
+            nominal=chip(net, NOTHING),
+            alone=[chip(net, part) for part in parts],
+            without=[chip(net, Composed(rest)) for rest in others],
+            whole=chip(net, variation),
+            random=random,
+            simulator=simulator,
+        )
 
     def _noise(self, chip: _Chip) -> np.ndarray:
         """Return one draw of a chip's noise (phases, samples, nodes) in V: free, and two nudged."""

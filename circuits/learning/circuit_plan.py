@@ -82,21 +82,17 @@ class Plan:
         capacitance: float,
     ) -> "Plan":
         """Return a netlist in numbers; the arguments and what is raised are those of `energy`."""
-        for name, value in (("unit", unit), ("capacitance", capacitance)):
-            check_number(value, name, "finite and above 0", lambda number: number > 0)
-        _require_cocontents(netlist)
+        _require(netlist, unit=unit, capacitance=capacitance)
         learning = _learning(netlist, trainable)
 
         equations = Equations.of(netlist)
         coordinates = Coordinates.at(equations, np.zeros((1, equations.unknowns)))
-        kept = tuple(equations.free[i] for i in coordinates.kept)
         names = (*equations.free, *equations.pinned, GROUND)
-        places = {name: i for i, name in enumerate(names)}
-        held = np.full(len(equations.pinned) + 1, np.inf)
-        weights = Weights(places, np.concatenate([coordinates.node_weights(), held]))
+        weights = _weights(equations, coordinates, names)
+        kept = tuple(equations.free[i] for i in coordinates.kept)
 
         sources = [e for e in netlist.elements if isinstance(e, IndependentSource)]
-        to_all, by_sources = _voltages(equations, coordinates, places, sources)
+        to_all, by_sources = _voltages(equations, coordinates, weights.places, sources)
         push = _push(coordinates, weights, sources) / unit
         fixed = fixed_form(netlist, weights, coordinates, learning) / unit
         matrices, resistors = conductors(learning, weights)
@@ -158,6 +154,20 @@ class Plan:
                 fresh[name] = replace(sources[name], **{sources[name].unit: float(value)})
         elements = (fresh.get(e.key, e) for e in self.netlist.elements)
         return replace(self.netlist, elements=tuple(e for e in elements if e is not None))
+
+
+def _require(netlist: Netlist, **numbers: float) -> None:
+    """Raise as `energy` for a netlist that has none, and for numbers that must be above 0."""
+    for name, value in numbers.items():
+        check_number(value, name, "finite and above 0", lambda number: number > 0)
+    _require_cocontents(netlist)
+
+
+def _weights(equations: Equations, coordinates: Coordinates, names: Sequence[str]) -> Weights:
+    """Return the weights of nodes and their places, infinite where a source holds a node."""
+    held = np.full(len(equations.pinned) + 1, np.inf)
+    places = {name: i for i, name in enumerate(names)}
+    return Weights(places, np.concatenate([coordinates.node_weights(), held]))
 
 
 def _require_cocontents(netlist: Netlist) -> None:

@@ -64,35 +64,9 @@ def pulses(
     **Raises** `ValueError` for pulses that do not move every state their way, and numbers that
     cannot be.
     """
-    for name, value in (("rate", rate), ("unit", unit), ("read", read)):
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"`{name}` must be finite and above 0, but is {value}")
-    if most < 1:
-        raise ValueError(f"`most` must be at least 1, but is {most}")
-    if not (np.isfinite(spread) and spread >= 0):
-        raise ValueError(f"`spread` must be finite and at least 0, but is {spread}")
+    _require_numbers(rate, unit, read, most, spread)
     device = _Device.of(model, up, down, read, unit)
-    ways = (device.up, device.step(device.up), -1.0), (device.down, device.step(device.down), 1.0)
     sigma = float(np.sqrt(np.log1p(spread**2)))
-
-    def after_pulses(g: Array, gradient: Array, key: Array) -> Array:
-        """Return conductances, in units, after the pulses that a gradient asks for."""
-        state, following = device.state(g), g
-        drawn, cycles = jax.random.split(key)
-        for way, step, sign in ways:
-            number = jnp.floor(
-                rate * sign * gradient / step + jax.random.uniform(drawn, g.shape, g.dtype)
-            )
-            counted = (jnp.arange(most).reshape(-1, *(1,) * g.ndim) < number).astype(g.dtype)
-            factors = jnp.exp(
-                sigma * jax.random.normal(cycles, (most, *g.shape), g.dtype) - sigma**2 / 2
-            )
-            following = jnp.where(
-                number > 0,
-                device.siemens(way.after(state, jnp.sum(counted * factors, axis=0))),
-                following,
-            )
-        return following
 
     def init(params: Any) -> _Cycles:
         del params
@@ -107,17 +81,30 @@ def pulses(
         key = jax.random.fold_in(jax.random.key(seed), state.count)
         changes = []
         gradients, form = jax.tree_util.tree_flatten_with_path(updates)
-        for index, ((path, gradient), g) in enumerate(
-            zip(gradients, jax.tree.leaves(params), strict=True)
-        ):
-            learns = fnmatch.fnmatchcase(jax.tree_util.keystr(path, simple=True, separator="."), of)
-            if learns:
-                changes.append(after_pulses(g, gradient, jax.random.fold_in(key, index)) - g)
+        pairs = zip(gradients, jax.tree.leaves(params), strict=True)
+        for index, ((path, gradient), g) in enumerate(pairs):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            if fnmatch.fnmatchcase(name, of):
+                wanted = rate * gradient
+                changes.append(
+                    device.change(g, wanted, jax.random.fold_in(key, index), most, sigma)
+                )
             else:
                 changes.append(-gradient)
         return jax.tree.unflatten(form, changes), _Cycles(state.count + 1)
 
     return optax.GradientTransformation(init, update)
+
+
+def _require_numbers(rate: float, unit: float, read: float, most: int, spread: float) -> None:
+    """Raise `ValueError` for numbers of `pulses` that cannot be."""
+    for name, value in (("rate", rate), ("unit", unit), ("read", read)):
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"`{name}` must be finite and above 0, but is {value}")
+    if most < 1:
+        raise ValueError(f"`most` must be at least 1, but is {most}")
+    if not (np.isfinite(spread) and spread >= 0):
+        raise ValueError(f"`spread` must be finite and at least 0, but is {spread}")
 
 
 class _Cycles(NamedTuple):
@@ -187,6 +174,29 @@ class _Device:
             )
             ways.append(_Way(sign * places[::sign], times, float(sign)))
         return cls(places, np.asarray(model.siemens(state, read)) / unit, *ways)
+
+    def change(self, g: Array, wanted: Array, key: Array, most: int, sigma: float) -> Array:
+        """Return what pulses do to conductances, in units.
+
+        **Arguments:** `g`: the conductances. `wanted`: by how much they are to fall. `key`: of what
+        is drawn. `most`: pulses. `sigma`: of the logarithm of a pulse's time.
+        """
+        state, following = self.state(g), g
+        drawn, cycles = jax.random.split(key)
+        for way, sign in ((self.up, -1.0), (self.down, 1.0)):
+            number = jnp.floor(
+                sign * wanted / self.step(way) + jax.random.uniform(drawn, g.shape, g.dtype)
+            )
+            counted = (jnp.arange(most).reshape(-1, *(1,) * g.ndim) < number).astype(g.dtype)
+            factors = jnp.exp(
+                sigma * jax.random.normal(cycles, (most, *g.shape), g.dtype) - sigma**2 / 2
+            )
+            following = jnp.where(
+                number > 0,
+                self.siemens(way.after(state, jnp.sum(counted * factors, axis=0))),
+                following,
+            )
+        return following - g
 
     def step(self, way: _Way) -> float:
         """Return what one pulse does halfway between the extreme conductances, in units."""

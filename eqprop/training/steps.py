@@ -20,7 +20,7 @@ from .optimizers import updated
 from .patterns import paths
 from .runs import Run
 from .settled import LIMIT, gradient_of_kept, settling
-from .state import TrainingState
+from .state import RECORDS, TrainingState
 
 Devices = Sequence[jax.Device]  # pyright: ignore[reportInvalidTypeForm]
 
@@ -181,14 +181,8 @@ def train_steps(
             x, y = jax.lax.with_sharding_constraint((x, y), shares)
         net = eqx.combine(params, fixed)
         estimate = estimator.estimate(net, cost, x, y, key)
-
         settled = settling(net, estimator, estimate)
-        kept = settled.examples
-        loss, gradient = estimate.loss, estimate.grad
-        if skip:
-            losses = jax.vmap(lambda s, y: cost(net.outputs(s), y))(estimate.free.state, y)
-            loss = jnp.mean(losses, where=kept)
-            gradient = gradient_of_kept(net, estimator, x, estimate, kept)
+        loss, gradient = _over_kept(net, estimator, cost, x, y, estimate, settled, skip)
 
         learning, resting = eqx.partition(params, learns)
         gradient = eqx.filter(gradient, learns)
@@ -198,20 +192,26 @@ def train_steps(
         if closely:
             return (params, moments), look(estimate, settled, loss, gradient, params)
 
+        kept = settled.examples
         decisions = jax.vmap(lambda s: cost.decide(net.outputs(s)))(estimate.free.state)
         right = jnp.mean(decisions == y, where=kept if skip else None) if labels else jnp.nan
-        return (params, moments), {
-            "loss": loss,
-            "train_accuracy": right,
-            "unsettled": jnp.sum(~kept),
-            "phase_error": settled.error,
-        }
+        record = (loss, right, jnp.sum(~kept), settled.error)
+        return (params, moments), dict(zip(RECORDS, record, strict=True))
 
     keys = jax.vmap(lambda number: jax.random.fold_in(draws, number))(numbers)
     following, record = jax.lax.scan(step, (params, moments), (order, keys))
     if closely:
         return following, record
     return following, (record, jnp.stack(all_finite(following[0])).all())
+
+
+def _over_kept(net, estimator, cost, x, y, estimate, settled, skip) -> tuple[Array, Any]:
+    """Return the mean cost and gradient of a batch, with `skip` of the examples that settled."""
+    if not skip:
+        return estimate.loss, estimate.grad
+    losses = jax.vmap(lambda s, y: cost(net.outputs(s), y))(estimate.free.state, y)
+    loss = jnp.mean(losses, where=settled.examples)
+    return loss, gradient_of_kept(net, estimator, x, estimate, settled.examples)
 
 
 def calls_lapack(run: Run) -> bool:
