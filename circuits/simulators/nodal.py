@@ -79,7 +79,7 @@ class Nodal(Simulator):
         netlist.check(transient=True)
         at = Equations.of(netlist)
         solution, _, _ = Solver.of(at, self.iterations).solve({}, 1)
-        if not certify(at, solution, {}).correction[0] <= self.tolerance:
+        if not certify(at, solution, {}).within(self.tolerance)[0]:
             raise SimulationError(
                 f"the transient of {netlist.title!r} must have a solution at time 0, "
                 "but none was found"

@@ -286,13 +286,17 @@ def test_arguments_that_are_no_numbers_are_said(make, message):
 # --- numbers around points that do not exist
 
 
-def test_there_is_no_noise_and_no_response_around_a_point_that_is_not_certified(simulator):
+@pytest.mark.parametrize("own", [False, True], ids=["ngspice", "Nodal"])
+def test_there_is_no_noise_and_no_response_around_a_point_that_is_not_certified(simulator, own):
     """Both are questions about an operating point: a saddle, or none at all, has no answer."""
-    ground = circuits.Resistor("low", "mid", "0", siemens=3e-3)
+    if own:
+        simulator = circuits.Nodal()
     saddle = divider(circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3))
-    for netlist in (saddle, saddle.with_elements(ground)):
-        with pytest.raises(circuits.SimulationError, match=r"must be certified.*saddle"):
+    # (1 - v)/1k + 2m (1 + v²) flows into the node at every v
+    without = circuits.parse("None\nV1 in 0 1\nR1 in mid 1k\nB1 0 mid i=2m*(1+v(mid)^2)\n.end\n")
+    for netlist, status in ((saddle, "saddle"), (without, "failed|uncertified")):
+        with pytest.raises(circuits.SimulationError, match=rf"must be certified.*({status})"):
             simulator.noise(netlist, ["mid"], lowest=1.0, highest=10.0)
-        with pytest.raises(circuits.SimulationError, match=r"must be certified.*saddle"):
+        with pytest.raises(circuits.SimulationError, match=rf"must be certified.*({status})"):
             simulator.small_signal(netlist, lowest=1.0, highest=10.0)
     assert float(simulator.noise(divider(), ["mid"], lowest=1.0, highest=10.0).deviation[0]) > 0
