@@ -203,7 +203,8 @@ class BlockNewton(Method):
             return step_number + 1, target, left, right, jnp.abs(target - leaf), first, inside
 
         infinite = batched_alike(jnp.full_like(leaf, jnp.inf), leaf)
-        start = (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite, leaf)
+        nowhere = infinite - infinite
+        start = (jnp.asarray(0), leaf, -infinite, infinite, infinite, infinite, nowhere)
         _, end, left, right, last, first, inside = jax.lax.while_loop(unsettled, iterate, start)
         # The slope at the end was not looked at: a long step may have left where it is finite.
         sure = (last <= 1e-4 * scale) | (jnp.isfinite(left) & jnp.isfinite(right))
