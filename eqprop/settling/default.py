@@ -67,7 +67,7 @@ class DefaultMethod(Method):
         dtype = ravel_pytree(state)[0].dtype
         factors = jnp.asarray(widths(dtype), dtype)
         (state, steps), (errors, excesses) = jax.lax.scan(stage, start, factors)
-        error, excess = (jax.tree.map(lambda all: all[-1], part) for part in (errors, excesses))
+        error, excess = jax.tree.map(lambda each: each[-1], (errors, excesses))
         return Stop(state, steps, error=error, excess=excess)
 
 

@@ -34,8 +34,7 @@ def rounded_cost(
     """Return C(outputs, y) with its kinks rounded off.
 
     In its program |a| becomes √(a² + w²), and max(a, b) becomes (a + b + √((a − b)² + w²))/2, min
-    likewise. What is put together by `jnp.where` is not
-    seen.
+    likewise. A kink that `jnp.where` makes stays.
 
     **Arguments:**
 
