@@ -8,11 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from ..energies import Energy, State
+from ..energies import Energy, State, largest
 from .certificate import certify
-from .equilibrium import Method, Stop, for_every_node, force
+from .equilibrium import Method, Stop, for_every_node, force, least, slope_at
 
 AT_BOUND = 1e-13
 """How near a bound a node counts as at it, in units of `Energy.scale`; at least the rounding of the
@@ -86,12 +86,13 @@ class GradientFlow(Method):
 
         def settled(t, y, args, **unused):
             inside = _inside(energy, x, y)
-            done = certify(
-                energy,
-                x,
-                Stop(inside, jnp.asarray(0)),
-                0.0 if self.tolerance is None else self.tolerance,
-            ).settled
+            wanted = 0.0 if self.tolerance is None else self.tolerance
+
+            def certified():
+                return certify(energy, x, Stop(inside, jnp.asarray(0)), wanted).settled
+
+            near = _may_have_settled(energy, x, inside, wanted)
+            done = jax.lax.cond(near, certified, lambda: jnp.zeros_like(near))
             return done if self.event is None else done | self.event(t, inside)
 
         solution = self.solve(
@@ -124,6 +125,26 @@ class GradientFlow(Method):
             max_steps=self.max_steps,
             throw=False,
         )
+
+
+def _may_have_settled(
+    energy: Energy, x: Array, state: State, tolerance: float | Array
+) -> Bool[Array, ""]:
+    """Return whether Newton's correction can be within the tolerance, by one product with ∂²E/∂s².
+
+    For H symmetric |g|² = (H⁻¹g)·(Hg), so that |H⁻¹g| is at least |g|²/|Hg|, and its largest
+    component that over √n.
+    """
+    flat, restore = ravel_pytree(state)
+    gradient = ravel_pytree(force(energy, x, state))[0]
+
+    def slope(s):
+        return ravel_pytree(slope_at(energy, x, restore(s)))[0]
+
+    product = jnp.where(gradient == 0, 0.0, jax.jvp(slope, (flat,), (gradient,))[1])
+    largest_allowed = least(tolerance, state) * largest(energy.scale(state))
+    bound = 2 * jnp.sqrt(flat.size) * largest_allowed * jnp.linalg.norm(product)
+    return gradient @ gradient <= bound
 
 
 class Trajectory(eqx.Module):
