@@ -38,12 +38,6 @@ class _Record(msgspec.Struct):
     numbers: dict[str, float | tuple[float, ...]]
 
 
-class _Kind(msgspec.Struct):
-    """What is asked of a file first; one of a training run has none."""
-
-    kind: str = "a training run"
-
-
 def save_network(net: ep.Resistive, path: str | Path) -> Path:
     """Write a network to a file, whole or not at all; nothing in it is code.
 
@@ -105,10 +99,14 @@ def load_network(path: str | Path) -> ep.Resistive:
     **Raises** `CheckpointError` for any other file, and for one that is damaged.
     """
     path = Path(path)
-    kind = read(path, _Kind)[1].kind
+    arrays, facts = read(path, dict)
+    kind = facts.get("kind", "a training run")
     if kind != KIND:
         raise CheckpointError(f"`path` must be a file of a network, but {path} holds {kind}")
-    arrays, record = read(path, _Record)
+    try:
+        record = msgspec.convert(facts, _Record)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{path} must say what a network does, but: {error}") from error
     parts = [name.rpartition("/") for name in arrays]
     count = sum(folder == "biases" for folder, _, _ in parts)
     expected = {f"{name}/{k}" for name in ("conductances", "biases") for k in range(count)}
