@@ -48,3 +48,10 @@ def test_a_node_on_which_nothing_depends_is_no_obstacle():
 
     net = ep.energy(energy, {}, state=jnp.zeros(2), outputs=lambda state: state[:1])
     assert ep.relax(net, jnp.zeros(())).state.tolist() == [1.0, 0.0]
+
+
+def test_a_step_that_goes_too_far_is_shortened_and_not_damped():
+    """A soft chain takes half of the 29 steps that it does by damping alone."""
+    chain = Awkward(CORPUS["a chain of 5000"].value, np.zeros(600))
+    free = ep.relax(chain.energy(jnp.float64), jnp.zeros(()), method=ep.Newton())
+    assert int(free.steps) <= 20
