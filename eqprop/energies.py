@@ -101,16 +101,12 @@ def largest(tree: PyTree[Array]) -> Float[Array, ""]:
 
 
 class FunctionEnergy(Energy):
-    """A plain function as an energy; made by `eqprop.energy`, which documents the fields.
-
-    `nodes`: the size of its state.
-    """
+    """A plain function as an energy; made by `eqprop.energy`, which documents the fields."""
 
     params: PyTree
     function: Callable[..., Float[Array, ""]] = eqx.field(static=True)
     start: Callable[[Array], State] = eqx.field(static=True)
     read: Callable[[State], Float[Array, " outputs"]] = eqx.field(static=True)
-    nodes: int = eqx.field(static=True)
 
     def __call__(self, state, x):
         return self.function(self.params, state, x)
@@ -138,8 +134,7 @@ def energy(
     - `state`: the state at which free phases start, any pytree of real arrays.
     - `outputs(state)`: what the cost reads, a vector.
     """
-    nodes = sum(jnp.size(leaf) for leaf in jax.tree.leaves(state))
-    return FunctionEnergy(params, function, lambda x: state, outputs, nodes)
+    return FunctionEnergy(params, function, lambda x: state, outputs)
 
 
 def conductances(

@@ -107,10 +107,13 @@ class Estimator(eqx.Module):
                 "`xs` and `ys` must hold the same number of examples, but have shapes "
                 f"{xs.shape} and {ys.shape}"
             )
-        outputs = jax.eval_shape(lambda xs: net.outputs(net.init_state(xs[0])), xs)
+        state = jax.eval_shape(lambda xs: net.init_state(xs[0]), xs)
+        outputs = jax.eval_shape(net.outputs, state)
         require_labels(np.asarray(ys), outputs.shape[0])
 
-        estimate = _estimate(self, net, cost, xs, ys, key)
+        estimate = _estimate(
+            self, net, cost, xs, ys, key, nodes=sum(leaf.size for leaf in jax.tree.leaves(state))
+        )
         check(estimate.free, "the free phase", self.method)
         if not isinstance(self.method, Langevin):  # whose mean state is no minimum
             require_minimum(estimate.free, "the free phase")

@@ -62,7 +62,8 @@ class BlockNewton(Method):
         after `self.sweeps`. Where nodes only attract each other, the error is bounded by the
         `contraction` ρ of a sweep: after one that moved no node by more than m it is below
         m ρ/(1 − ρ), and rounding of each node's own update adds 4u max|s|/(1 − ρ), u being half a
-        rounding unit. Raises as `require_blocks`.
+        rounding unit. ρ is asked where sweeps end, and they go on if it asks for smaller moves.
+        Raises as `require_blocks`.
         """
         self.require_blocks(energy, x, state)
         bounded = self.blocks is None and attracts(energy, state)
@@ -70,32 +71,46 @@ class BlockNewton(Method):
         allowed = least(tolerance, state)
 
         def slack(state):
-            """Return a and b such that a times the excess of the moves plus b is the error's."""
-            if not bounded:
-                return 1.0, 0.0, jnp.asarray(False)
+            """Return a and b such that a times the excess of the moves plus b is the error's.
+
+            And whether they are known.
+            """
             rho = contraction(energy, x, state)
             times = 1 / jnp.where(rho < 1, 1 - rho, 0.0)
             known = times < SLOWEST
             factor = jnp.where(known, jnp.maximum(rho * times, 1.0), 1.0)
             return factor, jnp.where(known, 2 * eps / allowed * times, 0.0), known
 
-        def unsettled(carry):
-            _, over, slow, count = carry
-            return (count < self.sweeps) & ~(over <= 1) & (slow < SLOW_SWEEPS)
-
         def sweep(carry):
             state, over, slow, count = carry
             state, moves = self.sweep(energy, x, state)
-            factor, rest, _ = slack(state)
-            ahead = (factor * excess(energy, state, moves, tolerance) + rest).astype(over.dtype)
+            ahead = excess(energy, state, moves, tolerance).astype(over.dtype)
             return state, ahead, jnp.where(ahead > SLOW * over, slow + 1, slow), count + 1
+
+        def unsettled(carry, factor: float | Array = 1.0, rest: float | Array = 0.0):
+            _, over, slow, count = carry
+            return (count < self.sweeps) & ~(factor * over + rest <= 1) & (slow < SLOW_SWEEPS)
 
         infinite = batched_alike(jnp.asarray(jnp.inf, ravel_pytree(state)[0].dtype), state)
         start = (state, infinite, jnp.asarray(0), jnp.asarray(0))
-        state, over, _, steps = jax.lax.while_loop(unsettled, sweep, start)
         if not bounded:
+            state, _, _, steps = jax.lax.while_loop(unsettled, sweep, start)
             return state, steps, None
-        return state, steps, jnp.where(slack(state)[2], over, jnp.inf)
+
+        def go_on(carry):
+            swept, factor, rest, _ = carry
+            swept = jax.lax.while_loop(lambda s: unsettled(s, factor, rest), sweep, swept)
+            factor, rest, known = slack(swept[0])
+            return swept, factor.astype(infinite.dtype), rest.astype(infinite.dtype), known
+
+        def unbounded(carry):
+            swept, factor, rest, known = carry
+            return known & unsettled(swept, factor, rest)
+
+        one = jnp.ones_like(infinite)
+        carry = (start, one, jnp.zeros_like(infinite), jnp.asarray(True))
+        (state, over, _, steps), factor, rest, known = jax.lax.while_loop(unbounded, go_on, carry)
+        return state, steps, jnp.where(known, factor * over + rest, jnp.inf)
 
     def require_blocks(self, energy: Energy, x: Array, state: State) -> None:
         """Raise `ValueError` where nodes inside a block interact, or `blocks` do not fit."""

@@ -10,8 +10,6 @@ import jax.core
 import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
-from ..energies import FunctionEnergy
-
 SMALL = 1024
 """The most numbers that parameters, inputs, targets and nodes of a small program hold in all."""
 
@@ -29,16 +27,16 @@ def jit_by_size(function: Callable) -> Callable:
     optimisations, for which one would wait longer than for all its runs. Inside another program,
     which is compiled as a whole, nothing differs from `equinox.filter_jit`.
 
-    **Arguments:** `function`: a pure function of pytrees.
+    **Arguments:** `function`: a pure function of pytrees. What is returned takes its arguments, and
+    `nodes`, the size of a state that is in none of them.
     """
     to_run_fast = eqx.filter_jit(function)
     options: dict[str, Any] = {"compiler_options": QUICKLY}
     quickly = eqx.filter_jit(function, **options)
 
     @functools.wraps(function)
-    def compiled(*args):
-        numbers = sum(leaf.size for leaf in jax.tree.leaves(args) if eqx.is_array(leaf))
-        numbers += max((arg.nodes for arg in args if isinstance(arg, FunctionEnergy)), default=0)
+    def compiled(*args, nodes=0):
+        numbers = nodes + sum(leaf.size for leaf in jax.tree.leaves(args) if eqx.is_array(leaf))
         quick = numbers <= SMALL and jax.default_backend() == "cpu" and not _is_traced()
         return (quickly if quick else to_run_fast)(*args)
 

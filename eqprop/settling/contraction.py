@@ -23,10 +23,10 @@ def contraction(energy: Energy, x: Array, state: State) -> Float[Array, ""]:
 
     **Arguments:** a phase for which `attracts`, and whose state's leaves are blocks.
     """
-    if isinstance(energy, Displaced):  # the same ratios, without units that differ by example
-        return contraction(energy.phase, x, energy.here(state))
-    leaves, treedef = jax.tree.flatten(state)
     diagonals = jax.tree.leaves(leaf_curvatures(energy, x, state))
+    if isinstance(energy, Displaced):  # the same H, and one product for all units of the examples
+        energy, state = energy.phase, energy.here(state)
+    leaves, treedef = jax.tree.flatten(state)
     rows = [jnp.ones_like(leaf) for leaf in leaves]
     for index, (leaf, diagonal) in enumerate(zip(leaves, diagonals, strict=True)):
         others = [other for other in range(len(leaves)) if other != index]

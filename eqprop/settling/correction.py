@@ -40,6 +40,7 @@ def correction(
     damping: Float[Array, ""],
     bent: Bool[Array, ""],
     diagonal: Callable[[], Array] | None = None,
+    value_of: Callable[[Array], Array] | None = None,
 ) -> Correction:
     """Return the correction −(H + μD)⁻¹ g of a state in its free coordinates.
 
@@ -60,6 +61,9 @@ def correction(
       force of D·scale/100 pushes it off, downhill, or at random where g_i is 0.
     - `diagonal`: returns the diagonal of H, where that is cheap; estimated if not given, for more
       than `DENSE` nodes.
+    - `value_of`: E as a function of the flattened state, if it tells more than its slope does: then
+      nodes whose slope is 0 although E depends on them, as by `round` or `stop_gradient`, are told
+      from nodes on which nothing depends.
 
     **Returns** a `Correction`.
     """
@@ -91,6 +95,9 @@ def correction(
     noise = jnp.where(free, jnp.max(jnp.abs(slopes[:PROBES] - linear), axis=0), 0.0)
     alone = flat_here & jnp.all(slopes[PROBES:] == 0, axis=0)
     alone &= ~jnp.all(alone)
+    if value_of is not None:
+        here, away = value_of(flat), jax.vmap(value_of)(moved[PROBES:])
+        alone &= jnp.all(jnp.abs(away - here) <= 100 * jnp.finfo(dtype).eps * jnp.abs(here))
     sizes = jnp.where(alone, 1.0, sizes)
     kicked = bent & jnp.all(jnp.abs(gradient) <= 1e-3 * sizes * scale)
     downhill = jnp.where(gradient == 0, signs[0], -jnp.sign(gradient))

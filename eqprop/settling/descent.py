@@ -162,7 +162,8 @@ class _Step:
             return jnp.where(free, ravel_pytree(curvatures)[0], 1.0)
 
         known = diagonal if leaves_are_blocks(self.energy, self.x, walk.state) else None
-        return correction(self.slope, flat, free, scale, walk.damping, walk.bent, known)
+        value = (lambda s: self.energy(self.restore(s), self.x)) if self.valued else None
+        return correction(self.slope, flat, free, scale, walk.damping, walk.bent, known, value)
 
     def trial(
         self, flat, gradient, here: Correction, damping, before

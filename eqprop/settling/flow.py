@@ -11,7 +11,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
 from ..energies import Energy, State, largest
-from .certificate import certify
+from .compilation import batched_alike
+from .descent import descend
 from .equilibrium import Method, Stop, for_every_node, force, least, slope_at
 
 AT_BOUND = 1e-13
@@ -60,12 +61,16 @@ def smallest_time_constant(energy: Energy, x: Array) -> Float[Array, ""]:
 class GradientFlow(Method):
     """The integral of `flow` until `Equilibrium.settled`: what other methods are held to.
 
+    It stops where one product with ∂²E/∂s² lets the phase seem settled, and is certified there.
+    Where that fails, it goes on to twice the time at least.
+
     **Arguments:**
 
     - `solver`, `controller`: any of diffrax's. The default is Kvaerno3 with loose steps: the fixed
       point is as exact as `tolerance` whatever the steps are, tight steps only cost rejections, and
       an explicit solver stalls before the tolerance, at its limit of stability.
-    - `tolerance`: as of a `Method`. `max_steps`: of the solver.
+    - `tolerance`: as of a `Method`. `max_steps`: of the solver from where it starts or goes on;
+      after as many in all it does not go on.
     - `event`: stops earlier where `event(t, state)` is true, a phase that has then not settled.
     - `together`: whether estimators integrate a batch as one system with one step size, instead of
       each example with its own, which under `vmap` all wait for the slowest.
@@ -84,40 +89,56 @@ class GradientFlow(Method):
     def settle(self, energy, x, state, key):
         del key
 
-        def settled(t, y, args, **unused):
-            inside = _inside(energy, x, y)
-            wanted = 0.0 if self.tolerance is None else self.tolerance
+        wanted = 0.0 if self.tolerance is None else self.tolerance
 
-            def certified():
-                return certify(energy, x, Stop(inside, jnp.asarray(0)), wanted).settled
+        def stopped(t, state):
+            return jnp.asarray(False) if self.event is None else self.event(t, state)
 
-            near = _may_have_settled(energy, x, inside, wanted)
-            done = jax.lax.cond(near, certified, lambda: jnp.zeros_like(near))
-            return done if self.event is None else done | self.event(t, inside)
+        def unsettled(stop):
+            going = (stop.steps < self.max_steps) & jnp.isfinite(stop.time)
+            return going & ~(stop.excess <= 1) & ~((stop.time > 0) & stopped(stop.time, stop.state))
 
-        solution = self.solve(
-            energy, x, state, jnp.inf, diffrax.SaveAt(t1=True), diffrax.Event(settled)
-        )
-        end, time = jax.tree.map(lambda leaf: leaf[-1], (solution.ys, solution.ts))
-        return Stop(_inside(energy, x, end), solution.stats["num_steps"], time)
+        def go_on(stop):
+            def ends(t, y, args, **unused):
+                inside = _inside(energy, x, y)
+                near = _seems_settled(energy, x, inside, wanted) & (t >= 2 * stop.time)
+                return near | stopped(t, inside)
+
+            at_end, event = diffrax.SaveAt(t1=True), diffrax.Event(ends)
+            solution = self.solve(energy, x, stop.state, stop.time, jnp.inf, at_end, event)
+            end, time = jax.tree.map(lambda leaf: leaf[-1], (solution.ys, solution.ts))
+            certificate = descend(energy, x, _inside(energy, x, end), wanted, 0)
+            steps = stop.steps + solution.stats["num_steps"]
+            return certificate._replace(steps=steps, time=time.astype(stop.time.dtype))
+
+        zero = jnp.zeros((), jnp.result_type(float))
+        infinite = jnp.full((), jnp.inf, ravel_pytree(state)[0].dtype)
+        start = (jnp.asarray(0), zero, infinite, infinite)
+        steps, time, error, over = batched_alike(start, (energy, x, state))
+        start = Stop(state, steps, time, error=error, excess=over)
+        return jax.lax.while_loop(unsettled, go_on, start)
 
     def solve(
         self,
         energy: Energy,
         x: Array,
         state: State,
+        t0: Any,
         t1: Any,
         saveat: diffrax.SaveAt,
         event: diffrax.Event | None,
     ) -> diffrax.Solution:
-        """Return diffrax's solution of `flow` from `state` at time 0."""
+        """Return diffrax's solution of `flow` from `state` at time `t0`.
+
+        The first step is a thousandth of the smallest time constant, or of `t0`: diffrax's own
+        guess fails close to a fixed point.
+        """
         return diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, s, args: flow(energy, x, s)),
             self.solver,
-            0.0,
+            t0,
             t1,
-            1e-3
-            * smallest_time_constant(energy, x),  # diffrax's own guess fails close to a fixed point
+            1e-3 * jnp.maximum(smallest_time_constant(energy, x), t0),
             state,
             stepsize_controller=self.controller,
             saveat=saveat,
@@ -127,13 +148,12 @@ class GradientFlow(Method):
         )
 
 
-def _may_have_settled(
+def _seems_settled(
     energy: Energy, x: Array, state: State, tolerance: float | Array
 ) -> Bool[Array, ""]:
-    """Return whether Newton's correction can be within the tolerance, by one product with ∂²E/∂s².
+    """Return whether |g|²/|Hg| is within the tolerance.
 
-    For H symmetric |g|² = (H⁻¹g)·(Hg), so that |H⁻¹g| is at least |g|²/|Hg|, and its largest
-    component that over √n.
+    For H symmetric it is at most |H⁻¹g|, and all of it once but the slowest mode has decayed.
     """
     flat, restore = ravel_pytree(state)
     gradient = ravel_pytree(force(energy, x, state))[0]
@@ -143,8 +163,7 @@ def _may_have_settled(
 
     product = jnp.where(gradient == 0, 0.0, jax.jvp(slope, (flat,), (gradient,))[1])
     largest_allowed = least(tolerance, state) * largest(energy.scale(state))
-    bound = 2 * jnp.sqrt(flat.size) * largest_allowed * jnp.linalg.norm(product)
-    return gradient @ gradient <= bound
+    return gradient @ gradient <= largest_allowed * jnp.linalg.norm(product)
 
 
 class Trajectory(eqx.Module):
@@ -190,7 +209,7 @@ def trajectory(
             solver=diffrax.Tsit5(), controller=diffrax.PIDController(rtol=1e-8, atol=1e-10)
         )
     times = jnp.asarray(times)
-    solution = method.solve(energy, x, state, times[-1], diffrax.SaveAt(ts=times), None)
+    solution = method.solve(energy, x, state, 0.0, times[-1], diffrax.SaveAt(ts=times), None)
     states = eqx.error_if(
         solution.ys,
         ~diffrax.is_successful(solution.result),

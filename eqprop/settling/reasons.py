@@ -49,8 +49,8 @@ def unsettled_reason(energy: Energy, x: Array, state: State) -> str:
     if steepest > 0 and _falls(value, slope, flat, jnp.asarray(down / steepest, flat.dtype)):
         return "the energy still falls far beyond it, perhaps without end"
     if (values <= small).any():
-        nothing = not gradient.any() and not hessian.any()
-        return (nothing and _flat_everywhere(value, slope, flat)) or (
+        idle = free & (gradient == 0) & ~hessian.any(axis=1)
+        return _flat_everywhere(value, slope, flat, idle) or (
             f"the energy is flat there as far as {flat.dtype} tells: no minimum is isolated"
         )
     return f"it is further from the minimum than allowed, or than {flat.dtype} tells"
@@ -65,12 +65,13 @@ def _falls(value, slope, flat: Array, way: Array) -> bool:
     )
 
 
-def _flat_everywhere(value, slope, flat: Array) -> str:
-    """Return what is to be said where ∂E/∂s is 0 far away too, "" where it is not."""
+def _flat_everywhere(value, slope, flat: Array, idle: np.ndarray) -> str:
+    """Return what is to be said of nodes whose ∂E/∂s is 0 far away too, "" where it is not."""
     way = jnp.where(jnp.arange(flat.size) % 2, -1, 1) * max(1.0, float(jnp.max(jnp.abs(flat))))
-    away = [flat - way.astype(flat.dtype), flat + way.astype(flat.dtype)]
-    if any(slope(s).any() for s in away):
+    way = jnp.where(idle, way, 0).astype(flat.dtype)
+    away = [flat - way, flat + way]
+    if not idle.any() or any(slope(s)[idle].any() for s in away):
         return ""
     if any(value(s) != value(flat) for s in away):
         return "the energy changes, but its derivative is 0: is `round` or `stop_gradient` in it?"
-    return "the energy is the same everywhere"
+    return "the energy is the same everywhere" if idle.all() else ""

@@ -194,7 +194,9 @@ def relax(
     **Raises** `NotSettledError` with the error that was reached, and `ValueError` for an energy
     that is not a scalar, or a `start` of another shape than the energy's state.
     """
-    equilibrium = _settle(energy, jnp.asarray(x), method, start, key)
+    x = jnp.asarray(x)
+    nodes = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(energy.init_state, x)))
+    equilibrium = _settle(energy, x, method, start, key, nodes=nodes)
     if throw:
         check(equilibrium, "the phase", method)
     return equilibrium

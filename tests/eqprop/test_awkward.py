@@ -55,3 +55,18 @@ def test_a_step_that_goes_too_far_is_shortened_and_not_damped():
     chain = Awkward(CORPUS["a chain of 5000"].value, np.zeros(600))
     free = ep.relax(chain.energy(jnp.float64), jnp.zeros(()), method=ep.Newton())
     assert int(free.steps) <= 20
+
+
+@pytest.mark.parametrize("middle", [0.0, 1e3])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_it_leaves_a_saddle_on_the_side_to_which_it_falls(middle, side):
+    """Two double wells whose nodes attract each other: started apart, they settle at ±√0.6."""
+
+    def energy(params, state, x):
+        s = state - middle
+        return jnp.sum(s**4 / 4 - s**2 / 2) + 0.1 * (s[0] - s[1]) ** 2
+
+    start = middle + side * jnp.asarray([1e-7, -1e-7])
+    net = ep.energy(energy, {}, state=start, outputs=lambda state: state)
+    end = ep.relax(net, jnp.zeros(())).state - middle
+    np.testing.assert_allclose(end, side * np.sqrt(0.6) * np.array([1.0, -1.0]), rtol=1e-8)

@@ -132,6 +132,20 @@ def test_a_node_on_which_nothing_depends_holds_nobody_up():
     np.testing.assert_allclose(free.state, [1.0, 0.0], atol=1e-12)
 
 
+@pytest.mark.parametrize("idle", [jnp.round, jax.lax.stop_gradient])
+def test_a_node_whose_derivative_is_cut_off_is_not_settled(idle):
+    """The energy depends on it, and its slope is 0 everywhere."""
+    net = ep.energy(
+        lambda p, s, x: p * (s[0] - x[0]) ** 2 / 2 + (idle(s[1]) - 2.0) ** 2 / 2,
+        jnp.ones(()),
+        state=jnp.zeros(2),
+        outputs=lambda s: s[:1],
+    )
+    free = ep.relax(net, jnp.ones(1), throw=False)
+    assert not bool(free.settled)
+    assert "its derivative is 0" in ep.unsettled_reason(net, jnp.ones(1), free.state)
+
+
 REASONS = {
     "saddle": "curves down",
     "maximum": "curves down",
