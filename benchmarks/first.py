@@ -24,6 +24,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 import circuits
 import eqprop as ep
+from eqprop.settling.default import first_briefly
 
 from .report import save, table
 
@@ -81,7 +82,12 @@ def relaxation(net: ep.Energy, xs: np.ndarray, ys: np.ndarray) -> FirstCall:
     del ys
     return FirstCall(
         lambda: ep.relax(net, xs[0]),
-        lambda: eqx.filter_make_jaxpr(ep.settle)(net, jnp.asarray(xs[0])),
+        lambda: first_briefly(
+            None,
+            net,
+            lambda method: eqx.filter_make_jaxpr(ep.settle)(net, jnp.asarray(xs[0]), method),
+            lambda program: True,
+        ),
     )
 
 
@@ -89,8 +95,13 @@ def centred(net: ep.Energy, xs: np.ndarray, ys: np.ndarray) -> FirstCall:
     """Return the first `EqProp.centred` of one batch, the making of the estimator included."""
     return FirstCall(
         lambda: ep.EqProp.centred(beta=0.01)(net, COST, xs, ys),
-        lambda: eqx.filter_make_jaxpr(ep.EqProp.centred(beta=0.01).estimate)(
-            net, COST, jnp.asarray(xs), jnp.asarray(ys)
+        lambda: first_briefly(
+            None,
+            net,
+            lambda method: eqx.filter_make_jaxpr(ep.EqProp.centred(0.01, method).estimate)(
+                net, COST, jnp.asarray(xs), jnp.asarray(ys)
+            ),
+            lambda program: True,
         ),
     )
 

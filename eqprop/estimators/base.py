@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..costs import Cost, require_labels
 from ..energies import Energy, State
 from ..settling.compilation import jit_by_size
+from ..settling.default import first_briefly
 from ..settling.equilibrium import Equilibrium, Method, check, has_values, require_minimum
 from ..settling.langevin import Langevin
 from ..settling.phases import Displaced, Phase, displaced
@@ -111,8 +112,12 @@ class Estimator(eqx.Module):
         outputs = jax.eval_shape(net.outputs, state)
         require_labels(np.asarray(ys), outputs.shape[0])
 
-        estimate = _estimate(
-            self, net, cost, xs, ys, key, nodes=sum(leaf.size for leaf in jax.tree.leaves(state))
+        nodes = sum(leaf.size for leaf in jax.tree.leaves(state))
+        estimate = first_briefly(
+            self.method,
+            net,
+            lambda method: _estimate(self.by(method), net, cost, xs, ys, key, nodes=nodes),
+            _settled,
         )
         check(estimate.free, "the free phase", self.method)
         if not isinstance(self.method, Langevin):  # whose mean state is no minimum
@@ -135,6 +140,18 @@ class Estimator(eqx.Module):
                     "though the phases have settled: E or the cost has no finite derivative there"
                 )
         return estimate
+
+    def by(self, method: Method | None) -> "Estimator":
+        """Return this estimator with another method."""
+        if method is self.method:
+            return self
+        return eqx.tree_at(lambda e: e.method, self, method, is_leaf=lambda leaf: leaf is None)
+
+
+def _settled(estimate: Estimate) -> bool:
+    """Return whether all phases of an estimate have settled."""
+    phases = [phase for phase in (estimate.free, estimate.nudged) if phase is not None]
+    return all(np.asarray(phase.settled).all() for phase in phases)
 
 
 _estimate = jit_by_size(lambda estimator, *args: estimator.estimate(*args))

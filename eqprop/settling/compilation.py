@@ -37,13 +37,13 @@ def jit_by_size(function: Callable) -> Callable:
     @functools.wraps(function)
     def compiled(*args, nodes=0):
         numbers = nodes + sum(leaf.size for leaf in jax.tree.leaves(args) if eqx.is_array(leaf))
-        quick = numbers <= SMALL and jax.default_backend() == "cpu" and not _is_traced()
+        quick = numbers <= SMALL and jax.default_backend() == "cpu" and not is_traced()
         return (quickly if quick else to_run_fast)(*args)
 
     return compiled
 
 
-def _is_traced() -> bool:
+def is_traced() -> bool:
     """Return whether the caller runs inside `jit`, `vmap`, `grad` or the like."""
     here = get_opaque_trace_state()
     with jax.core.eval_context():

@@ -88,9 +88,17 @@ def descend(
     walk = jax.lax.while_loop(lambda walk: ~walk.done, step, start)
     error = walk.error
     if known is not None:
-        allowed = largest(for_every_node(energy.scale(state), state)) * least(tolerance, state)
-        error = jnp.where(known <= 1, (known * allowed).astype(error.dtype), error)
+        bound = bound_of_error(energy, state, known, tolerance)
+        error = jnp.where(known <= 1, bound.astype(error.dtype), error)
     return Stop(walk.state, walk.steps, error=error, excess=walk.excess)
+
+
+def bound_of_error(
+    energy: Energy, state: State, excess: Float[Array, ""], tolerance: float | Array | None
+) -> Float[Array, ""]:
+    """Return the bound of the error of every node that an `excess` over the tolerance means."""
+    allowed = largest(for_every_node(energy.scale(state), state)) * least(tolerance, state)
+    return excess * allowed
 
 
 class _Step:

@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ..energies import Energy, State
 from .certificate import certify
 from .compilation import batched_alike, jit_by_size
-from .default import default_method
+from .default import default_method, first_briefly
 from .equilibrium import Equilibrium, Method, Stop, check, for_every_node
 
 
@@ -196,7 +196,12 @@ def relax(
     """
     x = jnp.asarray(x)
     nodes = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(energy.init_state, x)))
-    equilibrium = _settle(energy, x, method, start, key, nodes=nodes)
+    equilibrium = first_briefly(
+        method,
+        energy,
+        lambda method: _settle(energy, x, method, start, key, nodes=nodes),
+        lambda equilibrium: equilibrium.settled,
+    )
     if throw:
         check(equilibrium, "the phase", method)
     return equilibrium

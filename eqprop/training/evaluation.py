@@ -13,6 +13,7 @@ from ..costs import Cost, require_labels
 from ..data import Split
 from ..energies import Energy
 from ..estimators import Estimator
+from ..settling.default import first_briefly
 from ..settling.equilibrium import Method, NotSettledError
 from ..settling.relaxation import settle
 from .settled import decides, near
@@ -84,9 +85,13 @@ def evaluate(net: Energy, cost: Cost, split: Split, *, method: Method | None = N
     are not finite and labels beyond the outputs.
     """
     require_targets(net, split, "split")
-    loss, decisions, settled, worst = map(
-        np.asarray, _evaluate(*_arguments(net, cost, split, method))
+    evaluation = first_briefly(
+        method,
+        net,
+        lambda method: _evaluate(*_arguments(net, cost, split, method)),
+        lambda evaluation: evaluation[2],
     )
+    loss, decisions, settled, worst = map(np.asarray, evaluation)
     if not settled.all():
         tried = "the default method" if method is None else str(method)
         raise NotSettledError(

@@ -12,7 +12,8 @@ from jaxtyping import Array, Int
 
 from ..energies import Energy
 from ..estimators import require_convex
-from ..settling.equilibrium import NotSettledError
+from ..settling.default import first_briefly
+from ..settling.equilibrium import Method, NotSettledError
 from ..settling.relaxation import settle
 from .diagnosis import all_finite, failure, look
 from .evaluation import evaluation_method, lower_evaluation
@@ -54,7 +55,12 @@ class Steps:
             _check_nudge(run, eqx.combine(state.params, self.fixed), self._xs, self._ys, rows)
 
         for arguments in self.chunks(state):
-            (params, moments), (records, finite) = train_steps(*arguments)
+            (params, moments), (records, finite) = first_briefly(
+                run.estimator.method,
+                run.net,
+                lambda method, chunk=arguments: self._take(chunk, method),
+                lambda taken: not taken[1][0]["unsettled"].any(),
+            )
             records = {name: np.asarray(values, float) for name, values in records.items()}
             unsettled = self._too_many(state, records["unsettled"])
             counted = records["unsettled"] < run.batch
@@ -63,6 +69,11 @@ class Steps:
             state.advance(params, moments, records)
             yield
 
+    def _take(self, arguments: dict[str, Any], method: Method | None) -> tuple[Any, Any]:
+        """Take a chunk of steps whose phases settle by `method`."""
+        chosen: dict[str, Any] = arguments | {"estimator": self._run.estimator.by(method)}
+        return train_steps(**chosen)
+
     def _too_many(self, state: TrainingState, unsettled: np.ndarray) -> bool:
         """Return whether more examples have not settled than `unsettled` of the run allows."""
         if self._run.unsettled == "raise":
@@ -70,10 +81,12 @@ class Steps:
         count = np.sum(state.records["unsettled"]) + np.sum(unsettled)
         return bool(count > LIMIT * self._run.steps * self._run.batch)
 
-    def _failure(self, state: TrainingState, arguments: tuple, unsettled: bool) -> Exception:
+    def _failure(
+        self, state: TrainingState, arguments: dict[str, Any], unsettled: bool
+    ) -> Exception:
         """Return what went wrong in a chunk of steps, by taking them again."""
         run, begun = self._run, state.epoch * self._run.steps + state.step
-        _, looks = train_steps(*arguments, closely=True)
+        _, looks = train_steps(**arguments, closely=True)
         rows = run.order(state.epoch)[state.step : state.step + run.chunk]
         error = failure(looks, run, paths(state.params), begun, rows, unsettled)
         if unsettled and run.unsettled == "skip":
@@ -83,28 +96,31 @@ class Steps:
             )
         return error
 
-    def chunks(self, state: TrainingState) -> Iterator[tuple]:
+    def chunks(self, state: TrainingState) -> Iterator[dict[str, Any]]:
         """Yield the arguments of `train_steps` for each chunk of steps, built when asked for."""
         run = self._run
         decayed = jax.tree.map(
             lambda scale: np.asarray(float(scale * run.decay**state.epoch)), self._scales
         )
         order, draws = run.order(state.epoch), run.draws(state.epoch)
-        settings = (
-            self.fixed,
-            decayed,
-            self._bounds,
-            run.estimator,
-            run.cost,
-            run.descent,
-            run.unsettled == "skip",
-            self._xs,
-            self._ys,
-        )
+        settings = {
+            "fixed": self.fixed,
+            "scales": decayed,
+            "bounds": self._bounds,
+            "estimator": run.estimator,
+            "cost": run.cost,
+            "optimizer": run.descent,
+            "skip": run.unsettled == "skip",
+            "xs": self._xs,
+            "ys": self._ys,
+            "draws": draws,
+            "shares": self._shares,
+        }
         for at in range(state.step, run.steps, run.chunk):
             rows = order[at : at + run.chunk]
             numbers = np.arange(at, at + len(rows), dtype=np.int32)
-            yield (state.params, state.moments, *settings, rows, numbers, draws, self._shares)
+            begun = {"params": state.params, "moments": state.moments}
+            yield settings | begun | {"order": rows, "numbers": numbers}
 
     def everywhere(self, tree: Any) -> Any:
         """Return `tree` with its arrays on all the devices, where devices were given."""
@@ -224,7 +240,7 @@ def calls_lapack(run: Run) -> bool:
     chunk = next(Steps(run, None).chunks(TrainingState.begin(run)))
     method = evaluation_method(run.estimator)
     programs = (
-        train_steps.lower(*chunk),
+        train_steps.lower(**chunk),
         lower_evaluation(run.net, run.cost, run.data.test, method),
     )
     return any(

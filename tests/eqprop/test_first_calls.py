@@ -1,5 +1,6 @@
 """What a first call compiles, and which programs are compiled quickly."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from helpers.networks import examples, network
 
 import eqprop as ep
-from eqprop.settling import compilation
+from eqprop.settling import compilation, default, descent
 from eqprop.settling.structure import Dependence, dependences
 
 COST = ep.SquaredError()
@@ -76,6 +77,23 @@ def test_quick_compilation_gives_the_same_numbers():
     quick = estimator(net, COST, xs, ys).grad
     fast = jax.jit(lambda: estimator.estimate(net, COST, xs, ys).grad)()
     assert ep.relative_error(quick, fast) < 1e-10
+
+
+@pytest.mark.parametrize("stiffness", [1.0, 300.0])
+def test_newtons_steps_are_compiled_only_where_sweeps_do_not_settle(monkeypatch, stiffness):
+    """The outputs of a stiff network are tied to its hidden nodes, and sweeps hardly contract."""
+    traced = []
+
+    def descend(*args):
+        traced.append(args)
+        return descent.descend(*args)
+
+    monkeypatch.setattr(default, "descend", descend)
+    jax.clear_caches()
+    net, (xs, _) = network(), examples()
+    net = eqx.tree_at(lambda n: n.conductances[1], net, replace_fn=lambda g: stiffness * g)
+    assert bool(ep.relax(net, xs[0]).settled)
+    assert bool(traced) == (stiffness > 1)
 
 
 ONES = np.ones((3, 3))

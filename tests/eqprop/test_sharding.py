@@ -25,9 +25,9 @@ data, cost = Data(split, split, split), ep.SquaredError(on=0.2)
 net = network(device=None, biases=0.0)
 estimator, calls, train = ep.EqProp.one_sided(0.1, ep.BlockNewton()), [], steps.train_steps
 
-def spy(*args, **kwargs):
-    following, records = train(*args, **kwargs)
-    calls.append((args, following))
+def spy(**arguments):
+    following, records = train(**arguments)
+    calls.append((arguments, following))
     return following, records
 
 def fit(**change):
@@ -43,8 +43,8 @@ def apart(a, b):
 def replicated(leaf):
     return leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4
 
-def program(*args):
-    return train.lower(*args).compile().compiled.as_text()
+def program(arguments):
+    return train.lower(**arguments).compile().compiled.as_text()
 
 steps.train_steps = spy
 one = fit()
@@ -52,12 +52,12 @@ one = fit()
 calls.clear()
 four = fit(devices=jax.devices())
 (shared, following), *_ = calls
-whole = (*shared[:-1], NamedSharding(shared[-1].mesh, PartitionSpec()))
+whole = shared | {"shares": NamedSharding(shared["shares"].mesh, PartitionSpec())}
 answer = {
     "devices": len(jax.devices()),
     "apart": apart(four, one),
     "another": apart(fit(key=jax.random.key(1)), one),
-    "reduces": ["all-reduce" in program(*args) for args in (shared, whole, alone)],
+    "reduces": ["all-reduce" in program(arguments) for arguments in (shared, whole, alone)],
     "replicated": all(replicated(leaf) for leaf in jax.tree.leaves(following)),
     "home": sorted({len(leaf.devices()) for leaf in (*four.net.conductances, *four.net.biases)}),
     "best": [one.epoch, four.epoch],

@@ -610,7 +610,7 @@ def test_training_takes_no_more_memory_for_more_examples_or_weights_times_exampl
             **order,
         )
         arguments = next(Steps(run, None).chunks(TrainingState.begin(run)))
-        return size(train_steps.lower(*arguments))
+        return size(train_steps.lower(**arguments))
 
     def size(lowered):
         return lowered.compile().compiled.memory_analysis().temp_size_in_bytes
