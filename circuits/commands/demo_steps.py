@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +9,7 @@ import xarray as xr
 
 import eqprop as ep
 import eqprop.plotting
+from eqprop.settling.compilation import jit_by_size
 
 from .. import plotting
 from ..learning.comparison import Comparison, compare
@@ -61,18 +61,15 @@ def settle_three_ways(demo: Demo, net: ep.Resistive) -> None:
         ep.Newton(tolerance=1e-13),
     )
 
-    @eqx.filter_jit
     def settle(method, beta, starts):
-        return jax.vmap(
-            lambda x, y, s: ep.settle(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, method, s)
-        )(xs, ys, starts)
+        return _settle(net, xs, ys, method, jnp.asarray(beta), starts)
 
     ports, rest = Ports.of(net), jax.vmap(net.init_state)(xs)
-    free = [settle(method, jnp.asarray(0.0), rest) for method in methods]
+    free = [settle(method, 0.0, rest) for method in methods]
     phases = [free]
     for beta in (SHOCKLEY.beta, -SHOCKLEY.beta):
         pairs = zip(methods, free, strict=True)
-        phases.append([settle(method, jnp.asarray(beta), start.state) for method, start in pairs])
+        phases.append([settle(method, beta, start.state) for method, start in pairs])
 
     gap, residual = 0.0, 0.0
     for phase in phases:
@@ -89,6 +86,13 @@ def settle_three_ways(demo: Demo, net: ep.Resistive) -> None:
             "solver_residual_amperes": ("largest current left over at a node", residual, "A"),
         },
     )
+
+
+@jit_by_size
+def _settle(net, xs, ys, method, beta, starts):
+    return jax.vmap(
+        lambda x, y, s: ep.settle(ep.Nudged(net, SHOCKLEY.cost, y, beta), x, method, s)
+    )(xs, ys, starts)
 
 
 def emit_decks(demo: Demo, net: ep.Resistive) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
 import eqprop as ep
+from eqprop.settling.compilation import jit_by_size
 
 from .ports import Ports
 
@@ -67,12 +67,12 @@ def _volts(points: ep.Equilibrium) -> np.ndarray:
     return np.concatenate([np.asarray(layer) for layer in points.state], axis=-1)
 
 
-@eqx.filter_jit
+@jit_by_size
 def _settle(net, xs):
     return jax.vmap(lambda x: ep.settle(net, x, METHOD))(xs)
 
 
-@eqx.filter_jit
+@jit_by_size
 def _settle_nudged(net, cost, xs, ys, beta, start):
     return jax.vmap(lambda x, y, s: ep.settle(ep.Nudged(net, cost, y, beta), x, METHOD, s))(
         xs, ys, start
@@ -93,7 +93,7 @@ def gradient_of_phases(
     return _contrast(estimator, net, jnp.asarray(xs), ports.states(volts))
 
 
-@eqx.filter_jit
+@jit_by_size
 def _contrast(estimator, net, xs, states):
     free = jax.tree.map(lambda s: jnp.asarray(s)[0], states)
     displaced = jax.tree.map(lambda s, f: jnp.asarray(s)[1:] - f, states, free)

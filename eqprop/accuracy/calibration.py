@@ -18,6 +18,7 @@ from ..estimators.bounds import nudge_bounds
 from ..settling.block_newton import FixedSweeps
 from ..settling.blocks import leaves_are_blocks
 from ..settling.chain import Chain
+from ..settling.compilation import jit_by_size
 from ..settling.default import default_method
 from ..settling.newton import Newton
 from ..settling.relaxation import settle
@@ -67,7 +68,7 @@ def gradient_error(
     )
 
 
-_gradient = eqx.filter_jit(lambda estimator, *batch: estimator.estimate(*batch).grad)
+_gradient = jit_by_size(lambda estimator, *batch: estimator.estimate(*batch).grad)
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def _first(tried: dict, values: list, measure: Any, error: float) -> Any:
     return None
 
 
-@eqx.filter_jit
+@jit_by_size
 def _free_states(net, xs, method):
     return jax.vmap(lambda x: settle(net, x, method).state)(xs)
 

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Array
 from ..costs import Cost, SquaredError
 from ..energies import Energy
 from ..estimators import ContrastEstimator, Implicit
+from ..settling.compilation import jit_by_size
 from ..settling.default import default_method
 from ..settling.equilibrium import Method, free_hessian
 from ..settling.phases import output_nodes
@@ -111,7 +111,7 @@ def has_order(slope: float, order: int) -> bool:
     return bool(np.isinf(slope) or abs(slope - order) <= 0.15)
 
 
-_gradient = eqx.filter_jit(lambda estimator, *batch: estimator.estimate(*batch).grad)
+_gradient = jit_by_size(lambda estimator, *batch: estimator.estimate(*batch).grad)
 
 
 class _Weighted(Cost):

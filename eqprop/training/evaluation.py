@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ from ..costs import Cost, require_labels
 from ..data import Split
 from ..energies import Energy
 from ..estimators import Estimator
+from ..settling.compilation import jit_by_size
 from ..settling.default import first_briefly
 from ..settling.equilibrium import Method, NotSettledError
 from ..settling.relaxation import settle
@@ -121,7 +121,7 @@ def _arguments(net: Energy, cost: Cost, split: Split, method: Method | None) -> 
     return net, cost, jnp.asarray(split.x), jnp.asarray(split.y), method, size
 
 
-@eqx.filter_jit
+@jit_by_size
 def _evaluate(net, cost, xs, ys, method, block):
     """Return the mean cost, the decisions, which phases settled, and their largest error."""
     labels = ys.ndim == 1 and jnp.issubdtype(ys.dtype, jnp.integer)

@@ -1,5 +1,6 @@
 """The training steps of a run: what is compiled, and on which devices."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Array, Int
 
 from ..energies import Energy
 from ..estimators import require_convex
+from ..settling.compilation import jit_by_size
 from ..settling.default import first_briefly
 from ..settling.equilibrium import Method, NotSettledError
 from ..settling.relaxation import settle
@@ -149,7 +151,7 @@ def _shares(devices: Devices, batch: int) -> NamedSharding:
 
 
 # The old parameters are not donated: from them the steps that went wrong are run again.
-@eqx.filter_jit
+@functools.partial(jit_by_size, often=True)
 def train_steps(
     params,
     moments,
@@ -269,7 +271,7 @@ def _check_nudge(
             require_convex(strength, net, run.cost, x, y, states, "free")
 
 
-@eqx.filter_jit
+@jit_by_size
 def _free_phases(net, xs, ys, rows):
     """Return examples, their free states, and whether each has settled and is finite."""
     x, y = xs[rows], ys[rows]

@@ -50,19 +50,33 @@ def test_a_first_relaxation_compiles_one_program(compiled):
     assert len([name for name in compiled if name != "jit(stage)"]) == 1
 
 
-@pytest.mark.parametrize(("size", "level"), [(8, 0), (2000, None)])
-def test_small_programs_are_compiled_quickly_unless_they_are_part_of_another(
-    monkeypatch, size, level
+@pytest.mark.parametrize(
+    ("size", "often", "flags", "level"),
+    [
+        (8, False, "", 0),
+        (8, True, "", 1),
+        (2000, False, "", 1),
+        (200_000, False, "", None),
+        (8, False, "--xla_backend_optimization_level=3", None),
+    ],
+)
+def test_programs_are_compiled_sooner_the_smaller_they_are_unless_part_of_another(
+    monkeypatch, size, often, flags, level
 ):
     compile_options = []
-    monkeypatch.setattr(
-        compilation.eqx,
-        "filter_jit",
-        lambda function, compiler_options=None: (
-            lambda *args: compile_options.append(compiler_options)
-        ),
-    )
-    function = compilation.jit_by_size(jnp.sum)
+
+    class Jitted:
+        lower = None
+
+        def __init__(self, function, compiler_options=None):
+            self.options = compiler_options
+
+        def __call__(self, *args):
+            compile_options.append(self.options)
+
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setattr(compilation.eqx, "filter_jit", Jitted)
+    function = compilation.jit_by_size(jnp.sum, often=often)
     function(jnp.ones(size))
     jax.vmap(lambda x: function(x) or x)(jnp.ones((2, size)))
     first, within = (
