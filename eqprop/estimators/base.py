@@ -115,13 +115,16 @@ class Estimator(eqx.Module):
             self, net, cost, xs, ys, key, nodes=sum(leaf.size for leaf in jax.tree.leaves(state))
         )
         check(estimate.free, "the free phase", self.method)
-        if not isinstance(self.method, Langevin):  # whose mean state is no minimum
+        minima = not isinstance(self.method, Langevin)  # whose mean state is no minimum
+        if minima:
             require_minimum(estimate.free, "the free phase")
         strength = self.strongest_negative_nudge()
         if strength > 0:
             require_convex(strength, net, cost, xs, ys, estimate.free.state, "free")
         if estimate.nudged is not None:
             check(estimate.nudged, "the nudged phase", self.method)
+            if minima:
+                require_minimum(estimate.nudged, "the nudged phase")
             if strength > 0:
                 nudged = jax.tree.map(np.asarray, estimate.nudged.state)
                 for index in range(jax.tree.leaves(nudged)[0].shape[0]):
