@@ -129,7 +129,7 @@ class Expansion:
                 self.elements += resistors.values()
                 pairs = zip(resistors, resistors.values(), strict=True)
                 self.names |= {key: "R" + one.name for key, one in pairs}
-                self._check_size(line.lines()[-1] if len(self.elements) > LARGEST else None)
+                self._check_size(line)
 
     def _read(
         self, line: Line, scope: Scope, sources: Callable[[str, Line], str], depth: int
@@ -165,9 +165,10 @@ class Expansion:
         self.elements.append(element)
         self._check_size(line)
 
-    def _check_size(self, line: Line | None) -> None:
-        if line is not None and len(self.elements) > LARGEST:
-            raise line.error(f"a deck may expand to {LARGEST} elements")
+    def _check_size(self, line: Line | PlainRun) -> None:
+        if len(self.elements) > LARGEST:
+            last = line if isinstance(line, Line) else line.lines()[-1]
+            raise last.error(f"a deck may expand to {LARGEST} elements")
 
     def _sources(self, lines: Sequence[Line], prefix: str) -> Callable[[str, Line], str]:
         """Return what tells the netlist's name of the source that measures a current.

@@ -90,8 +90,9 @@ class Processes(Executor):
             workers = list(self._workers)
             for worker in workers:
                 worker.process.terminate()
+            deadline = time.monotonic() + GRACE
             for worker in workers:
-                worker.leave()
+                worker.leave(deadline)
         self._threads.shutdown(wait=wait)
         for worker in self._workers:
             worker.connection.close()  # all leave at the same time
@@ -125,10 +126,10 @@ class _Worker:
                 start_new_session=True,
             )
 
-    def leave(self) -> None:
-        """Wait for a process that was asked to leave, and end it where it does not."""
+    def leave(self, deadline: float) -> None:
+        """Wait for a process that was asked to leave, and end it where it does not in time."""
         try:
-            self.process.wait(GRACE)
+            self.process.wait(max(deadline - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
             self.process.kill()
 

@@ -174,6 +174,43 @@ def test_an_energy_that_falls_for_ever_is_not_settled():
     assert "falls" in ep.unsettled_reason(net, jnp.zeros(1), jnp.full(1, 20.0))
 
 
+class Hill(ep.Cost):
+    """A cost that falls on both sides of 0."""
+
+    def __call__(self, outputs, y):
+        return -jnp.sum(outputs**2) / 2
+
+    def decide(self, outputs):
+        return jnp.argmax(outputs)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ep.EqProp.one_sided,
+        lambda beta, method: ep.EqProp.one_sided(beta, method, subtract=True),
+        ep.EqProp.centred,
+    ],
+)
+def test_a_checked_gradient_has_nudged_phases_that_are_minima(make):
+    """A nudge of 1 takes all curvature from the energy ½ s²; what a sweep then leaves is finite."""
+    net = ep.energy(
+        lambda p, s, x: jnp.sum(p * s**2 / 2 - s * x),
+        jnp.ones(()),
+        state=jnp.zeros(1),
+        outputs=lambda s: s,
+    )
+    xs = ys = jnp.ones((2, 1))
+    method = ep.FixedSweeps(n=4)
+    key = jax.random.key(0)
+    with pytest.raises(ep.NotSettledError, match="the nudged phase is at no minimum in 2 of "):
+        make(2.0, method)(net, Hill(), xs, ys, key)
+    estimate = make(0.5, method)(net, Hill(), xs, ys, key)  # the control
+    assert np.isfinite(estimate.grad.params)
+    walk = ep.Langevin(temperature=1e-9, step=1e-3, steps=10)
+    assert np.isfinite(make(2.0, walk)(net, Hill(), xs, ys, key).grad.params)  # no minimum is meant
+
+
 @pytest.mark.parametrize(
     "estimator", [ep.EqProp.one_sided(0.01, ep.FixedSweeps(n=4)), ep.Unrolled(steps=10, step=0.1)]
 )

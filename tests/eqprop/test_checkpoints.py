@@ -1,5 +1,6 @@
 """A checkpoint is whole or refused, and training goes on from it as if it had never stopped."""
 
+import errno
 import functools
 import hashlib
 import io
@@ -17,6 +18,7 @@ import numpy as np
 import optax
 import pytest
 from helpers.networks import network
+from helpers.processes import on_a_small_disk
 from helpers.training import CHUNK, DATA, SETTINGS, fit, toy
 
 import eqprop as ep
@@ -137,6 +139,41 @@ def test_a_killed_process_loses_nothing(tmp_path):
     assert (facts["epoch"], facts["step"]) == (1, 8)
     assert equal(fit(checkpoint=file), undisturbed())
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+FULL = """
+import sys
+import jax
+jax.config.update("jax_enable_x64", True)
+import eqprop.training.loop
+from helpers.training import CHUNK, fit
+
+eqprop.training.loop.CHUNK = CHUNK
+try:
+    fit(checkpoint=sys.argv[1], every=0)
+except OSError as error:
+    sys.exit(error.errno)
+"""
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
+    """A real one, with room for one checkpoint and a half: the second cannot be written."""
+    stop_after(1, tmp_path / "whole.npz")
+    size = (tmp_path / "whole.npz").stat().st_size
+    disk, kept, here = tmp_path / "disk", tmp_path / "kept", Path(__file__).parents[1]
+    paths = os.pathsep.join([str(here.parent), str(here), os.environ.get("PYTHONPATH", "")])
+    done = on_a_small_disk(
+        size * 3 // 2,
+        disk,
+        kept,
+        [sys.executable, "-c", FULL, str(disk / "run.npz")],
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.returncode == errno.ENOSPC, done.stderr
+    assert [path.name for path in kept.iterdir()] == ["run.npz"]
+    facts = checkpoints.read(kept / "run.npz", dict)[1]
+    assert (facts["epoch"], facts["step"]) == (0, 0)
+    assert equal(fit(checkpoint=kept / "run.npz"), undisturbed())
 
 
 def test_a_second_training_into_one_file_is_refused(tmp_path):
