@@ -96,9 +96,9 @@ class Estimator(eqx.Module):
 
         **Returns** an `Estimate`.
 
-        **Raises** `NotSettledError` where a phase has not settled, `NudgeError` where a negative
-        nudge reaches `nudge_bound` at the free or at the nudged state of an example, and
-        `ValueError` where `xs` and `ys` differ in length or a label has no output, and
+        **Raises** `NotSettledError` where a phase has not settled or is at no minimum, `NudgeError`
+        where a negative nudge reaches `nudge_bound` at the free or at the nudged state of an
+        example, `ValueError` where `xs` and `ys` differ in length or a label has no output, and
         `FloatingPointError` where the gradient is not finite.
         """
         xs, ys = jnp.asarray(xs), jnp.asarray(ys)

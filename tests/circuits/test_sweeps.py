@@ -14,6 +14,7 @@ from helpers.sweep_problems import (
     DECLARED,
     DIVIDER,
     SWEEP,
+    Hasty,
     Linear,
     jobs,
     problem,
@@ -21,6 +22,7 @@ from helpers.sweep_problems import (
     results,
     run,
 )
+from threadpoolctl import threadpool_info
 
 import circuits
 import circuits.commands.cli
@@ -28,6 +30,7 @@ import circuits.sweeps.export as results_module
 from circuits.sweeps import StorageError, SweepError, estimate, load, merge, sweep
 from circuits.sweeps.jobs import failed_record
 from circuits.sweeps.store import RunStore
+from circuits.sweeps.workers import ONE_THREAD, Processes
 
 
 @pytest.fixture
@@ -191,6 +194,34 @@ def test_points_without_a_certificate_have_failed(tmp_path):
         assert data.attempts.values.tolist() == [2]
         assert set(data.status.values.ravel()) == {"ok"}
         assert set(data.decision.values.ravel()) == {0}
+
+
+@pytest.mark.parametrize(("enough", "attempts"), [((1.0, 7), 1), ((2.0, 70), 2), ((2.0, 7), 0)])
+def test_a_second_attempt_has_twice_the_time_and_ten_times_the_iterations(
+    tmp_path, enough, attempts
+):
+    """What the first has is enough, what the second has, and what neither has."""
+    declared = {"axes": {}, "chips": 1, "simulator": Hasty(enough=enough)}
+    outcome = run(tmp_path, **declared)
+    assert bool(outcome.failed) == (attempts == 0)
+    with outcome.dataset() as data:
+        assert data.attempts.values.tolist() == [attempts or 2]
+        assert set(data.status.values.ravel()) == {"ok" if attempts else "uncertified"}
+
+
+SET = (*ONE_THREAD, "XLA_FLAGS")
+
+
+def test_a_worker_computes_with_one_thread():
+    """Whatever is set elsewhere: a sweep has a worker for each core."""
+    with Processes(1) as executor:
+        environment = {name: executor.submit(os.getenv, name).result() for name in SET}
+        executor.submit(np.linalg.inv, np.eye(2)).result()
+        pools = executor.submit(threadpool_info).result()
+    assert {environment[name] for name in ONE_THREAD} == {"1"}
+    assert "--xla_cpu_multi_thread_eigen=false" in environment["XLA_FLAGS"].split()
+    assert pools
+    assert {pool["num_threads"] for pool in pools} == {1}
 
 
 @pytest.mark.parametrize(
