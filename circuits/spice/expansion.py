@@ -129,7 +129,6 @@ class Expansion:
                 self.elements += resistors.values()
                 pairs = zip(resistors, resistors.values(), strict=True)
                 self.names |= {key: "R" + one.name for key, one in pairs}
-                self._check_size(line)
 
     def _read(
         self, line: Line, scope: Scope, sources: Callable[[str, Line], str], depth: int
@@ -163,12 +162,8 @@ class Expansion:
             raise line.error(f"element {name} stands twice")
         self.names[name.lower()] = name
         self.elements.append(element)
-        self._check_size(line)
-
-    def _check_size(self, line: Line | PlainRun) -> None:
-        if len(self.elements) > LARGEST:
-            last = line if isinstance(line, Line) else line.lines()[-1]
-            raise last.error(f"a deck may expand to {LARGEST} elements")
+        if len(self.elements) > LARGEST:  # a run of plain resistors leaves its last one to this
+            raise line.error(f"a deck may expand to {LARGEST} elements")
 
     def _sources(self, lines: Sequence[Line], prefix: str) -> Callable[[str, Line], str]:
         """Return what tells the netlist's name of the source that measures a current.
