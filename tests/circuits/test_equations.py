@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -138,6 +139,28 @@ def test_a_singular_point_leaves_the_others_their_certificate(dense, monkeypatch
     assert np.isnan(certificate.correction[1])
     assert certificate.stable.tolist() == [True, False]
     assert certificate.balanced.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_two_nodes_tied_by_gains_are_not_known_beyond_rounding(sign):
+    """Their voltages are ±1 / (1 - g²) for 1 A, of which rounding takes 10 of 16 digits."""
+    near, far = 1 - 2.0**-10, 1 - 2.0**-20
+
+    def points(gain):
+        tied = (
+            circuits.CurrentSource("in", "0", "a", 1.0),
+            *(circuits.Resistor(name, name, "0", siemens=1.0) for name in "ab"),
+            circuits.Transconductance("x", "a", "0", "b", "0", sign * gain),
+            circuits.Transconductance("y", "b", "0", "a", "0", sign * gain),
+        )
+        return circuits.Nodal().operating_points(circuits.Netlist("Tied", tied))
+
+    assert points(near).status.values.tolist() == ["ok"]  # the control
+    assert points(far).status.values.tolist() == ["uncertified"]
+    for gain in (near, far):
+        exact = 1 / (1 - Fraction(gain) ** 2)
+        off = abs(points(gain).voltage.values[0, 0] - float(exact))
+        assert off <= 10 * float(points(gain).rounding[0])
 
 
 def test_a_saddle_is_not_stable():
