@@ -23,7 +23,7 @@ from cosmic_ray.commands import init
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.testing import run_tests
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome
 
 ROOT = Path(__file__).parents[1]
 GROUPS = {
@@ -112,6 +112,8 @@ def try_group(name: str, number: int, seed: int) -> tuple[int, int]:
         for mutant in mutants(paths, number, seed, Path(folder)):
             start = time.monotonic()
             result = mutate_and_test([mutant], command, 3 * seconds + 60)
+            if result.worker_outcome != WorkerOutcome.NORMAL:
+                raise SystemExit(f"{mutant} cannot be made or tried: {result.output}")
             tried, killed = tried + 1, killed + result.is_killed
             word = "killed" if result.is_killed else "SURVIVED"
             where = f"{mutant.module_path.relative_to(Path.cwd())}:{mutant.start_pos[0]}"
