@@ -9,8 +9,10 @@ import pytest
 from helpers.netlists import divider, point
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 import circuits
+from circuits.mna import certificates
 from circuits.mna.certificates import certify
 from circuits.mna.noise import corners
 from circuits.units import BOLTZMANN, CHARGE, ROOM, THERMAL_VOLTAGE
@@ -198,6 +200,30 @@ def test_positive_definite_is_what_the_eigenvalues_say():
         definite.append(bool(np.linalg.eigvalsh(j)[0] > 0))
         assert circuits.mna.certificates._positive_definite(j) == definite[-1]
     assert 0.1 < np.mean(definite) < 0.9
+
+
+def test_what_shows_stability_soon_is_what_the_eigenvalues_say():
+    """Dominant diagonals and M-matrices, dense and sparse alike, of 300 matrices of each kind."""
+    random, shown = np.random.default_rng(0), []
+    for size in random.integers(1, 6, 300):
+        j = random.normal(size=(size, size))
+        sums = (np.abs(j).sum(0) + np.abs(j).sum(1)) / 2 - np.abs(np.diag(j))
+        j[np.diag_indices(size)] = random.choice([-1, 0.5, 1.1]) * sums + 1e-9
+        for matrix in (j, np.where(np.eye(size), j, -abs(j))):
+            answers = [
+                [bool(one(matrix)), bool(one(csr_array(matrix))), bool(several(matrix[None])[0])]
+                for one, several in (
+                    (certificates._dominates, certificates._dominate),
+                    (certificates._is_m_matrix, certificates._are_m_matrices),
+                )
+            ]
+            assert all(len(set(alike)) == 1 for alike in answers)
+            stable = np.linalg.eigvals(matrix).real.min() > 0
+            assert stable or not np.any(answers)
+            shown.append((stable, answers[0][0], answers[1][0]))
+    stable, dominant, tied = np.sum(shown, axis=0)
+    assert stable > dominant > 100  # they show a part, and no small one
+    assert tied > 100
 
 
 def test_tellegens_theorem():
