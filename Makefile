@@ -2,9 +2,11 @@
 # there: .venv/.ready for the packages and ngspice, which are all that the demo needs, and .venv/.test, .venv/.docs and .venv/.lab for what the
 # tests, the site and the notebooks need besides.
 PYTHON ?= python3
+NUMBER ?= 20
+SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo lab notebooks docs check fast test test-full lint types clean
+.PHONY: demo lab notebooks docs check fast test test-full mutants lint types clean
 
 demo: .venv/.ready
 	$(BIN)/circuits demo
@@ -29,6 +31,9 @@ test: .venv/.test lint types
 
 test-full: .venv/.test lint types
 	EQPROP_TEST_FULL=1 $(BIN)/pytest
+
+mutants: .venv/.test
+	$(BIN)/python -m benchmarks.mutants --number $(NUMBER) --seed $(SEED)
 
 lint: .venv/.test
 	$(BIN)/ruff check

@@ -15,13 +15,17 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 PARTIAL = ".partial"
 """The ending of a file that is not complete: while it is written, or after a kill."""
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OPENED = Path("/proc/self/fd")
+
+
+class OutsideError(ValueError):
+    """A file does not lie in the folder in which it must."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,29 @@ class Folder:
         **Raises** `OSError` where it cannot be read, is a link, a device, a pipe or a folder, or
         has more bytes.
         """
+        with self._opened(name, most) as file:
+            return _content(file, self.path / name, most)
+
+    @contextlib.contextmanager
+    def reading(self, name: str, *, most: int) -> Iterator[Path]:
+        """Yield a path at which a library can open a regular file by itself.
+
+        Arguments and errors are those of `read`. On Linux the path leads to the file that was
+        looked at, whatever may have taken its name in the meantime.
+        """
+        with self._opened(name, most) as file:
+            opened = _OPENED / str(file.fileno())
+            yield opened if opened.exists() else self.path / name
+
+    def _opened(self, name: str, most: int) -> contextlib.AbstractContextManager[BufferedReader]:
+        """Open a regular file. Raises `OSError` as `read`, with its path."""
         _require_name(name)
-        descriptor = os.open(name, _READ, dir_fd=self.descriptor)
-        return _content(descriptor, self.path / name, most)
+        path = self.path / name
+        try:
+            descriptor = os.open(name, _READ, dir_fd=self.descriptor)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        return _regular(descriptor, path, most)
 
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file whole or not at all, flushed to the disk with its name.
@@ -227,7 +251,41 @@ def read_bytes(path: str | Path, *, most: int) -> bytes:
     **Raises** `OSError` where it cannot be read, is a device, a pipe or a folder, or has more
     bytes.
     """
-    return _content(os.open(path, _READ & ~os.O_NOFOLLOW), path, most)
+    with open_regular(path, most=most) as file:
+        return _content(file, path, most)
+
+
+def read_below(folder: str | Path, name: str, *, most: int) -> bytes:
+    """Return the content of a regular file that lies in a folder or below it.
+
+    Links may lead to it from within the folder. Where it lies is found out first; then it is opened
+    from the folder on, part by part, and no link is followed that was planted in between.
+
+    **Arguments:**
+
+    - `folder`: the folder; it may be a link, as the caller chose it.
+    - `name`: the path of the file from there.
+    - `most`: how many bytes it may have.
+
+    **Raises** `OutsideError` where it lies elsewhere, and `OSError` as `read_bytes`.
+    """
+    root = Path(folder).resolve()
+    path = (root / name).resolve()
+    if root not in path.parents:
+        raise OutsideError(f"`name` must be of a file in {str(root)!r} or below, but is {name!r}")
+    *inner, file = path.relative_to(root).parts
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(Folder.open(root))
+        for part in inner:
+            opened = stack.enter_context(opened.folder(part))
+        return opened.read(file, most=most)
+
+
+def open_regular(
+    path: str | Path, *, most: int
+) -> contextlib.AbstractContextManager[BufferedReader]:
+    """Open a regular file to read it. Arguments and errors are those of `read_bytes`."""
+    return _regular(os.open(path, _READ & ~os.O_NOFOLLOW), path, most)
 
 
 def map_bytes(path: str | Path, *, most: int) -> mmap.mmap | bytes:
@@ -238,7 +296,7 @@ def map_bytes(path: str | Path, *, most: int) -> mmap.mmap | bytes:
 
     **Returns** the map, or no bytes where the file is empty.
     """
-    with _regular(os.open(path, _READ & ~os.O_NOFOLLOW), path, most) as file:
+    with open_regular(path, most=most) as file:
         size = os.fstat(file.fileno()).st_size
         return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
 
@@ -266,17 +324,16 @@ def output_folder(path: str | Path, argument: str = "out") -> Path:
     return path
 
 
-def _content(descriptor: int, path: str | Path, most: int) -> bytes:
-    """Return what an open file holds, and close it. Raises `OSError` as `read_bytes`."""
-    with _regular(descriptor, path, most) as file:
-        content = file.read(most + 1)
+def _content(file: BufferedReader, path: str | Path, most: int) -> bytes:
+    """Return what an open file holds. Raises `OSError` as `read_bytes`."""
+    content = file.read(most + 1)
     if len(content) > most:  # it grew while it was read
         raise _too_large(path, most)
     return content
 
 
 @contextlib.contextmanager
-def _regular(descriptor: int, path: str | Path, most: int) -> Iterator[BinaryIO]:
+def _regular(descriptor: int, path: str | Path, most: int) -> Iterator[BufferedReader]:
     """Return an open file to be read, and close it. Raises `OSError` as `read_bytes`."""
     try:
         status = os.fstat(descriptor)

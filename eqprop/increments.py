@@ -47,8 +47,9 @@ def increment(function: Callable[[PyTree], PyTree], at: PyTree, by: PyTree) -> t
     The program of `function` is walked with pairs (value, increment): sums add increments, a
     product gives a·Δb + Δa·(b + Δb), exp(a) gives exp(a)·expm1(Δa), and so on, so that the relative
     error of the result does not grow as `by` shrinks. An operation without such a rule is evaluated
-    at both ends and subtracted. Slopes in the sense of Krawczyk & Neumaier (SIAM J. Numer. Anal.
-    22, 1985).
+    at both ends and subtracted, as are a product and a quotient of which a part changes by more
+    than half of itself: the terms of their rules may then be far larger than either end. Slopes in
+    the sense of Krawczyk & Neumaier (SIAM J. Numer. Anal. 22, 1985).
 
     **Arguments:**
 
@@ -101,11 +102,13 @@ class _Walk:
         old = bind(*(o.old for o in operands))
         if all(o.still for o in operands):
             return [_Moved(value) for value in old]
-        delta = self.rule(equation, operands, bind, old)
-        if delta is not None:
+        delta, name = self.rule(equation, operands, bind, old), equation.primitive.name
+        if delta is not None and name not in _CURVED:
             return [_Moved(value, change) for value, change in zip(old, delta, strict=True)]
         new = bind(*(o.new for o in operands))
-        name = equation.primitive.name
+        if delta is not None:
+            change = delta[0] if name in _FUNCTIONS else _over(operands, delta[0], new[0] - old[0])
+            return [_Moved(old[0], change, new[0])]
         self.exact &= name in _STEPS or not jnp.issubdtype(operands[0].old.dtype, jnp.inexact)
         return [
             _Moved(
@@ -169,6 +172,17 @@ def _bilinear(operands: list[_Moved], bind: Callable) -> list[Array]:
     if a.still:
         return bind(a.old, b.delta)
     return [x + y for x, y in zip(bind(a.delta, b.new), bind(a.old, b.delta), strict=True)]
+
+
+def _over(operands: list[_Moved], change: Array, difference: Array) -> Array:
+    """Return the increment of a product, a quotient or a power: by its rule, or the difference.
+
+    Of two moving parts of which one changes by more than half of itself it is the difference.
+    """
+    if any(o.still for o in operands) or len(operands) < 2:
+        return change
+    small = [jnp.abs(o.delta) <= jnp.abs(o.old) / 2 for o in operands]
+    return jnp.where(small[0] & small[1], change, difference)
 
 
 def _extremum(name: str, a: _Moved, b: _Moved, a_delta: Array, b_delta: Array) -> Array:
@@ -242,3 +256,7 @@ _FUNCTIONS: dict[str, Callable[[Array, Array, Array], Array]] = {
         jnp.sign(a) == jnp.sign(b), jnp.sign(a) * d, jnp.abs(b) - jnp.abs(a)
     ),
 }
+
+_CURVED = _FUNCTIONS.keys() | _words("mul div integer_pow")
+"""Operations whose result after the step is computed, as old + Δ has lost its digits where the step
+is large: 1/cosh falls from 1 to 1e-60, and 1 + Δ is 0."""

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 import eqprop as ep
-from eqprop.training.checkpoints import CheckpointError, read, write
+from eqprop.training.checkpoints import CheckpointError, decode, read, write
 
 from ..devices.base import Device
 from ..elements.base import concrete_subclasses
@@ -99,7 +99,11 @@ def load_network(path: str | Path) -> ep.Resistive:
     **Raises** `CheckpointError` for any other file, and for one that is damaged.
     """
     path = Path(path)
-    arrays, facts = read(path, dict)
+    return _network(path, *read(path, dict))
+
+
+def _network(path: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> ep.Resistive:
+    """Return the network of which a file holds arrays and facts. Raises as `load_network`."""
     kind = facts.get("kind", "a training run")
     if kind != KIND:
         raise CheckpointError(f"`path` must be a file of a network, but {path} holds {kind}")
@@ -150,7 +154,10 @@ def load_network(path: str | Path) -> ep.Resistive:
         raise CheckpointError(f"{path} must hold a network, but: {error}") from error
 
 
-def stored(path: Path) -> ep.Resistive:
-    """Return what `load_network` does in double precision, whatever JAX's setting is."""
+def stored(content: bytes, path: Path) -> ep.Resistive:
+    """Return what `load_network` does in double precision, whatever JAX's setting is.
+
+    **Arguments:** `content`: of the file. `path`: what errors call it.
+    """
     with jax.enable_x64(True):
-        return load_network(path)
+        return _network(path, *decode(content, path, dict))

@@ -16,7 +16,7 @@ import eqprop as ep
 
 from ..devices.diodes import DiodePair
 from ..devices.ideal import IdealDiodes
-from .saved import save_network, stored
+from .saved import load_network, save_network
 
 SIZES = (64, 100, 10)
 """Inputs, hidden nodes and outputs."""
@@ -132,7 +132,8 @@ def trained(
         # A link to a whole file fails where another process has kept the network already.
         with tempfile.TemporaryDirectory(dir=cache) as folder, contextlib.suppress(FileExistsError):
             path.hardlink_to(save_network(net, Path(folder) / path.name))
-    return stored(path), SHOCKLEY.cost
+    with jax.enable_x64(True):
+        return load_network(path), SHOCKLEY.cost
 
 
 def digits(count: int | None, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -128,12 +128,13 @@ def _signs(equations: Equations) -> list[np.ndarray | float]:
     """Return signs of rounding errors with which J⁻¹ is asked for the sum of their sizes.
 
     Without branches a passive circuit's J⁻¹ has no negative entry, so that all of one sign are the
-    worst; elsewhere some random ones are tried besides, an estimate.
+    worst; elsewhere random ones, of which two differ at least, are tried besides, an estimate.
     """
     if equations.passive and not equations.branches:
         return [1.0]
-    random = np.random.default_rng(0)
-    return [1.0, random.choice([-1.0, 1.0], equations.unknowns)]
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], equations.unknowns)
+    signs[:1] = -signs[-1:]
+    return [1.0, signs]
 
 
 def _solver(

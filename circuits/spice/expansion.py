@@ -129,7 +129,6 @@ class Expansion:
                 self.elements += resistors.values()
                 pairs = zip(resistors, resistors.values(), strict=True)
                 self.names |= {key: "R" + one.name for key, one in pairs}
-                self._check_size(line.lines()[-1] if len(self.elements) > LARGEST else None)
 
     def _read(
         self, line: Line, scope: Scope, sources: Callable[[str, Line], str], depth: int
@@ -163,10 +162,7 @@ class Expansion:
             raise line.error(f"element {name} stands twice")
         self.names[name.lower()] = name
         self.elements.append(element)
-        self._check_size(line)
-
-    def _check_size(self, line: Line | None) -> None:
-        if line is not None and len(self.elements) > LARGEST:
+        if len(self.elements) > LARGEST:  # a run of plain resistors leaves its last one to this
             raise line.error(f"a deck may expand to {LARGEST} elements")
 
     def _sources(self, lines: Sequence[Line], prefix: str) -> Callable[[str, Line], str]:

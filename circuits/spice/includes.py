@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from eqprop.files import read_bytes
+from eqprop.files import OutsideError, read_below
 
 from ..elements.base import GROUND
 from .lexer import Line, PlainRun, Token, logical_lines, split
@@ -125,14 +125,13 @@ class DeckLines:
         """Return the text of a file in the deck's folder or below it."""
         if self.folder is None:
             raise line.error("a file needs the deck's folder (folder=…)")
-        root = self.folder.resolve()
-        path = (root / name).resolve()
-        if not path.is_relative_to(root):
+        try:
+            content = read_below(self.folder, name, most=MOST_BYTES)
+            return content.decode("utf-8", errors="replace")
+        except OutsideError as error:
             raise line.error(
                 f"a file must be in the deck's folder or below it, but {name!r} is not", offset
-            )
-        try:
-            return read_bytes(path, most=MOST_BYTES).decode("utf-8", errors="replace")
+            ) from error
         except OSError as error:
             message = f"{name!r} cannot be read: {error.strerror or error}"
             raise line.error(message, offset) from error

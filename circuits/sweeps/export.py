@@ -25,6 +25,8 @@ CHIPS = "chips.csv"
 TIMINGS = "timings.csv"
 NEEDS = {"zarr": "zarr", "parquet": "pyarrow"}
 """The packages that formats need besides."""
+MAX_RESULTS = 10**12
+"""How many bytes a dataset may have that is loaded."""
 MAX_STATUSES = 1_000_000_000
 """How many operating points a dataset may have that is loaded."""
 
@@ -78,16 +80,15 @@ def load(folder: str | Path) -> "xr.Dataset":
     sweep wrote.
     """
     import xarray as xr
+    from netCDF4 import Dataset
+    from xarray.backends import NetCDF4DataStore
 
-    path = Path(folder) / RESULTS
-    with Folder.open(folder) as opened:
-        if path.exists() and not opened.has(RESULTS):
-            raise OSError(
-                f"{str(path)!r} must be a plain file, but is a link, a device or a folder"
-            )
-    data = xr.open_dataset(path, engine="netcdf4")
+    with Folder.open(folder) as opened, opened.reading(RESULTS, most=MAX_RESULTS) as path:
+        data = xr.open_dataset(NetCDF4DataStore(Dataset(path)))
     try:
-        return _with_words(data)
+        words = _with_words(data)
+        words.set_close(data.close)
+        return words
     except BaseException:
         data.close()
         raise

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from eqprop.archives import read_arrays
-from eqprop.files import read_bytes
+from eqprop.files import OutsideError, read_below, read_bytes
 
 from ..elements.base import Element
 from ..elements.diodes import Diode
@@ -37,6 +37,12 @@ MAX_DECK = 64_000_000
 """How many bytes a deck may have."""
 MAX_DATA = 1_000_000_000
 """How many bytes a file of data or of a network may have, and may unpack to."""
+MAX_TABLE = 250_000_000
+"""How many bytes a table in text may have: its numbers take up to four times as many."""
+MAX_LABEL = 2**31 - 1
+"""The largest number that a class may have."""
+MAX_NAMES = 1_000_000
+"""How many characters the names of its columns may have."""
 
 
 def swept_circuit(
@@ -69,8 +75,11 @@ def swept_circuit(
 
     network: Any
     if kind == "deck":
-        path = _path(table["deck"], "network.deck", declaration, trusted=trusted)
-        text = read_bytes(path, most=MAX_DECK).decode("utf-8", errors="replace")
+        path = declaration.folder / table["deck"]
+        content = _content(
+            table["deck"], "network.deck", declaration, trusted=trusted, most=MAX_DECK
+        )
+        text = content.decode("utf-8", errors="replace")
         network = parse(text, trusted=trusted, folder=path.parent, file=path.name)
     elif kind == "factory":
         arguments = table.get("arguments", {})
@@ -78,8 +87,9 @@ def swept_circuit(
     elif kind == "checkpoint":
         from ..learning.saved import stored
 
-        path = _path(table["checkpoint"], "network.checkpoint", declaration, trusted=trusted)
-        network = stored(path)
+        name = table["checkpoint"]
+        content = _content(name, "network.checkpoint", declaration, trusted=trusted, most=MAX_DATA)
+        network = stored(content, declaration.folder / name)
     else:
         from ..learning.trained import trained
 
@@ -90,17 +100,17 @@ def swept_circuit(
     return _swept(network, document)
 
 
-def _path(name: str, key: str, declaration: Declaration, *, trusted: bool) -> Path:
-    """Return the path of a file that a declaration names. Raises `SweepError` where it may not."""
-    path = declaration.folder / name
-    if declaration.from_file and not trusted:
-        folder = declaration.folder.resolve()
-        if not path.resolve().is_relative_to(folder):
-            raise SweepError(
-                f"`{key}` must be a file in the folder of the declaration or below it, "
-                f"but is {name!r}: say that the sweep is trusted (--trusted)"
-            )
-    return path
+def _content(name: str, key: str, declaration: Declaration, *, trusted: bool, most: int) -> bytes:
+    """Return the content of a file that a declaration names. Raises `SweepError` if it may not."""
+    if trusted or not declaration.from_file:
+        return read_bytes(declaration.folder / name, most=most)
+    try:
+        return read_below(declaration.folder, name, most=most)
+    except OutsideError as error:
+        raise SweepError(
+            f"`{key}` must be a file in the folder of the declaration or below it, "
+            f"but is {name!r}: say that the sweep is trusted (--trusted)"
+        ) from error
 
 
 def _swept(network: Any, document: Mapping[str, Any]) -> SweptCircuit:
@@ -219,7 +229,9 @@ def samples(
 
     columns: Any = dict(data)
     if named == ["file"]:
-        columns = _columns(_path(data["file"], "data.file", declaration, trusted=trusted))
+        name = data["file"]
+        content = _content(name, "data.file", declaration, trusted=trusted, most=MAX_DATA)
+        columns = _columns(Path(name).name, content)
     elif named == ["drives"]:
         columns = data["drives"]
     return _labelled(columns, "y" if circuit.has_net else "label")
@@ -236,7 +248,13 @@ def _labelled(columns: Any, label: str) -> Samples:
         lengths[label] = len(labels)
     if len(set(lengths.values())) > 1:
         raise SweepError(f"the columns of `data` must be equally long, but are {lengths}")
-    if labels is not None and labels.ndim == 1 and np.all(labels == np.round(labels)):
+    if labels is not None and labels.ndim == 1:
+        whole = (labels == np.round(labels)) & (np.abs(labels) <= MAX_LABEL)
+        if not np.all(whole):
+            raise SweepError(
+                f"`data.{label}` must hold classes, whole numbers of at most {MAX_LABEL}, "
+                f"but holds {labels[~whole][0]:g}"
+            )
         labels = labels.astype(int)
     return Samples(values, labels)
 
@@ -252,24 +270,37 @@ def _numbers(name: str, column: Any) -> np.ndarray:
     raise SweepError(f"`data` must hold numbers, but {name!r} holds {shortened(column)}")
 
 
-def _columns(path: Path) -> dict[str, Any]:
+def _columns(name: str, content: bytes) -> Mapping[str, Any]:
     """Return the columns of a CSV file, whose first row has names, or the arrays of an NPZ file."""
-    if path.suffix == ".npz":
+    if name.endswith(".npz"):
         try:
-            return read_arrays(read_bytes(path, most=MAX_DATA), most=MAX_DATA)
+            return read_arrays(content, most=MAX_DATA)
         except ValueError as error:
-            raise SweepError(f"{path.name} is no data for a sweep: {error}") from error
-    if path.suffix != ".csv":
-        raise SweepError(f"`data.file` must be a CSV or an NPZ file, but is {path.name!r}")
+            raise SweepError(f"{name} is no data for a sweep: {error}") from error
+    if not name.endswith(".csv"):
+        raise SweepError(f"`data.file` must be a CSV or an NPZ file, but is {name!r}")
+    if len(content) > MAX_TABLE:
+        raise SweepError(f"{name} must have at most {MAX_TABLE} bytes, but has {len(content)}")
     try:
-        text = read_bytes(path, most=MAX_DATA).decode()
-        names, *rows = csv.reader(io.StringIO(text, newline=""))
-        table = np.array(rows, float).reshape(len(rows), len(names))
+        return _table(content)
     except (ValueError, csv.Error) as error:
         raise SweepError(
-            f"{path.name} must hold a number in every cell below its names, but: {error}"
+            f"{name} must hold a number in every cell below its names, but: {error}"
         ) from error
-    return {name.strip(): column for name, column in zip(names, table.T, strict=True)}
+
+
+def _table(content: bytes) -> dict[str, np.ndarray]:
+    """Return the columns of a CSV file. Raises `ValueError` or `csv.Error` for anything else."""
+    head, _, body = content.partition(b"\n")
+    if len(head) > MAX_NAMES or not body.strip():
+        raise ValueError(f"it must be a row of at most {MAX_NAMES} bytes and rows of numbers")
+    names = [name.strip() for name in next(csv.reader([head.decode()]), [])]
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"its first row must be different names, but is {shortened(names)}")
+    table = np.loadtxt(io.BytesIO(body), delimiter=",", comments=None, quotechar='"', ndmin=2)
+    if table.shape[1] != len(names):
+        raise ValueError(f"it has {len(names)} names and {table.shape[1]} columns")
+    return dict(zip(names, table.T, strict=True))
 
 
 def simulator(document: Mapping[str, Any]) -> Simulator:

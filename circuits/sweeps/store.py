@@ -6,15 +6,11 @@ range.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
-import os
 import re
-import socket
-import stat
-import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +19,7 @@ import numpy as np
 from msgspec import Meta
 
 from eqprop.files import Folder
+from eqprop.locks import InUseError, hold
 
 from .jobs import Record
 from .measures import STATUSES, Variable
@@ -72,7 +69,7 @@ class RunStore:
     def __init__(self, folder: Folder):
         self.folder = folder
         self._opened: dict[str, Folder] = {}
-        self._lock: int | None = None
+        self._lock = ExitStack()
 
     @classmethod
     def open(cls, path: str | Path) -> "RunStore":
@@ -119,46 +116,22 @@ class RunStore:
         return store
 
     def _take_lock(self) -> None:
-        """Lock the folder for this process; the system frees it however the process ends."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        """Lock the folder for this process. Raises `StorageError` where that cannot be."""
         try:
-            lock = os.open(LOCK, flags, 0o644, dir_fd=self.folder.descriptor)
-        except OSError as error:
+            self._lock.enter_context(hold(self.folder, LOCK))
+        except InUseError as error:
             raise StorageError(
-                f"{str(self.folder.path / LOCK)!r} must be a plain file: {error.strerror}"
+                f"{str(self.folder.path)!r} is in use by another run: {error}"
             ) from error
-        try:
-            file = os.fstat(lock)
-            if not stat.S_ISREG(file.st_mode) or file.st_nlink != 1:
-                raise StorageError(
-                    f"{str(self.folder.path / LOCK)!r} must be a plain file, but is another "
-                    "name of one, a device or a pipe"
-                )
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                owner = os.read(lock, 1000).decode(errors="replace").strip()
-                raise StorageError(
-                    f"{str(self.folder.path)!r} is in use by another run: "
-                    f"{owner or 'not yet named'}"
-                ) from error
-            os.ftruncate(lock, 0)
-            since = time.strftime("%Y-%m-%d %H:%M:%S")
-            owner = f"process {os.getpid()} on {socket.gethostname()}, since {since}\n"
-            os.write(lock, owner.encode())
-        except BaseException:
-            os.close(lock)
-            raise
-        self._lock = lock
+        except OSError as error:
+            raise StorageError(str(error)) from error
 
     def close(self) -> None:
         """Close the folder, and give it up where it was owned."""
+        self._lock.close()
         for folder in (*self._opened.values(), self.folder):
             folder.close()
         self._opened.clear()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     def __enter__(self) -> "RunStore":
         return self

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing import Pipe
@@ -24,6 +25,8 @@ ONE_THREAD = (
     "NUMEXPR_NUM_THREADS",
 )
 """Settings without which libraries would take all cores in every worker."""
+GRACE = 5.0
+"""Seconds in which a worker that is to leave ends what it has begun; then it is ended."""
 
 
 class WorkerError(RuntimeError):
@@ -84,8 +87,12 @@ class Processes(Executor):
         self._closed = cancel_futures
         if cancel_futures:
             self._threads.shutdown(wait=False, cancel_futures=True)
-            for worker in list(self._workers):
+            workers = list(self._workers)
+            for worker in workers:
                 worker.process.terminate()
+            deadline = time.monotonic() + GRACE
+            for worker in workers:
+                worker.leave(deadline)
         self._threads.shutdown(wait=wait)
         for worker in self._workers:
             worker.connection.close()  # all leave at the same time
@@ -118,6 +125,13 @@ class _Worker:
                 # an interrupt at the terminal is for the sweep alone, which ends its workers
                 start_new_session=True,
             )
+
+    def leave(self, deadline: float) -> None:
+        """Wait for a process that was asked to leave, and end it where it does not in time."""
+        try:
+            self.process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
     def end(self) -> str:
         """Close the connection, upon which the process leaves, and return how it ended."""
@@ -154,13 +168,18 @@ def serve(descriptor: int) -> None:
 
 
 def _listen(connection: Connection, tasks: SimpleQueue[Any]) -> None:
-    """Pass tasks on; when the other end is gone, end the process, in the midst of a job too."""
+    """Pass tasks on; when the other end is gone, end the process, in the midst of a job too.
+
+    Python looks at signals between its own instructions alone: a computation that takes long
+    elsewhere is ended after a while.
+    """
     while True:
         try:
             tasks.put(connection.recv())
         except (EOFError, OSError):
             os.kill(os.getpid(), signal.SIGTERM)
-            return
+            time.sleep(GRACE)
+            os.kill(os.getpid(), signal.SIGKILL)
         except Exception as error:  # a task that cannot be read is answered
             tasks.put(error)
 

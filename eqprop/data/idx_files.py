@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from ..files import open_regular
+
 MOST_BYTES = 2**30
 """Of one file, unpacked: 20 times MNIST, and more than any set of its family."""
 
@@ -50,15 +52,18 @@ def read(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
     - `path`: the file.
     - `dimensions`: how many dimensions the array must have.
 
-    **Raises** `DataError`, with the file, what it must hold and what it holds: for another type or
-    number of dimensions, a size of 0, sizes whose product is above `MOST_BYTES`, a file shorter or
-    longer than its sizes say, and a broken gzip stream.
+    **Raises** `DataError`, with the file, what it must hold and what it holds: for a pipe or a
+    device, another type or number of dimensions, a size of 0, sizes whose product is above
+    `MOST_BYTES`, a file shorter or longer than its sizes say, and a broken gzip stream.
     """
-    with gzip.GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        try:
+    try:
+        with open_regular(path, most=2 * MOST_BYTES) as raw:
+            file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             return _parse(path, file, dimensions)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f"{path} must be a whole gzip file, but is broken: {error}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} must be a whole gzip file, but is broken: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} must be a file that can be read, but is not: {error}") from error
 
 
 def _parse(path: Path, file: io.BufferedIOBase, dimensions: int) -> UInt8[np.ndarray, "..."]:

@@ -97,9 +97,9 @@ class Estimator(eqx.Module):
 
         **Returns** an `Estimate`.
 
-        **Raises** `NotSettledError` where a phase has not settled, `NudgeError` where a negative
-        nudge reaches `nudge_bound` at the free or at the nudged state of an example, and
-        `ValueError` where `xs` and `ys` differ in length or a label has no output, and
+        **Raises** `NotSettledError` where a phase has not settled or is at no minimum, `NudgeError`
+        where a negative nudge reaches `nudge_bound` at the free or at the nudged state of an
+        example, `ValueError` where `xs` and `ys` differ in length or a label has no output, and
         `FloatingPointError` where the gradient is not finite.
         """
         xs, ys = jnp.asarray(xs), jnp.asarray(ys)
@@ -120,13 +120,16 @@ class Estimator(eqx.Module):
             _settled,
         )
         check(estimate.free, "the free phase", self.method)
-        if not isinstance(self.method, Langevin):  # whose mean state is no minimum
+        minima = not isinstance(self.method, Langevin)  # whose mean state is no minimum
+        if minima:
             require_minimum(estimate.free, "the free phase")
         strength = self.strongest_negative_nudge()
         if strength > 0:
             require_convex(strength, net, cost, xs, ys, estimate.free.state, "free")
         if estimate.nudged is not None:
             check(estimate.nudged, "the nudged phase", self.method)
+            if minima:
+                require_minimum(estimate.nudged, "the nudged phase")
             if strength > 0:
                 nudged = jax.tree.map(np.asarray, estimate.nudged.state)
                 for index in range(jax.tree.leaves(nudged)[0].shape[0]):

@@ -27,7 +27,7 @@ Schema = TypeVar("Schema")
 
 
 class CheckpointError(ValueError):
-    """A file is no whole checkpoint, or it is one of another run."""
+    """A file is no whole checkpoint, or one of another run, or another training writes it."""
 
 
 class _Head(msgspec.Struct):
@@ -85,6 +85,18 @@ def read(
             f"`checkpoint` must be a file that can be read, but {path} is not: "
             f"{error.strerror or error}"
         ) from error
+    return decode(content, path, facts)
+
+
+def decode(content: bytes, path: Path, facts: type[Schema]) -> tuple[dict[str, np.ndarray], Schema]:
+    """Return the arrays and facts in the content of a file; `read` says more.
+
+    **Arguments:**
+
+    - `content`: of the file.
+    - `path`: what errors call it.
+    - `facts`: what the file must say, besides what all checkpoints do.
+    """
     body, digest = memoryview(content)[:-_DIGEST], content[-_DIGEST:]
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CheckpointError(

@@ -118,7 +118,8 @@ def fit(
     - `NotSettledError` with the step, the phase and the example that did not settle.
     - `NudgeError` where the negative nudge reaches `nudge_bound` at a free state of the first
       batch of an epoch, where it is looked at.
-    - `CheckpointError` for a file that is damaged or of another run, saying what differs.
+    - `CheckpointError` for a file that is damaged, of another run, saying what differs, or in use
+      by another training.
     """
     run = Run(
         net=net,
@@ -168,8 +169,15 @@ def train(
       an exception from there ends training.
     - `checkpoint`, `every`, `devices`: as of `fit`.
     """
+    if checkpoint is None:
+        return _train(run, report, None, devices)
+    with CheckpointFile(checkpoint, every, run) as file:
+        return _train(run, report, file, devices)
+
+
+def _train(run: Run, report: Report, file: CheckpointFile | None, devices: Devices | None) -> Fit:
+    """Train as `train` does, with the file that keeps the state, if any."""
     steps, state = Steps(run, devices), TrainingState.begin(run)
-    file = None if checkpoint is None else CheckpointFile(checkpoint, every, run)
     if file is not None:
         state = file.resume(state)
     state.params, state.moments = steps.everywhere((state.params, state.moments))

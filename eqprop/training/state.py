@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..files import Folder
+from ..locks import InUseError, hold
 from .checkpoints import (
     CheckpointError,
     from_arrays,
@@ -131,6 +133,8 @@ class _Facts(msgspec.Struct):
 class CheckpointFile:
     """The file that keeps the state of a run, written at most once in so many seconds.
 
+    Use it as a context: until its end no other training writes the file.
+
     **Arguments:**
 
     - `path`: the file.
@@ -148,6 +152,13 @@ class CheckpointFile:
         self._epochs, self._steps = run.epochs, run.steps
         self._validates = run.data.validation is not None
         self._written = time.perf_counter()
+        self._lock = ExitStack()
+
+    def __enter__(self) -> "CheckpointFile":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.close()
 
     def resume(self, start: TrainingState) -> TrainingState:
         """Return the state in the file; where there is none, write `start` to it and return that.
@@ -156,17 +167,35 @@ class CheckpointFile:
 
         - `start`: the state before the first step, whose arrays those in the file must be like.
 
-        **Raises** `CheckpointError` where the file is no whole checkpoint of this run.
+        **Raises** `CheckpointError` where the file is no whole checkpoint of this run, or another
+        training writes it.
         """
-        if self._path.parent.is_dir():
-            with Folder.open(self._path.parent) as folder:
-                folder.remove_partial(self._path.name)
-        if not self._path.exists():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # That it cannot be written is better known now than in an hour.
-            self.update(start, now=True)
-            return start
+        if self._path.exists():
+            state = self._read(start)
+            if state.epoch == self._epochs:  # nothing will be written
+                return state
+        self._take_lock()
+        if self._path.exists():
+            return self._read(start)  # another training may have gone on until now
+        # That it cannot be written is better known now than in an hour.
+        self.update(start, now=True)
+        return start
 
+    def _take_lock(self) -> None:
+        """Keep other trainings from writing the file, and remove what a killed one left."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self._lock.enter_context(Folder.open(self._path.parent))
+        try:
+            self._lock.enter_context(hold(folder, f".{self._path.name}.lock"))
+        except InUseError as error:
+            raise CheckpointError(
+                f"`checkpoint` must be a file that no other training writes, but {self._path} is "
+                f"in use: {error}"
+            ) from error
+        folder.remove_partial(self._path.name)
+
+    def _read(self, start: TrainingState) -> TrainingState:
+        """Return the state in the file; argument and errors as of `resume`."""
         arrays, facts = read(self._path, _Facts, most=self._most_bytes(start))
         differing = differences(self._run, facts.run)
         if differing:

@@ -1,5 +1,7 @@
 """Networks on imperfect chips: a chip's model is its netlist, causes add up, learning helps."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from helpers.networks import PAIR, network
 
 import circuits
 import eqprop as ep
+from circuits.learning import causes
 from circuits.learning.chips import Chips, look_up
 from circuits.learning.phases import METHOD, phases
 from circuits.variation import PRESETS
@@ -80,6 +83,16 @@ EFFECTS = (
     + circuits.WireResistance(50.0)
 )
 BETA, LABELS = 1e-3, np.arange(4) % 2
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_causes_at_points_that_are_not_certified_are_refused(monkeypatch, own):
+    """To a tolerance that no rounding allows: by `Nodal`, and by the simulator that is compared."""
+    strict, variation = partial(circuits.Nodal, tolerance=1e-30), circuits.Programming(0.02)
+    if own:
+        monkeypatch.setattr(causes, "Nodal", strict)
+    with pytest.raises(circuits.SimulationError, match="must be certified, but 4 are not"):
+        circuits.attribute(network(), XS, variation, simulator=None if own else strict())
 
 
 def test_the_causes_of_a_distance_add_up(simulator):

@@ -2,14 +2,17 @@
 
 import dataclasses
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from helpers.netlists import divider, point
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 import circuits
+from circuits.mna import certificates
 from circuits.mna.certificates import certify
 from circuits.mna.noise import corners
 from circuits.units import BOLTZMANN, CHARGE, ROOM, THERMAL_VOLTAGE
@@ -140,6 +143,28 @@ def test_a_singular_point_leaves_the_others_their_certificate(dense, monkeypatch
     assert certificate.balanced.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_two_nodes_tied_by_gains_are_not_known_beyond_rounding(sign):
+    """Their voltages are ±1 / (1 - g²) for 1 A, of which rounding takes 10 of 16 digits."""
+    near, far = 1 - 2.0**-10, 1 - 2.0**-20
+
+    def points(gain):
+        tied = (
+            circuits.CurrentSource("in", "0", "a", 1.0),
+            *(circuits.Resistor(name, name, "0", siemens=1.0) for name in "ab"),
+            circuits.Transconductance("x", "a", "0", "b", "0", sign * gain),
+            circuits.Transconductance("y", "b", "0", "a", "0", sign * gain),
+        )
+        return circuits.Nodal().operating_points(circuits.Netlist("Tied", tied))
+
+    assert points(near).status.values.tolist() == ["ok"]  # the control
+    assert points(far).status.values.tolist() == ["uncertified"]
+    for gain in (near, far):
+        exact = 1 / (1 - Fraction(gain) ** 2)
+        off = abs(points(gain).voltage.values[0, 0] - float(exact))
+        assert off <= 10 * float(points(gain).rounding[0])
+
+
 def test_a_saddle_is_not_stable():
     push = circuits.Transconductance("nudge", "0", "mid", "0", "mid", -5e-3)
     certificate = certify(circuits.Equations.of(divider(push)), np.array([[-1.0]]), {})
@@ -175,6 +200,30 @@ def test_positive_definite_is_what_the_eigenvalues_say():
         definite.append(bool(np.linalg.eigvalsh(j)[0] > 0))
         assert circuits.mna.certificates._positive_definite(j) == definite[-1]
     assert 0.1 < np.mean(definite) < 0.9
+
+
+def test_what_shows_stability_soon_is_what_the_eigenvalues_say():
+    """Dominant diagonals and M-matrices, dense and sparse alike, of 300 matrices of each kind."""
+    random, shown = np.random.default_rng(0), []
+    for size in random.integers(1, 6, 300):
+        j = random.normal(size=(size, size))
+        sums = (np.abs(j).sum(0) + np.abs(j).sum(1)) / 2 - np.abs(np.diag(j))
+        j[np.diag_indices(size)] = random.choice([-1, 0.5, 1.1]) * sums + 1e-9
+        for matrix in (j, np.where(np.eye(size), j, -abs(j))):
+            answers = [
+                [bool(one(matrix)), bool(one(csr_array(matrix))), bool(several(matrix[None])[0])]
+                for one, several in (
+                    (certificates._dominates, certificates._dominate),
+                    (certificates._is_m_matrix, certificates._are_m_matrices),
+                )
+            ]
+            assert all(len(set(alike)) == 1 for alike in answers)
+            stable = np.linalg.eigvals(matrix).real.min() > 0
+            assert stable or not np.any(answers)
+            shown.append((stable, answers[0][0], answers[1][0]))
+    stable, dominant, tied = np.sum(shown, axis=0)
+    assert stable > dominant > 100  # they show a part, and no small one
+    assert tied > 100
 
 
 def test_tellegens_theorem():

@@ -1,6 +1,7 @@
 """The gradient's signal-to-noise ratio, against what its formula says of small errors."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from helpers.networks import PAIR, network
 
 import circuits
 import eqprop as ep
+from circuits.learning import gradient_noise
 from circuits.learning.phases import fixed_points
 from circuits.learning.ports import Ports
 from circuits.units import BOLTZMANN
@@ -123,6 +125,15 @@ def test_what_cannot_be_drawn_is_refused():
         circuits.langevin(netlist, None, points, step=1e-9, burn_in=1e-9, stop=1e-6, seed=0)
     with pytest.raises(circuits.NetlistError, match=r"noise must have a bound .* none at \['a'\]"):
         circuits.langevin(netlist, None, points, step=1e-9, burn_in=1e-8, stop=1e-6, seed=0)
+
+
+def test_points_that_are_not_certified_are_refused(monkeypatch):
+    """To a tolerance that no rounding allows, no point is certified."""
+    net = network(sizes=(2, 5, 2))
+    assert circuits.gradient_noise(net, COST, XS, YS, [0.1], draws=2).snr > 0  # the control
+    monkeypatch.setattr(gradient_noise, "Nodal", partial(circuits.Nodal, tolerance=1e-30))
+    with pytest.raises(circuits.SimulationError, match="must be certified, but 3 are not"):
+        circuits.gradient_noise(net, COST, XS, YS, [0.1], draws=2)
 
 
 def test_amplifiers_make_noise_too():

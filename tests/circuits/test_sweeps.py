@@ -14,6 +14,7 @@ from helpers.sweep_problems import (
     DECLARED,
     DIVIDER,
     SWEEP,
+    Hasty,
     Linear,
     jobs,
     problem,
@@ -21,13 +22,17 @@ from helpers.sweep_problems import (
     results,
     run,
 )
+from threadpoolctl import threadpool_info
 
 import circuits
 import circuits.commands.cli
 import circuits.sweeps.export as results_module
 from circuits.sweeps import StorageError, SweepError, estimate, load, merge, sweep
+from circuits.sweeps.declaration import Declaration
 from circuits.sweeps.jobs import failed_record
 from circuits.sweeps.store import RunStore
+from circuits.sweeps.summary import summarize
+from circuits.sweeps.workers import ONE_THREAD, Processes
 
 
 @pytest.fixture
@@ -191,6 +196,64 @@ def test_points_without_a_certificate_have_failed(tmp_path):
         assert data.attempts.values.tolist() == [2]
         assert set(data.status.values.ravel()) == {"ok"}
         assert set(data.decision.values.ravel()) == {0}
+
+
+@pytest.mark.parametrize(("enough", "attempts"), [((1.0, 7), 1), ((2.0, 70), 2), ((2.0, 7), 0)])
+def test_a_second_attempt_has_twice_the_time_and_ten_times_the_iterations(
+    tmp_path, enough, attempts
+):
+    """What the first has is enough, what the second has, and what neither has."""
+    declared = {"axes": {}, "chips": 1, "simulator": Hasty(enough=enough)}
+    outcome = run(tmp_path, **declared)
+    assert bool(outcome.failed) == (attempts == 0)
+    with outcome.dataset() as data:
+        assert data.attempts.values.tolist() == [attempts or 2]
+        assert set(data.status.values.ravel()) == {"ok" if attempts else "uncertified"}
+
+
+def test_a_summary_says_the_units_of_its_numbers(tmp_path):
+    run(tmp_path, outputs=["out"])
+    data = summarize(tmp_path).data
+    assert data["voltage of out"].units.endswith("V")
+    assert "mean over the samples" in data["voltage of out"].long_name
+    assert data["time"].units.endswith("s")
+    assert data["points"].units == "1"
+
+
+LOWEST = {
+    "chips": 1,
+    "seed": 0,
+    "cycle": 0,
+    "network": {"trained": "digits", "hidden": 1, "seed": 0},
+    "data": {"name": "digits", "count": 1, "seed": 0},
+    "simulator": {"name": "nodal", "iterations": 1},
+}
+
+
+def test_the_lowest_numbers_are_declared_and_none_below_them(tmp_path):
+    assert Declaration.of(LOWEST, tmp_path).document["data"] == LOWEST["data"]
+    for key, value in LOWEST.items():
+        parts = value if isinstance(value, dict) else {"": value}
+        for name in (name for name, number in parts.items() if isinstance(number, int)):
+            below = parts[name] - 1
+            wrong = {**LOWEST, key: {**parts, name: below} if name else below}
+            with pytest.raises(SweepError, match=f"of at least {below + 1}|from 1 to"):
+                Declaration.of(wrong, tmp_path)
+
+
+SET = (*ONE_THREAD, "XLA_FLAGS")
+
+
+def test_a_worker_computes_with_one_thread():
+    """Whatever is set elsewhere: a sweep has a worker for each core."""
+    with Processes(1) as executor:
+        environment = {name: executor.submit(os.getenv, name).result() for name in SET}
+        executor.submit(np.linalg.inv, np.eye(2)).result()
+        pools = executor.submit(threadpool_info).result()
+    assert {environment[name] for name in ONE_THREAD} == {"1"}
+    assert "--xla_cpu_multi_thread_eigen=false" in environment["XLA_FLAGS"].split()
+    assert pools
+    assert {pool["num_threads"] for pool in pools} == {1}
 
 
 @pytest.mark.parametrize(

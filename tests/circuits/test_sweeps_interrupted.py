@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.processes import alive, children, on_a_small_disk, within
 from helpers.sweep_problems import DECK, DECLARED, SWEEP, Linear, jobs, problem, record, results
 from helpers.tiers import IN_FULL
 
 import circuits
 from circuits.sweeps import SweepError, load, sweep
+from circuits.sweeps.store import RunStore
+from circuits.sweeps.workers import GRACE
 
 ROOT = Path(__file__).parents[2]
 HEARING = (
@@ -88,23 +91,28 @@ def test_every_chip_at_every_point_is_what_was_declared(undisturbed):
 
 
 def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
-    """Interrupted, then killed during random jobs: what is there is whole, the end the same."""
+    """Interrupted, ended and killed during random jobs: no worker stays, what is there is whole,
+    and the end is the same.
+    """
+    ways = [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)]
     kills = 20 if IN_FULL else 3
     moments = random.Random(0)
     out, file = tmp_path / "run", undisturbed.parent / "sweep.toml"
-    for how, status in ((signal.SIGINT, 130), *[(signal.SIGKILL, -signal.SIGKILL)] * kills):
+    for how, status in (*ways, *[(signal.SIGKILL, -signal.SIGKILL)] * kills):
         before = len(list(out.glob("jobs/*.job")))
         process = subprocess.Popen(
             ["sh", "-c", HEARING, *command(file, out)], cwd=ROOT, stdout=subprocess.DEVNULL
         )
         wanted = before + max(
-            moments.randrange(40 // (kills + 1)), how == signal.SIGINT
+            moments.randrange(40 // (kills + 4)), how == signal.SIGINT
         )  # before that Python may not listen yet
         while process.poll() is None and len(list(out.glob("jobs/*.job"))) < wanted:
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.05))
+        working = children(process.pid)
         process.send_signal(how)
         assert process.wait() == status
+        assert within(GRACE, lambda pids=working: not any(map(alive, pids)))
         for path in out.glob("jobs/*.job"):
             assert record(out, path.stem) is not None
     assert not (out / "results.nc").exists()
@@ -112,6 +120,60 @@ def test_killed_at_random_moments_and_resumed(undisturbed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "from before" in done.stdout
     assert results(out) == results(undisturbed)
+
+
+STOPPED = """
+import sys
+sys.path[:0] = {path!r}
+from helpers.sweep_problems import DECLARED, Endless
+from circuits.sweeps import sweep
+simulator = Endless({marks!r}, outside={outside})
+sweep(out={out!r}, workers=2, **{{**DECLARED, "simulator": simulator}})
+"""
+
+
+@pytest.mark.parametrize("outside", [False, True], ids=["Python", "outside"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_worker_outlives_a_sweep_whatever_it_computes(tmp_path, how, outside):
+    """Two workers at jobs without end, which listen to nothing where they compute in a library."""
+    marks, out, working = tmp_path / "marks", tmp_path / "run", []
+    code = STOPPED.format(path=sys.path, marks=str(marks), outside=outside, out=str(out))
+    process = subprocess.Popen(
+        ["sh", "-c", HEARING, sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert within(60, lambda: marks.exists() and len(marks.read_text().split()) == 2)
+        working += map(int, marks.read_text().split())
+        assert sorted(working) == sorted(children(process.pid))
+        assert all(map(alive, working))
+        process.send_signal(how)
+        assert process.wait(2 * GRACE) != 0
+        assert within(2 * GRACE, lambda: not any(map(alive, working)))
+    finally:
+        for pid in (process.pid, *working):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert len(marks.read_text().split()) == 2  # no job was begun after the end
+    assert jobs(out) == {}
+    assert not list(out.glob("**/*.partial"))
+    with RunStore.own(out):  # its folder is free
+        pass
+
+
+def test_a_disk_that_is_full_stops_and_a_larger_one_goes_on(undisturbed, tmp_path):
+    """A real one of 100 kB, which holds a part of the jobs."""
+    disk, kept, file = tmp_path / "disk", tmp_path / "kept", undisturbed.parent / "sweep.toml"
+    arguments = command(file, disk / "run", "--workers", "1")
+    done = on_a_small_disk(100_000, disk, kept, arguments, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"circuits: '{disk}/run"), done.stderr
+    assert "the disk is full" in done.stderr
+    assert "what was kept until then is whole" in done.stderr
+    assert 1 < len(jobs(kept / "run")) < 40
+    assert not list(kept.glob("**/*.partial"))
+    done = ended(command(file, kept / "run"))
+    assert done.returncode == 0, done.stderr
+    assert results(kept / "run") == results(undisturbed)
 
 
 def limited(size):

@@ -1,5 +1,7 @@
 """Crossbars with wires, lattices, random graphs and twins, against what is known of them."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from helpers.energies import NEWTON
 
 import circuits
 import eqprop as ep
+from circuits.simulators import crossbars
 from circuits.topologies import crossbar, graph, lattice, random_graph, twins
 
 
@@ -142,6 +145,17 @@ def test_chips_solved_line_by_line_are_their_netlists(ohms):
             )
     other = circuits.solve_crossbars(chips, volts, **(named | {"wire_ohms": 1.1 * ohms[0]}))
     assert float(abs(other.bit - solution.bit).max()) > 1e-8  # the control
+
+
+def test_a_crossbar_that_is_not_certified_is_refused(monkeypatch):
+    """Its wires resist more than its devices, so that `Nodal` solves it: to no tolerance at all."""
+    chips, volts = np.full((2, 6, 5), 20e-6), np.full((3, 6), 0.2)
+    solution = circuits.solve_crossbars(chips, volts, wire_ohms=3e4)
+    assert solution.turns.values.tolist() == [0, 0]  # the control
+    strict = partial(circuits.Nodal, tolerance=1e-30)
+    monkeypatch.setattr(crossbars, "Nodal", strict)
+    with pytest.raises(circuits.SimulationError, match="must be certified, but 3 are not"):
+        circuits.solve_crossbars(chips, volts, wire_ohms=3e4)
 
 
 def test_twins_learn_what_coupled_learning_learns():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 from helpers.networks import DEVICES, examples, network
 from helpers.resistors import chain, crossbar, exact_voltages, layered
 from jax.flatten_util import ravel_pytree
@@ -14,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 import eqprop as ep
 from eqprop.settling.block_newton import BlockNewton
 from eqprop.settling.contraction import attracts, contraction
+from eqprop.settling.equilibrium import Stop
 from eqprop.settling.phases import Displaced, displaced
 
 RATIOS = [1.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e8, 1e10, 1e12]
@@ -172,6 +174,83 @@ def test_an_energy_that_falls_for_ever_is_not_settled():
         fallen = ep.relax(net, jnp.zeros(1), start=jnp.full(1, start), throw=False)
         assert not bool(fallen.settled)
     assert "falls" in ep.unsettled_reason(net, jnp.zeros(1), jnp.full(1, 20.0))
+
+
+BOWL = ep.energy(
+    lambda p, s, x: p * jnp.sum(jnp.log(jnp.cosh(s))),
+    jnp.ones(()),
+    state=jnp.zeros(1),
+    outputs=lambda s: s,
+)
+
+
+class Boastful(ep.Method):
+    """Moves a nudged phase by -3, and says that it is right."""
+
+    tolerance: float = 1e-9
+
+    def settle(self, energy, x, state, key):
+        moved = state - 3.0 if isinstance(energy, Displaced) else state
+        return Stop(moved, jnp.asarray(1), error=jnp.zeros(()), excess=jnp.zeros(()))
+
+
+def test_a_negative_nudge_is_held_against_the_bound_where_it_has_led():
+    """Whatever the method says of the phase there: E curves up by 1 at 0, and by 0.01 at -3."""
+    xs = ys = jnp.ones((2, 1))
+    with pytest.raises(ep.NudgeError, match="outputs at the nudged state"):
+        ep.EqProp.one_sided(-0.9, Boastful())(BOWL, ep.SquaredError(), xs, ys)
+    ep.EqProp.one_sided(-0.001, Boastful())(BOWL, ep.SquaredError(), xs, ys)  # the control
+
+
+@pytest.mark.parametrize("target", [1.0, 10.0, 40.0, 150.0, 300.0])
+def test_a_nudge_that_leads_far_is_certified_where_it_has_led(target):
+    """cosh is 10^65 there, and its rounding must not stand for a curvature: s + tanh s = t."""
+    ys = jnp.full((1, 1), target)
+    phase = ep.EqProp.one_sided(1.0)(BOWL, ep.SquaredError(), jnp.ones((1, 1)), ys).nudged
+    exact = scipy.optimize.brentq(lambda s: s + np.tanh(s) - target, 0, target, xtol=1e-15)
+    off = abs(float(phase.state[0, 0, 0]) - exact)
+    assert off <= 10 * float(phase.error[0, 0]) + 1e-15 * target
+
+
+class Hill(ep.Cost):
+    """A cost that falls on both sides of 0."""
+
+    def __call__(self, outputs, y):
+        return -jnp.sum(outputs**2) / 2
+
+    def decide(self, outputs):
+        return jnp.argmax(outputs)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ep.EqProp.one_sided,
+        lambda beta, method: ep.EqProp.one_sided(beta, method, subtract=True),
+        ep.EqProp.centred,
+    ],
+)
+def test_a_checked_gradient_has_nudged_phases_that_are_minima(make):
+    """A nudge of 1 takes all curvature from the energy ½ s²; what a sweep then leaves is finite."""
+    net = ep.energy(
+        lambda p, s, x: jnp.sum(p * s**2 / 2 - s * x),
+        jnp.ones(()),
+        state=jnp.zeros(1),
+        outputs=lambda s: s,
+    )
+    xs = ys = jnp.ones((2, 1))
+    method = ep.FixedSweeps(n=4)
+    key = jax.random.key(0)
+    with pytest.raises(ep.NotSettledError, match="the nudged phase is at no minimum in 2 of "):
+        make(2.0, method)(net, Hill(), xs, ys, key)
+    estimate = make(0.5, method)(net, Hill(), xs, ys, key)  # the control
+    assert np.isfinite(estimate.grad.params)
+    assert ep.nudge_bound(BOWL, ep.SquaredError(), xs[0], ys[0], jnp.zeros(1)) == 1
+    for method in (ep.FixedSweeps(n=30), None):  # the energy falls for ever with a nudge of -0.9
+        with pytest.raises(ep.NotSettledError, match="the nudged phase"):
+            make(-0.9, method)(BOWL, ep.SquaredError(), xs, ys, key)
+    walk = ep.Langevin(temperature=1e-9, step=1e-3, steps=10)
+    assert np.isfinite(make(2.0, walk)(net, Hill(), xs, ys, key).grad.params)  # no minimum is meant
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A checkpoint is whole or refused, and training goes on from it as if it had never stopped."""
 
+import errno
 import functools
 import hashlib
 import io
@@ -17,13 +18,15 @@ import numpy as np
 import optax
 import pytest
 from helpers.networks import network
+from helpers.processes import on_a_small_disk
 from helpers.training import CHUNK, DATA, SETTINGS, fit, toy
 
 import eqprop as ep
 import eqprop.training.loop
+import eqprop.training.state
 import eqprop.training.steps
 from eqprop.data import Data
-from eqprop.training import checkpoints
+from eqprop.training import CheckpointError, checkpoints
 from eqprop.training.fingerprints import differences, fingerprint
 from eqprop.training.runs import Run
 
@@ -136,6 +139,79 @@ def test_a_killed_process_loses_nothing(tmp_path):
     assert (facts["epoch"], facts["step"]) == (1, 8)
     assert equal(fit(checkpoint=file), undisturbed())
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+FULL = """
+import sys
+import jax
+jax.config.update("jax_enable_x64", True)
+import eqprop.training.loop
+from helpers.training import CHUNK, fit
+
+eqprop.training.loop.CHUNK = CHUNK
+try:
+    fit(checkpoint=sys.argv[1], every=0)
+except OSError as error:
+    sys.exit(error.errno)
+"""
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
+    """A real one, with room for one checkpoint and a half: the second cannot be written."""
+    stop_after(1, tmp_path / "whole.npz")
+    size = (tmp_path / "whole.npz").stat().st_size
+    disk, kept, here = tmp_path / "disk", tmp_path / "kept", Path(__file__).parents[1]
+    paths = os.pathsep.join([str(here.parent), str(here), os.environ.get("PYTHONPATH", "")])
+    done = on_a_small_disk(
+        size * 3 // 2,
+        disk,
+        kept,
+        [sys.executable, "-c", FULL, str(disk / "run.npz")],
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.returncode == errno.ENOSPC, done.stderr
+    assert [path.name for path in kept.iterdir()] == ["run.npz"]
+    facts = checkpoints.read(kept / "run.npz", dict)[1]
+    assert (facts["epoch"], facts["step"]) == (0, 0)
+    assert equal(fit(checkpoint=kept / "run.npz"), undisturbed())
+
+
+def test_a_second_training_into_one_file_is_refused(tmp_path):
+    """While the first runs, and not after it; the first ends as if nobody had asked."""
+    file, refused = tmp_path / "run.npz", []
+
+    def report(epochs, text):
+        try:
+            second = fit(checkpoint=file, every=0)
+        except CheckpointError as error:
+            refused.append(str(error))
+        else:
+            assert equal(second, undisturbed())  # the run that has ended is read
+
+    run = Run(**{**SETTINGS, "data": eqprop.training.loop.on_device(DATA)}, chunk=CHUNK)
+    for _ in range(2):  # from the start, and where it stands already
+        result = eqprop.training.loop.train(run, report, checkpoint=file, every=0, devices=None)
+        assert equal(result, undisturbed())
+    assert len(refused) == 11  # at all looks but the last
+    holder = f"run.npz is in use: process {os.getpid()} on "
+    assert all(holder in message for message in refused)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_a_training_that_went_on_meanwhile_is_taken_up_where_it_is(tmp_path, monkeypatch):
+    """What is in the file counts when the lock is held, not when it was looked at first."""
+    file, hold = tmp_path / "run.npz", eqprop.training.state.hold
+    stop_after(1, file)
+
+    def late(folder, name):
+        monkeypatch.setattr(eqprop.training.state, "hold", hold)
+        assert equal(fit(checkpoint=file), undisturbed())
+        return hold(folder, name)
+
+    monkeypatch.setattr(eqprop.training.state, "hold", late)
+    result, after = stop_after(0, file)
+    assert equal(result, undisturbed())
+    assert after == []
 
 
 def test_a_finished_run_returns_at_once(tmp_path, monkeypatch):

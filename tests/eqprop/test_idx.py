@@ -59,6 +59,38 @@ def write(folder, contents, ending=""):
     return folder
 
 
+@pytest.mark.parametrize("ending", PACK)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to a pipe"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind, ending):
+    """By its name in a folder, and where it takes the name of a file that was found."""
+    write(tmp_path, arrays(), ending)
+    path = tmp_path / (LABELS + ending)
+    path.unlink()
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        pipe = path if kind == "pipe" else tmp_path / "pipe"
+        os.mkfifo(pipe)
+        if pipe != path:
+            path.symlink_to(pipe)
+    with pytest.raises(DataError, match=f"must hold the file {LABELS}"):
+        ep.data.idx(tmp_path)
+    with pytest.raises(DataError, match="must be a regular file"):
+        read(path, 1)
+
+
+def test_a_file_may_be_reached_by_a_link(tmp_path):
+    """The control of the test above."""
+    (tmp_path / "folder").mkdir()
+    write(tmp_path / "folder", arrays())
+    (tmp_path / "way").symlink_to("folder")
+    (tmp_path / "folder" / LABELS).rename(tmp_path / "labels")
+    (tmp_path / "folder" / LABELS).symlink_to(tmp_path / "labels")
+    assert len(ep.data.idx(tmp_path / "way").train.y) == 12
+
+
 @pytest.fixture
 def mnist_root(monkeypatch):
     """Return the folder with `mnist`: that of `EQPROP_DATA`, or `../shared/data`."""

@@ -60,6 +60,27 @@ def test_a_tiny_increment_is_the_derivative(name):
     assert float(jnp.max(jnp.abs((f(A + step * D) - f(A)) / step - expected))) > 1e-4 * size
 
 
+FAR = {
+    "slope of log cosh": (jax.grad(lambda a: jnp.sum(jnp.log(jnp.cosh(a)))), jnp.tanh),
+    "quotient of sines": (lambda a: jnp.sinh(a) / jnp.cosh(a), jnp.tanh),
+    "two products": (lambda a: jnp.exp(a) * (a * jnp.exp(-a)), lambda a: a),
+}
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("name", FAR)
+def test_a_step_over_a_hundred_orders_of_magnitude_has_all_digits(name, sign):
+    """Parts grow and fall by 10^100, and their product does not; nor do its derivatives."""
+    f, plain = FAR[name]
+    start, step = 0.1 * A, sign * (200 + 10 * D)
+    change, exact = increment(f, start, step)
+    assert exact
+    np.testing.assert_allclose(change, plain(start + step) - plain(start), rtol=1e-12)
+    slope = jax.jvp(lambda d: increment(f, start, d)[0], (step,), (jnp.ones(6),))[1]
+    expected = jax.jvp(plain, (start + step,), (jnp.ones(6),))[1]
+    np.testing.assert_allclose(slope, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_what_has_no_rule_is_subtracted_and_called_inexact():
     change, exact = increment(lambda a: jax.lax.erf_inv(a / 10), A, D)
     assert not exact

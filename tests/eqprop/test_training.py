@@ -246,6 +246,29 @@ def test_the_test_set_decides_nothing():
     assert not np.array_equal(one.history["test_accuracy"], other.history["test_accuracy"])
 
 
+@pytest.mark.parametrize(("labels", "best"), [(False, 2), (True, 1)])
+def test_an_epoch_whose_score_is_no_number_is_not_the_best(labels, best):
+    """As of a cost with a logarithm, whose outputs are below 0 in some epochs."""
+    split = toy(2) if labels else Split(toy(2).x, 0.1 * toy(2).x[:, :2])
+    run = Run(
+        net=linear(),
+        cost=COST,
+        data=Data(DATA.train, DATA.test, split),
+        estimator=ONE_SIDED,
+        rates={"*": 0.1},
+        optimizer=None,
+        epochs=5,
+        key=jax.random.key(0),
+        batch=4,
+        decay=1.0,
+        unsettled="raise",
+        chunk=4,
+    )
+    scores = [np.nan, 2.0, 1.0, np.nan, 1.0]
+    history = {"validation_loss": scores, "validation_accuracy": scores}
+    assert run.best(history) == best
+
+
 def test_targets_that_are_no_labels_have_no_accuracy_and_the_lowest_loss_is_best():
     data = Data(*(Split(split.x, 0.1 * split.x[:, :2]) for split in (DATA.train, toy(1), toy(2))))
     result = fit(data=data, rates={"*": 0.05}, epochs=3)

@@ -1,7 +1,9 @@
 """What the tests of sweeps share, in a module that a worker can import without JAX."""
 
+import hashlib
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +84,37 @@ class Linear(circuits.Simulator):
 
     def small_signal(self, netlist, *, lowest, highest, points=10):
         raise AssertionError
+
+
+@dataclass(frozen=True)
+class Hasty(Linear):
+    """Is off by 0.1 V, unless it has `enough` time and iterations."""
+
+    timeout: float = 1.0
+    iterations: int = 7
+    enough: tuple[float, int] = (2.0, 70)
+
+    def operating_points(self, netlist, drives=None):
+        patient = (self.timeout, self.iterations) == self.enough
+        return Linear(error=0.0 if patient else 0.1).operating_points(netlist, drives)
+
+
+@dataclass(frozen=True)
+class Endless(Linear):
+    """Computes without end, and notes in the file `marks` which process does.
+
+    In Python's own instructions, or `outside` of them, where no signal of Python's is heard.
+    """
+
+    outside: bool = False
+
+    def operating_points(self, netlist, drives=None):
+        with Path(self.marks).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if self.outside:
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+        while True:
+            time.sleep(0.01)
 
 
 DIVIDER = circuits.Netlist(

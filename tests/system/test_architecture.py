@@ -63,7 +63,7 @@ def test_only_learning_sweeps_and_commands_import_eqprop():
 
 ORDER = {
     "eqprop": (
-        "files archives references citations energies costs increments data models settling "
+        "files locks archives references citations energies costs increments data models settling "
         "estimators training accuracy plotting cli __main__"
     ),
     "circuits": (

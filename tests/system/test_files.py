@@ -1,5 +1,6 @@
 """Files are written whole or not at all, read within a limit, and their folders left clean."""
 
+import fcntl
 import os
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 import circuits
 from eqprop.archives import read_arrays
-from eqprop.files import Folder, output_folder, read_bytes, write
+from eqprop.files import Folder, OutsideError, output_folder, read_below, read_bytes, write
+from eqprop.locks import InUseError, hold
 
 DIVIDER = circuits.parse("Divider\nV1 in 0 1\nR1 in mid 1k\nR2 mid 0 1k\n.end\n")
 
@@ -63,6 +65,77 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match=r"must be a regular file, but .* is a device, a pipe"):
         read_bytes(tmp_path / "pipe", most=5)
+
+
+def test_a_file_below_a_folder_is_read(tmp_path):
+    (tmp_path / "folder/inner").mkdir(parents=True)
+    (tmp_path / "folder/inner/data").write_bytes(b"12345")
+    (tmp_path / "other").write_bytes(b"outside")
+    (tmp_path / "folder/link").symlink_to("inner/data")
+    (tmp_path / "folder/leaving").symlink_to(tmp_path / "other")
+    (tmp_path / "way").symlink_to("folder")
+    for name in ("inner/data", "inner/../inner/data", "link", str(tmp_path / "folder/link")):
+        assert read_below(tmp_path / "way", name, most=5) == b"12345"
+    for name in ("../other", "leaving", str(tmp_path / "other"), ".", "", "inner/.."):
+        with pytest.raises(OutsideError, match=r"must be of a file in .* or below, but is"):
+            read_below(tmp_path / "way", name, most=9)
+    with pytest.raises(OSError, match="must be a file of at most 4 bytes"):
+        read_below(tmp_path / "way", "link", most=4)
+    with pytest.raises(OSError, match="must be a regular file"):
+        read_below(tmp_path / "way", "inner", most=4)
+
+
+def test_a_lock_has_one_holder_and_leaves_nothing(tmp_path):
+    with Folder.open(tmp_path) as folder:
+        for _ in range(2):
+            with hold(folder, "lock"):
+                assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} on ")
+                with pytest.raises(InUseError, match=f"process {os.getpid()} on "):
+                    hold(folder, "lock").__enter__()
+                assert folder.names() == ["lock"]
+            assert folder.names() == []
+        (tmp_path / "lock").write_text("a process that was killed\n" * 9)
+        with hold(folder, "lock"):
+            assert "killed" not in (tmp_path / "lock").read_text()
+
+
+def test_a_lock_that_is_removed_while_it_is_waited_for_is_none(tmp_path, monkeypatch):
+    """Its holder removes it after another has opened it: that one must lock a new file."""
+    flock, removed = fcntl.flock, []
+
+    def remove_and_lock(descriptor, operation):
+        if not removed:
+            (tmp_path / "lock").unlink()
+            removed.append(descriptor)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
+    with Folder.open(tmp_path) as folder, hold(folder, "lock"):
+        assert folder.names() == ["lock"]
+        with pytest.raises(InUseError):
+            hold(folder, "lock").__enter__()
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "folder"])
+def test_a_lock_is_a_plain_file(tmp_path, kind):
+    (tmp_path / "target").write_text("kept")
+    (tmp_path / "inner").mkdir()
+    lock = tmp_path / "inner/lock"
+    if kind == "link":
+        lock.symlink_to(tmp_path / "target")
+    elif kind == "hard link":
+        lock.hardlink_to(tmp_path / "target")
+    elif kind == "pipe":
+        os.mkfifo(lock)
+    else:
+        lock.mkdir()
+    with (
+        Folder.open(tmp_path / "inner") as folder,
+        pytest.raises(OSError, match="lock' must be a plain file"),
+    ):
+        hold(folder, "lock").__enter__()
+    assert (tmp_path / "target").read_text() == "kept"
+    assert os.path.lexists(lock)
 
 
 @pytest.mark.parametrize("kind", ["U1", "M8[s]", "i4, f8"])

@@ -157,6 +157,25 @@ def test_expansions_are_limited_in_names_characters_and_seconds(monkeypatch):
         circuits.parse(deck("R1 a 0 1"))
 
 
+MANY = {
+    "plain resistors": [f"R{k} a 0 {k + 1}" for k in range(100)],
+    "other elements": [f"C{k} a 0 1p" for k in range(100)],
+    "both": [f"{letter}{k} a 0 1" for k in range(50) for letter in "RC"],
+    "subcircuits": [*(f"X{k} a s" for k in range(10)), ".subckt s p"]
+    + [f"R{k} p 0 1" for k in range(10)]
+    + [".ends"],
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_a_deck_has_no_more_elements_than_it_may(monkeypatch, kind):
+    monkeypatch.setattr("circuits.spice.expansion.LARGEST", 100)
+    assert len(circuits.parse(deck(*MANY[kind])).elements) == 100
+    monkeypatch.setattr("circuits.spice.expansion.LARGEST", 99)
+    with pytest.raises(circuits.DeckError, match="a deck may expand to 99 elements"):
+        circuits.parse(deck(*MANY[kind]))
+
+
 def test_parameters_that_stand_behind_one_another_end():
     """Each in many brackets, which takes more of Python's stack than there is."""
     chain = [f".param a{k + 1}={{{'(' * 40}a{k}{')' * 40}}}" for k in range(60)]

@@ -1,15 +1,16 @@
 """Attacks by a program that stands for ngspice: it hangs, prints for ever, or outlives Python."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.netlists import divider, program, raw_body
+from helpers.processes import alive, within
 
 import circuits
 from circuits.simulators import ngspice_decks, processes
@@ -17,24 +18,6 @@ from circuits.simulators.raw import RawError, read
 
 ANSWER = raw_body(["v(mid)"], [0.25])
 LINUX = sys.platform == "linux"
-
-
-def alive(pid):
-    """Whether a process runs; a zombie, which nobody has waited for yet, does not."""
-    try:
-        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def within(seconds, condition):
-    """Whether something becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def seconds_of(run):
@@ -83,6 +66,57 @@ def test_a_child_dies_with_python_and_its_folder_is_swept(tmp_path, monkeypatch)
     processes._sweep.cache_clear()
     processes._sweep(str(tmp_path / "tmp"))
     assert not folders[0].exists()
+
+
+STAYING = """
+import sys
+sys.path[:0] = {path!r}
+import numpy as np
+from helpers.netlists import WAVES, divider
+import circuits
+simulator = circuits.Ngspice(command={command!r}, timeout=600.0)
+simulator.operating_points(divider())
+simulator.operating_points(divider(), WAVES)
+"""
+NAPS = """
+import os, subprocess, sys
+if "-p" not in sys.argv:
+    os.execv({ngspice!r}, ["ngspice", *sys.argv[1:]])
+for line in sys.stdin:
+    if line.startswith("echo"):
+        print(line[5:], end="", flush=True)
+    if line.startswith("run"):
+        open({pid!r}, "w").write(str(os.getpid()))
+        while True:
+            pass
+"""
+
+
+@pytest.mark.skipif(not LINUX, reason="the parent-death signal is Linux's")
+def test_a_process_that_stays_dies_with_python_in_the_midst_of_a_deck(
+    tmp_path, monkeypatch, simulator
+):
+    """`kill -9` of Python while the process that has answered before computes without end."""
+    del simulator
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    pid, command = tmp_path / "pid", tmp_path / "ngspice"
+    text = NAPS.format(ngspice=shutil.which("ngspice"), pid=str(pid))
+    command.write_text(f"#!{sys.executable}\n{text}")
+    command.chmod(0o755)
+    code = STAYING.format(path=sys.path, command=str(command))
+    python = subprocess.Popen([sys.executable, "-c", code])
+    assert within(60, lambda: pid.is_file() and pid.read_text().strip())
+    child = int(pid.read_text())
+    assert alive(child)
+    (folder,) = (tmp_path / "tmp").glob("circuits-*")
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "deck.cir"]
+    python.send_signal(signal.SIGKILL)
+    python.wait()
+    assert within(5, lambda: not alive(child))
+    processes._sweep.cache_clear()
+    processes._sweep(str(tmp_path / "tmp"))
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_only_our_own_folders_are_swept(tmp_path):

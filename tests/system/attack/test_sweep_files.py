@@ -13,7 +13,9 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import netCDF4
@@ -23,14 +25,15 @@ from helpers.sweep_problems import DECK, SWEEP, jobs, problem, record, results, 
 
 import circuits
 import circuits.commands.cli
-from circuits.sweeps import StorageError, SweepError, estimate, load, merge, sweep
-from circuits.sweeps.declaration import MAX_POINTS
-from circuits.sweeps.loading import _columns
+from circuits.sweeps import StorageError, SweepError, estimate, load, loading, merge, sweep
+from circuits.sweeps.declaration import MAX_POINTS, Declaration
+from circuits.sweeps.loading import _columns, _content
 from circuits.sweeps.measures import STATUSES
 from circuits.sweeps.plan import Plan
 from circuits.sweeps.store import RunStore
 from eqprop.training import CheckpointError
 
+OPEN = Path("/proc/self/fd")
 SECRET = b"what stood here before"
 QUICK = 20.0
 """Seconds within which anything hostile must be refused, on a machine that is busy."""
@@ -154,6 +157,40 @@ def test_a_file_that_is_named_lies_below_and_is_plain(tmp_path, victim, table, w
             sweep(folder / "sweep.toml", out=folder / "run", trusted=True)
 
 
+@pytest.mark.parametrize("planted", ["folder", "file"])
+def test_a_link_that_is_planted_between_look_and_open_is_not_followed(
+    tmp_path, victim, monkeypatch, planted
+):
+    """A name below the folder is resolved, and only then becomes a link to elsewhere."""
+    folder = tmp_path / "sweep"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below/victim").write_text("V1\n1\n")
+    resolve = Path.resolve
+
+    def plant(path, *arguments, **more):
+        resolved = resolve(path, *arguments, **more)
+        if path.name == "victim" and not (folder / "moved").exists():
+            place = folder / "below" if planted == "folder" else folder / "below/victim"
+            place.rename(folder / "moved")
+            place.symlink_to(victim.parent if planted == "folder" else victim)
+        return resolved
+
+    declared = Declaration.of({"network": {"deck": "deck.cir"}}, folder, from_file=True)
+    read = partial(_content, "below/victim", "data.file", declared, trusted=False, most=100)
+    assert read() == b"V1\n1\n"  # the control
+    monkeypatch.setattr(Path, "resolve", plant)
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        read()
+    assert (folder / "moved").exists()
+
+
+def test_links_within_the_folder_are_followed(tmp_path):
+    problem(tmp_path)
+    (tmp_path / "deck.cir").rename(tmp_path / "other.cir")
+    (tmp_path / "deck.cir").symlink_to("other.cir")
+    assert estimate(tmp_path / "sweep.toml", workers=1).plan.points == 4
+
+
 def test_a_trusted_declaration_may_name_files_elsewhere(tmp_path):
     """The control of the test above."""
     (tmp_path / "sweep").mkdir()
@@ -186,6 +223,58 @@ def test_data_that_unpack_to_too_much_are_refused(tmp_path, kind):
     npz_bomb(tmp_path / "data.npz", kind)
     assert (tmp_path / "data.npz").stat().st_size < 3_000_000
     refused(f'{NETWORK}[data]\nfile = "data.npz"\n', tmp_path, "must unpack to at most")
+
+
+TABLES = {
+    "nothing": (b"", "a row of at most .* bytes and rows of numbers"),
+    "names alone": (b"V1\n", "a row of at most .* bytes and rows of numbers"),
+    "no names": (b"\n1\n", "its first row must be different names"),
+    "an empty name": (b"V1,\n1,2\n", "its first row must be different names"),
+    "a name twice": (b"V1,V1\n1,2\n", "its first row must be different names"),
+    "names without end": (b"V" * 1_000_001 + b"\n1\n", "a row of at most 1000000 bytes"),
+    "a short row": (b"V1,label\n1,0\n2\n", "a number in every cell"),
+    "a long row": (b"V1\n1\n1,2\n", "a number in every cell"),
+    "too few names": (b"V1\n1,2\n3,4\n", "1 names and 2 columns"),
+    "words": (b"V1\none\n", "a number in every cell"),
+    "an empty cell": (b"V1,label\n1,\n", "a number in every cell"),
+    "a comment": (b"V1\n1 # x\n", "a number in every cell"),
+    "a quotation without end": (b'V1\n"1\n2\n', "a number in every cell"),
+    "a zero byte": (b"V1\n1\0\n", "a number in every cell"),
+    "no UTF-8": (b"V1\xff\n1\n", "a number in every cell"),
+    "a formula": (b'V1\n"=cmd()"\n', "a number in every cell"),
+    "a number without end": (b"V1\n" + b"1" * 100_000 + b"\n", "must be finite"),
+    "no number": (b"V1\nnan\n", "must be finite"),
+    "no finite number": (b"V1\n1e999\n", "must be finite"),
+    "a class that is none": (b"V1,label\n1,nan\n", "must hold classes"),
+    "a class without end": (b"V1,label\n1,1e300\n", "must hold classes"),
+    "half a class": (b"V1,label\n1,0.5\n", "must hold classes"),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_a_hostile_table_is_refused(tmp_path, case):
+    content, match = TABLES[case]
+    (tmp_path / "data.csv").write_bytes(content)
+    refused(f'{NETWORK}[data]\nfile = "data.csv"\n', tmp_path, match)
+
+
+def test_a_table_takes_little_more_memory_than_its_numbers(monkeypatch):
+    """The control of the above, too: what is well-formed is read."""
+    rows = 200_000
+    content = b"V1,label\r\n" + b'"1",2\r\n' * rows
+    tracemalloc.start()
+    columns = _columns("data.csv", content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert {name: set(column.tolist()) for name, column in columns.items()} == {
+        "V1": {1.0},
+        "label": {2.0},
+    }
+    assert len(columns["V1"]) == rows
+    assert peak < 6 * len(content)
+    monkeypatch.setattr(loading, "MAX_TABLE", len(content) - 1)
+    with pytest.raises(SweepError, match=r"data\.csv must have at most 1400009 bytes"):
+        _columns("data.csv", content)
 
 
 @pytest.fixture(scope="module")
@@ -450,6 +539,32 @@ def test_a_hostile_dataset_is_refused(copied, victim, kind):
         load(copied)
 
 
+def test_a_dataset_that_is_swapped_while_it_is_opened_is_not_read(copied, victim, monkeypatch):
+    """What was looked at is what NetCDF's library opens, whatever has its name by then."""
+    path, dataset = copied / "results.nc", netCDF4.Dataset
+
+    class Swapped(dataset):
+        def __init__(self, opened, *arguments, **more):
+            path.rename(copied / "moved.nc")
+            path.symlink_to(victim)
+            super().__init__(opened, *arguments, **more)
+
+    with load(copied) as data:
+        expected = data.voltage.values
+    monkeypatch.setattr(netCDF4, "Dataset", Swapped)
+    with load(copied) as data:
+        np.testing.assert_array_equal(data.voltage.values, expected)
+    assert path.is_symlink()
+
+
+def test_a_dataset_holds_no_file_open_after_its_end(copied):
+    before = len(list(OPEN.iterdir()))
+    with load(copied) as data:
+        assert data.sizes["chip"] == 2
+        assert len(list(OPEN.iterdir())) > before  # the control: it is read when it is asked for
+    assert len(list(OPEN.iterdir())) == before
+
+
 def test_a_clock_that_goes_back_breaks_no_run(tmp_path, whole, monkeypatch):
     """To 1970 at once, and every other clock by an hour at each look."""
     looks = itertools.count()
@@ -523,23 +638,23 @@ def answer(port):
             return b""
 
 
-def test_damaged_files_are_refused_or_read(copied, tmp_path):
+def test_damaged_files_are_refused_or_read(copied):
     """A thousand random damages: a plan is refused by an error of ours, a job counts as missing."""
     random, content = np.random.default_rng(0), (copied / "plan.json").read_bytes()
     key = next(iter(jobs(copied))).removesuffix(".job")
     job, plan = copied / f"jobs/{key}.job", Plan.decode(content)
     whole_job, sizes = job.read_bytes(), plan.layouts[0].sizes
-    np.savez(tmp_path / "whole.npz", V1=np.zeros(3))
-    archive = (tmp_path / "whole.npz").read_bytes()
+    whole_archive = io.BytesIO()
+    np.savez(whole_archive, V1=np.zeros(3))
+    archive = whole_archive.getvalue()
     with RunStore.open(copied) as store:
         for _ in range(1000):
             with contextlib.suppress(SweepError):
                 Plan.decode(damaged(content, random))
             job.write_bytes(damaged(whole_job, random))
             assert store.read(key, plan.variables, sizes) is None
-            (tmp_path / "data.npz").write_bytes(damaged(archive, random))
             with contextlib.suppress(SweepError):
-                _columns(tmp_path / "data.npz")
+                _columns("data.npz", damaged(archive, random))
 
 
 def damaged(content, random):
