@@ -342,7 +342,6 @@ NOTES = {
     "meas-line": ".meas is left out: it changes no voltage",
     "csparam-line": ".csparam is left out: it changes no voltage",
     "pwl-step-at-one-time": "a step of pwl at one time lasts 5e-12 s",
-    "tran-tstart": "all is saved, from 0 s on, not only what follows the start of saving",
 }
 
 
@@ -379,7 +378,10 @@ def test_a_deck_as_it_is_written_is_right(name, simulator):
 
 @pytest.mark.parametrize(
     "name",
-    ["i-of-resistor", "i-of-vcvs", "func-in-source", "resistor-of-voltage", "poly-one", "tnom-25"],
+    [
+        *("i-of-resistor", "i-of-vcvs", "func-in-source", "resistor-of-voltage", "poly-one"),
+        *("tnom-25", "nodal-one-over-v", "sqrt-source"),
+    ],
 )
 def test_nodal_answers_the_same(name):
     text, expected = DECKS[name]
@@ -567,8 +569,10 @@ def test_capacitors_start_where_they_are_told(simulator):
     assert circuits.parse(netlist.spice()) == netlist
     at_rest = "Deck\nV1 in 0 0\nR1 in out 1k\nC1 out 0 1u ic=1\n.tran 10u 3m\n"
     assert circuits.parse(at_rest).analyses[0].start == ()  # as ngspice: it is for uic alone
-    with pytest.raises(circuits.DeckError, match="supported for capacitors to ground alone"):
-        circuits.parse("Deck\nC1 a b 1u ic=1\n")
+    between = "Deck\nV1 in 0 0\nR1 in a 1k\nC1 a b 1u ic=1\nC2 b 0 1u ic=2\n.tran 10u 3m uic\n"
+    assert dict(circuits.parse(between).analyses[0].start) == {"a": 3.0, "b": 2.0}
+    with pytest.raises(circuits.DeckError, match="capacitors start must agree, but ic=2"):
+        circuits.parse("Deck\nR1 a 0 1\nC1 a 0 1u ic=1\nC2 a 0 1u ic=2\n.tran 1u 1m uic\n")
 
     netlist = circuits.parse(MEMRISTOR)
     (analysis,) = netlist.analyses
