@@ -24,6 +24,15 @@ EVERY = 8
 _ended = itertools.count(1)
 
 
+LONGEST = ["test_docs", "test_contract", "test_demo", "test_own_energies", "test_notebooks"]
+"""Files that are tried first, so that at the end no worker waits long for the other."""
+
+
+def pytest_collection_modifyitems(items):
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
 @pytest.fixture(autouse=True)
 def forget_compiled_programs():
     """Forget compiled programs when the process is about to run out of maps, and not before.

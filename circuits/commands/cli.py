@@ -89,7 +89,17 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
         help="(default: %(default)s)",
     )
     command.add_argument(
-        "--compare", action="store_true", help="ask both, and print the largest difference"
+        "--compare",
+        action="store_true",
+        help="ask both and ngspice alone, and print the largest difference",
+    )
+    command.add_argument("--json", metavar="FILE", help="write all values to FILE")
+    command.add_argument(
+        "--control",
+        choices=("refuse", "skip"),
+        default="refuse",
+        help="what becomes of .control blocks, which are never run: refuse the deck, or read their "
+        "plain analyses as dot lines (default: %(default)s)",
     )
     command.add_argument(
         "--trusted", action="store_true", help="follow .include and .lib within the deck's folder"
@@ -146,7 +156,15 @@ def _run(options: argparse.Namespace) -> int:
     """Simulate a deck."""
     from .run import run
 
-    run(options.deck, options.simulator, print, compare=options.compare, trusted=options.trusted)
+    run(
+        options.deck,
+        options.simulator,
+        print,
+        compare=options.compare,
+        trusted=options.trusted,
+        control=options.control,
+        output=options.json,
+    )
     return 0
 
 

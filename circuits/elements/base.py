@@ -18,9 +18,10 @@ import numpy as np
 from .laws import Term
 
 GROUND = "0"
-_REST = r"[A-Za-z0-9_.$!:%+\-\[\]]*"
-_NODE = re.compile(r"[A-Za-z0-9_+\-]" + _REST)
-_NAME = re.compile(r"[A-Za-z0-9_]" + _REST)
+TIME = "time()"
+"""The name, among nodes and currents, of the time in s."""
+_NODE = re.compile(r"[A-Za-z0-9_+\-/][A-Za-z0-9_.$!:%+\-\[\]/]*")
+_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.$!:%+\-\[\]]*")
 
 
 def current_of(branch: str) -> str:
@@ -174,6 +175,11 @@ class Element(abc.ABC):
             )
         return element
 
+    @property
+    def depends_on_time(self) -> bool:
+        """Whether one of its terms takes the time, besides what sources do."""
+        return False
+
     # --- what it adds to the equations
 
     def fixes_voltage(self, *, transient: bool = False) -> bool:
@@ -193,6 +199,11 @@ class Element(abc.ABC):
 
     def terms(self, kelvin: float) -> Sequence[Term]:
         """Return its non-linear terms at a temperature in K."""
+        del kelvin
+        return ()
+
+    def charges(self, kelvin: float) -> Sequence[Term]:
+        """Return its non-linear charges at a temperature in K: terms in C, with slopes in F."""
         del kelvin
         return ()
 
@@ -260,7 +271,7 @@ def check_name(name: str) -> None:
     """Raise `ValueError` for a name that SPICE could read as something else."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            "`name` must be letters, digits and _.$!:%+-[] after a letter, a digit or _, "
+            "`name` must be letters, digits and _.$!:%+-[] after a letter, a digit, _ or ., "
             f"but is {name!r}"
         )
 
@@ -268,13 +279,15 @@ def check_name(name: str) -> None:
 def check_names(name: str, nodes: Iterable[str]) -> None:
     """Raise `ValueError` for an element's name, or nodes, that SPICE could read as something else.
 
-    Nodes must be lower case besides, as SPICE folds case.
+    The name may be empty: an element is then called by its letter alone. Nodes must be lower case
+    besides, as SPICE folds case.
     """
-    check_name(name)
+    if name:
+        check_name(name)
     for node in nodes:
         if not _NODE.fullmatch(node) or node == "gnd" or node != node.lower():
             raise ValueError(
-                f"a node of {name} must be lower-case letters, digits and _.$!:%+-[], "
+                f"a node of {name} must be lower-case letters, digits and _.$!:%+-[]/, "
                 f"ground being '0', but is {node!r}"
             )
 

@@ -6,8 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..units import Array
-from .base import current_of
-from .expressions import Current, Expression, Program, Voltage
+from .base import TIME, current_of
+from .expressions import (
+    Constant,
+    Current,
+    Expression,
+    Program,
+    SpecialVariable,
+    Variable,
+    Voltage,
+    renamed,
+)
 from .laws import Law, Term, TwoTerminalLaw, namespace
 
 
@@ -102,6 +111,15 @@ def _on_last_axis(xp, constant: Array) -> Array:
     return xp.asarray(constant)[..., None] if np.ndim(constant) else constant
 
 
+def at_temperature(expression: Expression, kelvin: float) -> Expression:
+    """Return an expression with a temperature in K in the place of its `temper`."""
+
+    def value(variable: Variable) -> Expression:
+        return Constant(kelvin - 273.15) if variable == SpecialVariable("temper") else variable
+
+    return renamed(expression, value)
+
+
 def current_term(expression: Expression, plus: str, minus: str) -> Term:
     """Return the term of a current in A from `plus` to `minus` that an expression tells.
 
@@ -124,8 +142,10 @@ def term_of(expression: Expression, rows: Sequence[tuple[str, float]]) -> Term:
     return Term(ExpressionLaw(program, tuple(numbers), constants), tuple(controls), tuple(rows))
 
 
-def _names(variable: Voltage | Current) -> tuple[str, ...]:
+def _names(variable: Variable) -> tuple[str, ...]:
     """Return the places of which a variable is the value, or the difference."""
+    if isinstance(variable, SpecialVariable):
+        return (TIME,)
     if isinstance(variable, Current):
         return (current_of(variable.source),)
     return variable.plus, variable.minus

@@ -18,7 +18,7 @@ from .base import GROUND
 from .functions import INFIX, apply
 from .laws import namespace
 
-Slopes = dict["Voltage | Current", Array]
+Slopes = dict["Variable", Array]
 
 
 class _Operand(abc.ABC):
@@ -98,6 +98,23 @@ class Current(_Operand):
 
 
 @dataclass(frozen=True)
+class SpecialVariable(_Operand):
+    """A quantity of the whole circuit, by a name of `SPECIAL`."""
+
+    name: str
+
+    def __str__(self):
+        return self.name
+
+
+SPECIAL = {
+    "time": "the time in s, 0 at operating points",
+    "temper": "the temperature in °C",
+}
+"""The special variables, by what each is."""
+
+
+@dataclass(frozen=True)
 class Operation(_Operand):
     """An operator or a function, and what it is applied to.
 
@@ -119,7 +136,8 @@ class Operation(_Operand):
         return f"{self.kind}({','.join(str(a) for a in self.arguments)})"
 
 
-Expression = Constant | Voltage | Current | Operation
+Variable = Voltage | Current | SpecialVariable
+Expression = Constant | Variable | Operation
 
 
 def call(kind: str, *arguments: "Expression | Array") -> Expression:
@@ -130,7 +148,9 @@ def call(kind: str, *arguments: "Expression | Array") -> Expression:
     **Arguments:** `kind`, `arguments`: as of `Operation`; arrays become constants.
     """
     operands = tuple(
-        a if isinstance(a, Constant | Voltage | Current | Operation) else Constant(a)
+        a
+        if isinstance(a, Constant | Voltage | Current | SpecialVariable | Operation)
+        else Constant(a)
         for a in arguments
     )
     whole = Operation(kind, operands)
@@ -141,23 +161,21 @@ def call(kind: str, *arguments: "Expression | Array") -> Expression:
     )
 
 
-def variables(expression: Expression) -> Iterator[Voltage | Current]:
-    """Yield every voltage and current in an expression, as often as it stands there."""
+def variables(expression: Expression) -> Iterator[Variable]:
+    """Yield every variable in an expression, as often as it stands there."""
     stack = [expression]
     while stack:
         part = stack.pop()
-        if isinstance(part, Voltage | Current):
+        if isinstance(part, Voltage | Current | SpecialVariable):
             yield part
         elif isinstance(part, Operation):
             stack += reversed(part.arguments)
 
 
-def renamed(
-    expression: Expression, name: Callable[["Voltage | Current"], "Voltage | Current"]
-) -> Expression:
-    """Return an expression with another voltage or current in the place of each.
+def renamed(expression: Expression, name: Callable[[Variable], Expression]) -> Expression:
+    """Return an expression with another one in the place of each variable.
 
-    **Arguments:** `name`: from each voltage and current to the one that replaces it.
+    **Arguments:** `name`: from each variable to what replaces it.
     """
     if isinstance(expression, Constant):
         return expression
@@ -183,11 +201,11 @@ class Program:
     @classmethod
     def of(
         cls, expression: Expression
-    ) -> tuple["Program", tuple[Array, ...], tuple["Voltage | Current", ...]]:
+    ) -> tuple["Program", tuple[Array, ...], tuple[Variable, ...]]:
         """Return the program of an expression, its constants, and its variables in their order."""
         instructions: list[tuple[Any, ...]] = []
         constants: list[Array] = []
-        variables: dict[Voltage | Current, int] = {}
+        variables: dict[Variable, int] = {}
         places: dict[int, int] = {}
 
         def place(part: Expression) -> int:
@@ -200,7 +218,7 @@ class Program:
             if isinstance(part, Constant):
                 constants.append(part.value)
                 return "constant", len(constants) - 1
-            if isinstance(part, Voltage | Current):
+            if isinstance(part, Voltage | Current | SpecialVariable):
                 return "variable", variables.setdefault(part, len(variables))
             if part.kind == "pwl":
                 x, *numbers = part.arguments
@@ -243,9 +261,7 @@ def _combined(
     return value, slopes
 
 
-def evaluate(
-    expression: Expression, values: Mapping[Voltage | Current, Array]
-) -> tuple[Array, Slopes]:
+def evaluate(expression: Expression, values: Mapping[Variable, Array]) -> tuple[Array, Slopes]:
     """Return the value of an expression, and its slope by each variable on which it depends.
 
     Elementwise over arrays of one shape, NumPy's or JAX's. At a kink the slope is that of one of

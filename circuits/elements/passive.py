@@ -1,5 +1,6 @@
 """Passive elements: resistors, matrices of them, capacitors, inductors."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from .base import (
     NoiseCurrents,
     Symbol,
     TwoTerminal,
+    check_name,
     check_names,
     check_value,
     current_of,
@@ -273,9 +275,10 @@ class Inductor(TwoTerminal):
     """An inductance between two nodes: v_plus − v_minus = L di/dt.
 
     **Arguments:** `name`: the SPICE name without its letter. `plus`, `minus`: nodes. `henries`: L
-    in H, finite and above 0.
+    in H, finite and above 0. `amperes`: the current in A from which it starts where a transient
+    does not start at the operating point.
 
-    **Raises** `ValueError` where it is not, or a name is none.
+    **Raises** `ValueError` where a number is not so, or a name is none.
     """
 
     letter = "L"
@@ -286,13 +289,16 @@ class Inductor(TwoTerminal):
     plus: str
     minus: str
     henries: float
+    amperes: float = 0.0
 
     def __post_init__(self):
         check_names(self.name, self.nodes)
         check_value(self, "henries", positive=True)
+        check_value(self, "amperes")
 
     def lines(self):
-        return [f"L{self.name} {self.plus} {self.minus} {number(self.henries)}"]
+        start = f" ic={number(self.amperes)}" if self.amperes else ""
+        return [f"L{self.name} {self.plus} {self.minus} {number(self.henries)}{start}"]
 
     def fixes_voltage(self, *, transient=False):
         return not transient
@@ -306,3 +312,56 @@ class Inductor(TwoTerminal):
 
     def label(self):
         return quantity(self.henries, "H")
+
+
+@dataclass(frozen=True)
+class Coupling(Element):
+    """The coupling of two inductors (K): v_1 = L_1 di_1/dt + M di_2/dt, M = k √(L_1 L_2).
+
+    **Arguments:** `name`: the SPICE name without its letter. `first`, `second`: the inductors, as
+    the netlist has them. `coefficient`: k, between −1 and 1.
+
+    **Raises** `ValueError` for another coefficient, one inductor twice, or a name that is none.
+    """
+
+    letter = "K"
+    word = "coupling"
+    passive = True
+    name: str
+    first: Inductor
+    second: Inductor
+    coefficient: float
+
+    def __post_init__(self):
+        check_name(self.name)
+        if not abs(self.coefficient) < 1:
+            raise ValueError(
+                f"`coefficient` of {self.name} must be between -1 and 1, but is {self.coefficient}"
+            )
+        if self.first.key == self.second.key:
+            raise ValueError(f"`first` and `second` of {self.name} must differ")
+
+    @property
+    def nodes(self):
+        return ()
+
+    def lines(self):
+        inductors = f"{self.first.key} {self.second.key}"
+        return [f"K{self.name} {inductors} {number(self.coefficient)}"]
+
+    def charge(self, stamps):
+        mutual = self.coefficient * math.sqrt(self.first.henries * self.second.henries)
+        first, second = current_of(self.first.key), current_of(self.second.key)
+        stamps.entry(first, second, -mutual)
+        stamps.entry(second, first, -mutual)
+
+    def with_nodes(self, names):
+        first, second = self.first.with_nodes(names), self.second.with_nodes(names)
+        return replace(self, first=first, second=second)
+
+    @property
+    def ends(self):
+        return self.first.plus, self.second.plus
+
+    def parts(self):
+        return ()

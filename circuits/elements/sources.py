@@ -1,6 +1,8 @@
 """Sources: independent ones, controlled ones, and those given by an expression."""
 
 import abc
+import cmath
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,8 +15,16 @@ from .base import (
     check_value,
     current_of,
 )
-from .expression_laws import current_term, term_of
-from .expressions import Current, Expression, Voltage, renamed, variables
+from .expression_laws import at_temperature, current_term, term_of
+from .expressions import (
+    Current,
+    Expression,
+    SpecialVariable,
+    Variable,
+    Voltage,
+    renamed,
+    variables,
+)
 from .waveforms import Waveform
 
 
@@ -22,25 +32,33 @@ class _Independent(TwoTerminal):
     """A source of a `value` in V or A, by whose `key`, its SPICE name, it is driven.
 
     Constant at operating points; `waveform`, if it has one, in transients. `ac` is its small-signal
-    amplitude, needed by the source of a noise analysis.
+    amplitude, needed by the source of a noise analysis, and `phase` its phase.
     """
 
     unit: str
     ac: float
     waveform: Waveform | None
+    phase: float
 
     def __post_init__(self):
         check_names(self.name, self.nodes)
         check_value(self, self.unit)
         check_value(self, "ac")
+        check_value(self, "phase")
 
     @property
     @abc.abstractmethod
     def value(self) -> float:
         """Its constant value in V or A."""
 
+    @property
+    def phasor(self) -> complex:
+        """Its small-signal amplitude in V or A, complex."""
+        return cmath.rect(self.ac, math.radians(self.phase)) if self.phase else complex(self.ac)
+
     def lines(self):
-        ac = f" ac {number(self.ac)}" if self.ac else ""
+        phase = f" {number(self.phase)}" if self.phase else ""
+        ac = f" ac {number(self.ac)}{phase}" if self.ac else ""
         waveform = f" {self.waveform}" if self.waveform is not None else ""
         return [f"{self.key} {self.plus} {self.minus} {number(self.value)}{ac}{waveform}"]
 
@@ -52,7 +70,8 @@ class VoltageSource(_Independent):
     **Arguments:**
 
     - `name`: the SPICE name without its letter. `plus`, `minus`: nodes.
-    - `volts`: in V. `ac`: its small-signal amplitude in V.
+    - `volts`: in V. `ac`: its small-signal amplitude in V, and `phase`: its phase in
+      degrees.
     - `waveform`: its voltage in V over time in s, in transients.
 
     **Raises** `ValueError` where a number is not finite, or a name is none.
@@ -69,6 +88,7 @@ class VoltageSource(_Independent):
     volts: float
     ac: float = 0.0
     waveform: Waveform | None = None
+    phase: float = 0.0
 
     @property
     def value(self):
@@ -92,7 +112,8 @@ class CurrentSource(_Independent):
     **Arguments:**
 
     - `name`: the SPICE name without its letter. `plus`, `minus`: nodes.
-    - `amperes`: in A. `ac`: its small-signal amplitude in A.
+    - `amperes`: in A. `ac`: its small-signal amplitude in A, and `phase`: its phase in
+      degrees.
     - `waveform`: its current in A over time in s, in transients.
 
     **Raises** `ValueError` where a number is not finite, or a name is none.
@@ -109,6 +130,7 @@ class CurrentSource(_Independent):
     amperes: float
     ac: float = 0.0
     waveform: Waveform | None = None
+    phase: float = 0.0
 
     @property
     def value(self):
@@ -130,7 +152,8 @@ class Behavioural(TwoTerminal):
     - `name`: the SPICE name without its letter. `plus`, `minus`: nodes.
     - `output`: "i", a current in A out of `plus` and into `minus`, or "v", a voltage in V between
       them.
-    - `expression`: of node voltages in V and currents of voltage sources in A.
+    - `expression`: of node voltages in V, currents of voltage sources in A, the time in s and the
+      temperature in °C.
 
     **Raises** `ValueError` for another `output`, and a name that is none.
     """
@@ -152,8 +175,8 @@ class Behavioural(TwoTerminal):
             raise ValueError(f"`output` of {self.name} must be 'i' or 'v', but is {self.output!r}")
 
     @cached_property
-    def controls(self) -> tuple[Voltage | Current, ...]:
-        """The voltages and currents that its expression holds, each once."""
+    def controls(self) -> tuple[Variable, ...]:
+        """The variables that its expression holds, each once."""
         return tuple(dict.fromkeys(variables(self.expression)))
 
     @cached_property
@@ -162,8 +185,8 @@ class Behavioural(TwoTerminal):
         return tuple(dict.fromkeys((self.plus, self.minus, *controls)))
 
     def with_nodes(self, names):
-        def other(variable: Voltage | Current) -> Voltage | Current:
-            if isinstance(variable, Current):
+        def other(variable: Variable) -> Variable:
+            if not isinstance(variable, Voltage):
                 return variable
             plus, minus = variable.plus, variable.minus
             return Voltage(names.get(plus, plus), names.get(minus, minus))
@@ -175,6 +198,10 @@ class Behavioural(TwoTerminal):
     @property
     def sensed(self):
         return tuple(v.source for v in self.controls if isinstance(v, Current))
+
+    @property
+    def depends_on_time(self):
+        return SpecialVariable("time") in self.controls
 
     @property
     def symbol(self):  # pyright: ignore[reportIncompatibleVariableOverride]  # by its output
@@ -193,10 +220,12 @@ class Behavioural(TwoTerminal):
             stamps.branch(self.key, self.plus, self.minus)
 
     def terms(self, kelvin):
-        del kelvin
+        expression = self.expression
+        if SpecialVariable("temper") in self.controls:
+            expression = at_temperature(expression, kelvin)
         if self.output == "v":
-            return (term_of(self.expression, ((current_of(self.key), -1.0),)),)
-        return (current_term(self.expression, self.plus, self.minus),)
+            return (term_of(expression, ((current_of(self.key), -1.0),)),)
+        return (current_term(expression, self.plus, self.minus),)
 
     def conducts(self, *, transient=False):
         """Yield its ends where the voltage across it determines its current.

@@ -1,7 +1,7 @@
 """Transistors: channels between drain and source that a gate controls without drawing current."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from ..units import BOLTZMANN, CHARGE, GMIN, ROOM, Array, number
 from .base import Element, NoiseCurrents, check_name, check_names, check_value
 from .diodes import Junction
+from .junction_laws import JunctionCharge, gap, potential_at
 from .laws import Law, Term, namespace
 
 
@@ -72,7 +73,7 @@ class Channel(Law):
 
 @dataclass(frozen=True)
 class MosfetModel:
-    """ngspice's MOS transistor of level 1 without charges (Shichman & Hodges 1968).
+    """ngspice's MOS transistor of level 1 (Shichman & Hodges 1968), without a channel's charge.
 
     IEEE J. Solid-State Circuits 3, 285; mos1load.c. Its channel is a `Channel` of gain KP W/L, to
     which junctions from bulk to drain and source (for p the other way)
@@ -87,9 +88,13 @@ class MosfetModel:
     - `modulation`: LAMBDA in 1/V.
     - `saturation`: Is of each junction in A. `gmin`: in S, across each junction.
     - `name`: of its `.model` card.
+    - `drain_capacitance`, `source_capacitance`: CBD and CBS, of the junctions at 0 V, in F;
+      `built_in`: PB in V, `grading`: MJ, and `forward`: FC, of both.
+    - `source_overlap`, `drain_overlap`: CGSO and CGDO, of the gate in F/m of width;
+      `bulk_overlap`: CGBO in F/m of length.
 
-    **Raises** `ValueError` where a number is not finite, KP, PHI or Is not above 0, or GAMMA,
-    LAMBDA or gmin below 0.
+    **Raises** `ValueError` where a number is not finite, KP, PHI, PB or Is not above 0, or another
+    but VTO below 0.
     """
 
     kind: str = "n"
@@ -101,9 +106,22 @@ class MosfetModel:
     saturation: float = 1e-14
     gmin: float = GMIN
     name: str = "mosfet"
+    drain_capacitance: float = 0.0
+    source_capacitance: float = 0.0
+    built_in: float = 0.8
+    grading: float = 0.5
+    forward: float = 0.5
+    source_overlap: float = 0.0
+    drain_overlap: float = 0.0
+    bulk_overlap: float = 0.0
 
     def __post_init__(self):
         check_name(self.name)
+        if not (self.grading < 1 and self.forward < 1):
+            raise ValueError(
+                f"`grading` and `forward` of {self.name} must be below 1, "
+                f"but are {self.grading} and {self.forward}"
+            )
         if self.kind not in ("n", "p"):
             raise ValueError(f"`kind` must be 'n' or 'p', but is {self.kind!r}")
         for field, least in _LEAST.items():
@@ -125,20 +143,20 @@ class MosfetModel:
         """Return the law of a channel of `width` by `length` in m at a temperature in K.
 
         With r = T/T0 and the band gap E(T) = 1.16 − 7.02e-4 T²/(T + 1108) eV, KP falls as r^−1.5,
-        PHI becomes r (PHI − ψ(T0)) + ψ(T), where ψ(T) = −2 Vt (1.5 ln r + q/2k (1.1150877/T0 −
-        E/T)), and VTO moves by half the change of PHI and of the gap (mos1temp.c).
+        PHI becomes what `potential_at` says, and VTO moves by half the change of PHI and of the gap
+        (mos1temp.c).
 
         **Raises** `ValueError` for a temperature at which PHI is not above 0.
         """
         ratio = kelvin / ROOM
-        potential = ratio * (self.potential - _bending(ROOM)) + _bending(kelvin)
+        potential = potential_at(self.potential, kelvin)
         if potential <= 0:
             raise ValueError(
                 f"`potential` of {self.name} must be above 0 at every temperature, "
                 f"but is {potential:.3g} V at {kelvin} K"
             )
         flat = self.sign * self.threshold - self.body_effect * math.sqrt(self.potential)
-        flat += (self.sign * (_gap(ROOM) - _gap(kelvin)) + potential - self.potential) / 2
+        flat += (self.sign * (gap(ROOM) - gap(kelvin)) + potential - self.potential) / 2
         gain = self.transconductance / ratio**1.5 * width / length
         return Channel(self.sign, gain, flat, self.body_effect, potential, self.modulation)
 
@@ -147,13 +165,34 @@ class MosfetModel:
 
         Is grows as exp(E(T0)/Vt(T0) − E(T)/Vt(T)).
         """
-        growth = CHARGE / BOLTZMANN * (_gap(ROOM) / ROOM - _gap(kelvin) / kelvin)
+        growth = CHARGE / BOLTZMANN * (gap(ROOM) / ROOM - gap(kelvin) / kelvin)
         saturation = self.saturation * math.exp(growth)
         return Junction(saturation, kelvin / ROOM, self.gmin, reverse=0.0)
 
+    def junction_charges(self, kelvin: float = ROOM) -> tuple[JunctionCharge, JunctionCharge]:
+        """Return the charges of the junctions of drain and source at a temperature in K.
+
+        As of a diode (`DiodeModel.charge`), without a transit time.
+        """
+        potential = potential_at(self.built_in, kelvin)
+        change = (potential - self.built_in) / self.built_in
+        growth = 1 + self.grading * (4e-4 * (kelvin - ROOM) - change)
+        law = (potential, self.grading, self.forward, 0.0, self.saturation, 1.0)
+        at_drain, at_source = (
+            JunctionCharge(farads * growth, *law)
+            for farads in (self.drain_capacitance, self.source_capacitance)
+        )
+        return at_drain, at_source
+
     def card(self) -> str:
         """Return its `.model` line."""
-        values = " ".join(f"{name}={number(getattr(self, field))}" for name, field in CARD.items())
+        usual = {field.name: field.default for field in fields(self)}
+        given = {
+            name: getattr(self, field)
+            for name, field in (CARD | CHARGES).items()
+            if name in CARD or getattr(self, field) != usual[field]
+        }
+        values = " ".join(f"{name}={number(value)}" for name, value in given.items())
         return f".model {self.name} {self.kind.upper()}MOS(LEVEL=1 {values})"
 
 
@@ -166,7 +205,20 @@ CARD = {
     "IS": "saturation",
 }
 """What the parameters of a `.model` card are called here."""
+CHARGES = {
+    "CBD": "drain_capacitance",
+    "CBS": "source_capacitance",
+    "PB": "built_in",
+    "MJ": "grading",
+    "FC": "forward",
+    "CGSO": "source_overlap",
+    "CGDO": "drain_overlap",
+    "CGBO": "bulk_overlap",
+}
+"""What those of them are called that state its charges."""
 _LEAST = {
+    **dict.fromkeys(CHARGES.values(), "at least"),
+    "built_in": "above",
     "threshold": "",
     "transconductance": "above",
     "body_effect": "at least",
@@ -175,17 +227,6 @@ _LEAST = {
     "saturation": "above",
     "gmin": "at least",
 }
-
-
-def _gap(kelvin: float) -> float:
-    """Return the band gap of silicon in eV as mos1temp.c has it."""
-    return 1.16 - 7.02e-4 * kelvin**2 / (kelvin + 1108)
-
-
-def _bending(kelvin: float) -> float:
-    """Return ψ(T) of `MosfetModel.channel` in V."""
-    arg = CHARGE / (2 * BOLTZMANN) * (1.1150877 / ROOM - _gap(kelvin) / kelvin)
-    return -2 * BOLTZMANN * kelvin / CHARGE * (1.5 * math.log(kelvin / ROOM) + arg)
 
 
 @dataclass(frozen=True)
@@ -245,6 +286,25 @@ class Mosfet(Element):
         return (
             *(Term.between(junction, anode, cathode) for anode, cathode in self.junctions),
             Term.between(self.channel(kelvin), self.drain, self.source, self.nodes),
+        )
+
+    def charge(self, stamps):
+        model, sides = self.model, (self.source, self.drain, self.bulk)
+        overlaps = (
+            model.source_overlap * self.width,
+            model.drain_overlap * self.width,
+            model.bulk_overlap * self.length,
+        )
+        for node, farads in zip(sides, overlaps, strict=True):
+            if farads:
+                stamps.between((self.gate,), (node,), farads)
+
+    def charges(self, kelvin):
+        laws = self.model.junction_charges(kelvin)
+        return tuple(
+            Term.between(law, anode, cathode)
+            for law, (anode, cathode) in zip(laws, self.junctions, strict=True)
+            if law.capacitance
         )
 
     def noise(self, volts, kelvin):

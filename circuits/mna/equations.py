@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..elements.base import GROUND, Stamps, current_of
+from ..elements.base import GROUND, TIME, current_of
 from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
 from ..netlist.netlist import Netlist, NetlistError
 from ..units import Array
-from .nonlinear import TermGroup, term_groups
+from .entries import Entries
+from .nonlinear import TermGroup, group_terms, term_groups
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
@@ -111,7 +112,8 @@ class Equations:
             if element.fixes_voltage() and element.key not in pinning_keys
         )
         free = tuple(node for node in netlist.nodes if node not in pins)
-        names = (*free, *map(current_of, branches), *pins, GROUND)
+        timed = any(e.depends_on_time for e in netlist.elements)
+        names = (*free, *map(current_of, branches), *pins, GROUND, *([TIME] if timed else []))
         places = {name: place for place, name in enumerate(names)}
         return cls(netlist, pinning, free, branches, tuple(pins), places, pins)
 
@@ -121,7 +123,7 @@ class Equations:
 
         It and the non-linear terms are made when they are asked for, as a reduction needs neither.
         """
-        entries = _Entries(self._places)
+        entries = Entries(self._places)
         for element in self.netlist.elements:
             element.stamp(entries)
         return entries.matrix()
@@ -150,7 +152,10 @@ class Equations:
 
     @property
     def size(self) -> int:
-        """How many voltages and currents there are in all: unknowns, pinned nodes, ground."""
+        """How many voltages and currents there are in all: unknowns, pinned nodes, ground.
+
+        Where an element depends on the time, that is the last of them.
+        """
         return len(self._places)
 
     def find(self, node: str) -> int:
@@ -160,7 +165,7 @@ class Equations:
     def place(self, name: str) -> int:
         """Return the number of a node, or of `current_of` a branch, among all.
 
-        The order is: free nodes, branches, pinned nodes, ground.
+        The order is: free nodes, branches, pinned nodes, ground, the time.
         """
         return self._places[name]
 
@@ -177,13 +182,18 @@ class Equations:
         samples = len(unknowns)
         pinned = self.pinned_voltages(drives, samples)
         columns = [pinned[node][:, None] for node in self.pinned]
-        return xp.concatenate([unknowns, *columns, xp.zeros((samples, 1))], axis=1)
+        others = self.size - self.unknowns - len(self.pinned)  # ground, and the time
+        return xp.concatenate([unknowns, *columns, xp.zeros((samples, others))], axis=1)
 
     def sources(self, drives: Drives, samples: int) -> np.ndarray:
         """Return what the independent sources push into each row (samples, unknowns).
 
         In A into nodes, in V into the voltage laws of branches.
         """
+        return self.pushed(drives, samples)[:, : self.unknowns]
+
+    def pushed(self, drives: Drives, samples: int) -> np.ndarray:
+        """Return what `sources` does for the rows of all places (samples, places)."""
         pushed = np.zeros((samples, self.size))
         currents = self.netlist.of(CurrentSource)
         if currents:
@@ -193,7 +203,29 @@ class Equations:
         for source in self.netlist.of(VoltageSource):
             if (place := self._places.get(current_of(source.key))) is not None:
                 pushed[:, place] += _driven(source, drives, samples)
-        return pushed[:, : self.unknowns]
+        return pushed
+
+    def pinning_currents(
+        self, v: np.ndarray, pushed: np.ndarray, moving: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Return the currents (samples,) in A of the sources that pin nodes, by SPICE name.
+
+        They are what Kirchhoff's current law leaves to them.
+
+        **Arguments:** `v`: all voltages and currents (samples, places). `pushed`: as the method of
+        that name returns it. `moving`: the derivatives of `v`, 0 if not given.
+        """
+        total = (self.linear @ v.T).T - pushed
+        if moving is not None:
+            total += self.charging(v, moving)
+        for group in self.groups:
+            term, _ = group.evaluate(v)
+            for rows, sign in zip(group.rows, group.signs, strict=True):
+                np.add.at(total.T, rows, sign * term.T)
+        return {
+            source.key: (-1.0 if source.minus == GROUND else 1.0) * total[:, self.place(node)]
+            for node, source in self._pins.items()
+        }
 
     @cached_property
     def _current_places(self) -> np.ndarray:
@@ -263,76 +295,64 @@ class Equations:
             np.add.at(j.transpose(1, 2, 0), (rows, columns), values.T)
         return j
 
+    @cached_property
+    def charge_groups(self) -> tuple[TermGroup, ...]:
+        """The non-linear charges, whose slopes are capacitances."""
+        netlist = self.netlist
+        terms = (term for e in netlist.elements for term in e.charges(netlist.temperature))
+        return group_terms(terms, self.place)
+
     def capacitances(self) -> np.ndarray:
-        """Return C, what multiplies dz/dt: capacitances in F, and −L in H for inductors."""
+        """Return C, what multiplies dz/dt: capacitances in F, and −L in H for inductors.
+
+        Those that depend on voltages are at 0 V.
+        """
         return self.sparse_capacitances[: self.unknowns, : self.unknowns].toarray()
 
-    def driven_capacitances(self) -> np.ndarray:
-        """Return the capacitances (unknowns, pinned nodes and ground) in F.
+    def capacitances_at(self, unknowns: np.ndarray, drives: Drives) -> "csr_array":
+        """Return C at one point, with a row and a column for each place.
 
-        They are what moving pinned nodes couple in.
+        **Arguments:** `unknowns`: of the point (1, unknowns).
         """
-        return self.sparse_capacitances[: self.unknowns, self.unknowns :].toarray()
+        return self._capacitances_at(self.voltages(unknowns, drives))
+
+    def _capacitances_at(self, v: np.ndarray) -> "csr_array":
+        """Return C at all voltages and currents `v` (1, places)."""
+        from scipy.sparse import coo_array
+
+        whole = self.constant_capacitances
+        shape = (self.size, self.size)
+        for group in self.charge_groups:
+            for places, slope in group.evaluate(v)[1]:
+                for rows, sign in zip(group.rows, group.signs, strict=True):
+                    whole = whole + coo_array((sign * slope[0], (rows, places)), shape=shape)
+        return whole.tocsr()
+
+    def charging(self, v: np.ndarray, moving: np.ndarray) -> np.ndarray:
+        """Return what charges take up in each row (samples, places), C dv/dt.
+
+        **Arguments:** `v`, `moving`: all voltages and currents, and their derivatives (samples,
+        places).
+        """
+        total = (self.constant_capacitances @ moving.T).T
+        for group in self.charge_groups:
+            for places, slope in group.evaluate(v)[1]:
+                for rows, sign in zip(group.rows, group.signs, strict=True):
+                    np.add.at(total.T, rows, (sign * slope * moving[:, places]).T)
+        return total
 
     @cached_property
     def sparse_capacitances(self) -> "csr_array":
-        """C with a row and a column for each place.
+        """C at 0 V everywhere: where there are capacitances, whatever the point."""
+        return self._capacitances_at(np.zeros((1, self.size)))
 
-        Rows of pinned nodes and of ground mean nothing.
-        """
-        charges = _Entries(self._places)
+    @cached_property
+    def constant_capacitances(self) -> "csr_array":
+        """The part of C that is the same everywhere."""
+        charges = Entries(self._places)
         for element in self.netlist.elements:
             element.charge(charges)
         return charges.matrix()
-
-
-class _Entries(Stamps):
-    """Collects what elements stamp into a matrix of all places."""
-
-    def __init__(self, places: Mapping[str, int]):
-        self._places = places
-        self._single: list[tuple[int, int, float]] = []
-        self._pairs: tuple[list[int], list[int], list[float]] = ([], [], [])
-        self._arrays: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-
-    def entry(self, row: str, column: str, value: float) -> None:
-        self._single.append((self._places[row], self._places[column], value))
-
-    def between(self, plus: Sequence[str], minus: Sequence[str], value: float | np.ndarray) -> None:
-        if isinstance(value, np.ndarray) and value.ndim == 2:
-            i, j = np.nonzero(value)  # a node without conductances is in no circuit
-            rows = np.array([self._places.get(node, -1) for node in plus], int)[i]
-            columns = np.array([self._places.get(node, -1) for node in minus], int)[j]
-            self._arrays.append((rows, columns, value[i, j]))
-            return
-        values = np.broadcast_to(value, len(plus)).tolist()
-        for node, other, g in zip(plus, minus, values, strict=True):
-            self._pairs[0].append(self._places[node])
-            self._pairs[1].append(self._places[other])
-            self._pairs[2].append(g)
-
-    def branch(self, name: str, plus: str, minus: str) -> None:
-        current = current_of(name)
-        if current in self._places:  # a source that pins its node is no branch
-            for node, sign in ((plus, 1.0), (minus, -1.0)):
-                self.entry(node, current, sign)
-                self.entry(current, node, sign)
-
-    def matrix(self) -> "csr_array":
-        """Return the sum of all stamps (places, places)."""
-        from scipy.sparse import coo_array
-
-        single = np.array(self._single, float).reshape(-1, 3).T
-        rows, columns, values = [single[0].astype(int)], [single[1].astype(int)], [single[2]]
-        kinds = zip(self._pairs, (int, int, float), strict=True)
-        pairs = tuple(np.array(part, kind) for part, kind in kinds)
-        for first, second, g in (pairs, *self._arrays):
-            rows += [first, second, first, second]
-            columns += [first, second, second, first]
-            values += [g, g, -g, -g]
-        places = (np.concatenate(rows), np.concatenate(columns))
-        size = len(self._places)
-        return coo_array((np.concatenate(values), places), shape=(size, size)).tocsr()
 
 
 def _pins(netlist: Netlist, sensed: set[str]) -> dict[str, VoltageSource]:

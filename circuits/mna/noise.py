@@ -135,7 +135,7 @@ class _Linear:
                 ) from error
             to = to - null @ tied.solve(null.T @ (j @ to))
             back = back - null @ tied.solve(null.T @ (j.T @ back), "T")
-        whole: Any = equations.sparse_capacitances
+        whole: Any = equations.capacitances_at(z, drives or {})
         c = whole[dynamic][:, dynamic].toarray()
         drift = np.linalg.solve(c, (j @ to)[dynamic])
         return cls(c, drift, back.T @ (s @ back), to, s, null, tied)
@@ -203,7 +203,8 @@ def densities_at(
     from scipy.sparse.linalg import splu
 
     n = equations.unknowns
-    j, c = equations.sparse_jacobian(unknowns, drives)[0], equations.sparse_capacitances[:n, :n]
+    j = equations.sparse_jacobian(unknowns, drives)[0]
+    c = equations.capacitances_at(unknowns, drives)[:n, :n]
     s, k = (densities(equations, drives, unknowns, flicker=flicker) for flicker in (False, True))
     chosen = np.eye(n, dtype=complex)[:, places]
     rows = []

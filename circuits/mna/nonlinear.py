@@ -1,6 +1,6 @@
 """The non-linear terms of a netlist in numbers, assembled once, for NumPy and JAX alike."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +56,16 @@ def term_groups(netlist: Netlist, place: Callable[[str], int]) -> tuple[TermGrou
 
     **Arguments:** `place`: the number of a node, or of `current_of` a branch, among all.
     """
+    terms = (term for e in netlist.elements for term in e.terms(netlist.temperature))
+    return group_terms(terms, place)
+
+
+def group_terms(terms: Iterable[Term], place: Callable[[str], int]) -> tuple[TermGroup, ...]:
+    """Return terms grouped by kinds of laws; `place` as of `term_groups`."""
     kinds: dict[Hashable, list[Term]] = {}
-    for element in netlist.elements:
-        for term in element.terms(netlist.temperature):
-            signs = tuple(sign for _, sign in term.rows)
-            kinds.setdefault((term.law.kind(), len(term.controls), signs), []).append(term)
+    for term in terms:
+        signs = tuple(sign for _, sign in term.rows)
+        kinds.setdefault((term.law.kind(), len(term.controls), signs), []).append(term)
     return tuple(_group(terms, place) for terms in kinds.values())
 
 

@@ -62,8 +62,9 @@ class Reduction:
         norton: list[Element] = []
         for node, siemens in loads.items():
             total = float(siemens.sum())
-            norton.append(Resistor(f"norton_{node}", node, GROUND, siemens=total))
-            norton.append(CurrentSource(f"norton_{node}", node, GROUND, 0.0))
+            name = _norton(node)
+            norton.append(Resistor(name, node, GROUND, siemens=total))
+            norton.append(CurrentSource(name, node, GROUND, 0.0))
 
         line = (
             "Conductances to ideal sources are collapsed into Rnorton_* and Inorton_* "
@@ -91,8 +92,13 @@ class Reduction:
             by_node = self.equations.pinned_voltages(drives, samples)
             push = np.stack([by_node[node] for node in self.equations.pinned], 1) @ self._by_pinned
             for node, column in zip(self._nodes, push.T, strict=True):
-                reduced[f"Inorton_{node}"] = -column
+                reduced[f"I{_norton(node)}"] = -column
         return reduced
+
+
+def _norton(node: str) -> str:
+    """Return the name of what loads a node, in which no `/` may stand."""
+    return f"norton_{node.replace('/', ':')}"
 
 
 def _collapse(

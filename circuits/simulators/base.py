@@ -39,11 +39,13 @@ class Simulator(abc.ABC):
         - `drives`: for some sources, by SPICE name, their values (samples,) in V or A; one sample
           if not given.
 
-        **Returns** `voltage` (sample, node) of the free nodes in V, and the certificate of each
-        sample: `correction` (V), `kcl` (relative), `stable`, and `status`: `ok`, `failed` (no
-        answer; voltages are NaN), `uncertified` (the Newton correction of the netlist's own
-        equations is above the simulator's tolerance) or `saddle` (not a minimum of the
-        co-content).
+        **Returns** `voltage` (sample, node) of the free nodes in V; `current` (sample, element) in
+        A, what leaves an element's first node through it, and `power` (sample, element) in W, what
+        it takes up, of all elements, or of the voltage sources where there are over 1,000; and the
+        certificate of each sample: `correction` (V), `kcl` (relative), `stable`, and `status`:
+        `ok`, `failed` (no answer; voltages are NaN), `uncertified` (the Newton correction of the
+        netlist's own equations is above the simulator's tolerance) or `saddle` (not a minimum of
+        the co-content).
 
         **Raises** `NetlistError` for a netlist that floats or drives of sources that it does not
         have, `SimulationError` where the simulator is missing, crashes, runs out of time, reports
@@ -58,6 +60,7 @@ class Simulator(abc.ABC):
         stop: float,
         step: float,
         start: Mapping[str, float] | None = None,
+        settled: bool = False,
     ) -> "xr.Dataset":
         """Return the voltages in time.
 
@@ -67,8 +70,11 @@ class Simulator(abc.ABC):
         - `stop`: the last time in s, above 0; the first is 0.
         - `step`: the longest time step in s, above 0.
         - `start`: the voltages (V) of free nodes at time 0, by name; 0 V where not given.
+        - `settled`: whether it starts at the operating point at time 0, in which the nodes of
+          `start` are held, and not from `start` alone.
 
-        **Returns** `voltage` (time, node) of the free nodes in V, at the simulator's own times.
+        **Returns** `voltage` (time, node) of the free nodes in V, `current` and `power` (time,
+        element) in A and W, at the simulator's own times.
         **Raises** as `operating_points`.
         """
 
@@ -91,7 +97,13 @@ class Simulator(abc.ABC):
 
     @abc.abstractmethod
     def small_signal(
-        self, netlist: Netlist, *, lowest: float, highest: float, points: int = 10
+        self,
+        netlist: Netlist,
+        *,
+        lowest: float,
+        highest: float,
+        points: int = 10,
+        spacing: str = "dec",
     ) -> "xr.Dataset":
         """Return the response to the `ac` values of the sources around the operating point.
 
@@ -99,10 +111,10 @@ class Simulator(abc.ABC):
 
         - `netlist`: a circuit in which no node floats.
         - `lowest`, `highest`: the range of frequencies in Hz, 0 < lowest < highest.
-        - `points`: frequencies a decade.
+        - `points`: frequencies a decade; an octave, or in all, where `spacing` is "oct" or "lin".
 
-        **Returns** `voltage` (frequency, node) of the free nodes in V, complex. **Raises** as
-        `noise`.
+        **Returns** `voltage` (frequency, node) of the free nodes in V and `current` (frequency,
+        element) in A, complex. **Raises** as `noise`.
         """
 
 

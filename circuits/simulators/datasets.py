@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,38 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+class ElementCurrents(NamedTuple):
+    """What flows in elements: their SPICE `names`, and (points, elements) `amperes` and `watts`.
+
+    A current leaves an element's first node through it; a power is what the element takes up, not
+    given for small-signal responses.
+    """
+
+    names: Sequence[str]
+    amperes: np.ndarray
+    watts: np.ndarray | None = None
+
+    def variables(self, dimension: str) -> dict[str, Any]:
+        """Return the variables of a Dataset along a dimension, and their coordinate."""
+        dimensions = (dimension, "element")
+        variables: dict[str, Any] = {
+            "current": (dimensions, self.amperes, {"units": "A"}),
+            "element": list(self.names),
+        }
+        if self.watts is not None:
+            long_name = "power that the element takes up"
+            attributes = {"units": "W", "long_name": long_name}
+            variables["power"] = (dimensions, self.watts, attributes)
+        return variables
+
+
 def operating_points(
     nodes: Sequence[str],
     values: np.ndarray,
     certificate: Certificate,
     tolerance: float,
     attributes: Mapping[str, str | float],
+    currents: ElementCurrents | None = None,
 ) -> "xr.Dataset":
     """Return the Dataset that `Simulator.operating_points` describes, with its status in words.
 
@@ -32,6 +58,7 @@ def operating_points(
     - `certificate`: of the samples.
     - `tolerance`: the largest Newton correction, in V, of a sample that is `ok`.
     - `attributes`: of the Dataset, as the simulator and its version.
+    - `currents`: of elements (samples, elements).
     """
     import xarray as xr
 
@@ -65,7 +92,7 @@ def operating_points(
         },
         coords={"node": list(nodes), "sample": np.arange(len(values))},
         attrs={**attributes, "tolerance_volts": tolerance},
-    )
+    ).assign(currents.variables("sample") if currents is not None else {})
 
 
 def certified_point(nodes: Sequence[str], voltages: np.ndarray) -> "xr.Dataset":
@@ -89,11 +116,13 @@ def voltages(
     values: np.ndarray,
     times: np.ndarray,
     attributes: Mapping[str, str | float],
+    currents: ElementCurrents | None = None,
 ) -> "xr.Dataset":
     """Return the Dataset that `Simulator.transient` describes.
 
     **Arguments:** `nodes`: the free nodes. `values`: their voltages (times, nodes) in V. `times`:
-    in s. `attributes`: of the Dataset.
+    in s. `attributes`: of the Dataset. `currents`:
+    of elements (times, elements).
     """
     import xarray as xr
 
@@ -101,7 +130,7 @@ def voltages(
         {"voltage": (("time", "node"), values, {"units": "V"})},
         coords={"time": ("time", times, {"units": "s"}), "node": list(nodes)},
         attrs=dict(attributes),
-    )
+    ).assign(currents.variables("time") if currents is not None else {})
 
 
 def responses(
@@ -109,11 +138,13 @@ def responses(
     values: np.ndarray,
     frequencies: np.ndarray,
     attributes: Mapping[str, str | float],
+    currents: ElementCurrents | None = None,
 ) -> "xr.Dataset":
     """Return the Dataset that `Simulator.small_signal` describes.
 
     **Arguments:** `nodes`: the free nodes. `values`: their complex voltages (frequencies, nodes) in
-    V. `frequencies`: in Hz. `attributes`: of the Dataset.
+    V. `frequencies`: in Hz. `attributes`: of the Dataset. `currents`:
+    of elements (frequencies, elements).
     """
     import xarray as xr
 
@@ -121,7 +152,7 @@ def responses(
         {"voltage": (("frequency", "node"), values, {"units": "V"})},
         coords={"frequency": ("frequency", frequencies, {"units": "Hz"}), "node": list(nodes)},
         attrs=dict(attributes),
-    )
+    ).assign(currents.variables("frequency") if currents is not None else {})
 
 
 def noises(

@@ -59,6 +59,8 @@ def langevin(
     **Returns** `mean` (node) in V from the operating point, `covariance` (node, other) in V², and
     its standard `error` (node, other) as the walks differ.
 
+    Non-linear charges have their capacitances at the operating point.
+
     **Raises** `ValueError` where not 0 < step < burn_in < stop, where these are more than
     100,000,000 steps, or there are fewer than two walks; `NetlistError` as `covariance`;
     `SimulationError` for steps so long that an iteration does not contract.
@@ -140,7 +142,7 @@ class _Walker(NamedTuple):
         """Prepare steps of `step` (s) around the unknowns of an operating point."""
         n = equations.unknowns
         sizes, ways = np.linalg.eigh(densities(equations, drives, point).toarray())
-        charge = 2 * equations.capacitances() / step
+        charge = 2 * equations.capacitances_at(point, drives)[:n, :n].toarray() / step
         return cls(
             charge=jnp.asarray(charge),
             inverse=jnp.asarray(np.linalg.inv(charge + equations.jacobian(point, drives)[0])),

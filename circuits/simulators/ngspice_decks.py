@@ -1,32 +1,33 @@
 """What decks ngspice is given, and what its answers mean, however it is run."""
 
 import abc
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ..elements.base import GROUND, Element
-from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
+from ..elements.sources import IndependentSource
 from ..mna.certificates import certify
+from ..mna.currents import Currents
 from ..mna.equations import Drives, Equations, values_of
-from ..netlist.analyses import Analysis, DcSweep, Noise, OperatingPoint, SmallSignal, Transient
+from ..mna.small_signal import Linearised
+from ..netlist.analyses import (
+    Analysis,
+    Noise,
+    OperatingPoint,
+    SmallSignal,
+    Transient,
+)
 from ..netlist.netlist import Netlist, NetlistError
 from .base import SimulationError, Simulator, check_start, require_ok
 from .datasets import noises, operating_points, responses, voltages
+from .element_currents import currents_in_time, point_currents, response_currents, saved
 from .ngspice_names import names_for_ngspice, with_old_names
+from .ngspice_options import transient_options
+from .ngspice_sweeps import COUNTER, at_sample, named, sweep_deck, table_of
 from .raw import Plot
-
-TRANSIENT_OPTIONS = "gmin=1e-12 reltol=1e-6 vntol=1e-9 abstol=1e-15 chgtol=1e-22 trtol=1"
-"""Tolerances of transients: they lie within some 1e-5 of full scale on the exact ones (8e-3 at
-ngspice's defaults)."""
-
-COUNTER = "sweep_counter"
-MOST_NAMED = 1_000
-"""How many voltages ngspice is asked for by name: its time for that goes as their square, 7 s for
-30,000. Of a larger circuit it gives all, which takes 0.1 s."""
 
 _ERROR = re.compile(
     r"^\s*(?:fatal )?error\b|\b(?:no such vector|simulation\(s\) aborted|simulation interrupted)",
@@ -97,6 +98,7 @@ class DeckSimulator(Simulator):
             certify(equations, answer, arrays),
             self.tolerance,
             self._attributes(netlist, stepped=int(stepped)),
+            point_currents(Currents.of(equations), answer, arrays),
         )
 
     def _points(self, equations: Equations, drives: Drives, samples: int) -> tuple[np.ndarray, str]:
@@ -112,14 +114,14 @@ class DeckSimulator(Simulator):
         if not equations.unknowns:
             return np.empty((samples, 0)), ""
         if samples == 1:
-            point = OperatingPoint(*asked) if _named(*asked)[0] else _WholePoint()
-            deck = replace(_at_sample(netlist, drives), analyses=(point,))
+            point = OperatingPoint(*asked) if named(*asked)[0] else _WholePoint()
+            deck = replace(at_sample(netlist, drives), analyses=(point,))
         else:
-            deck = _sweep_deck(equations, drives, samples)
+            deck = sweep_deck(equations, drives, samples)
         plots, log = self._run(deck, partial=True, meanwhile=equations.prepare)
         if not plots:
             return np.empty((0, equations.unknowns)), log
-        return _table(plots[0], *asked)[:samples], log
+        return table_of(plots[0], *asked)[:samples], log
 
     def transcript(self, netlist: Netlist) -> str:
         """Return ngspice's log of the operating point of `netlist`, or its error."""
@@ -129,11 +131,31 @@ class DeckSimulator(Simulator):
         except SimulationError as error:
             return str(error)
 
-    def transient(self, netlist, *, stop, step, start=None):
+    def plain(self, netlist: Netlist, analysis: Analysis) -> Plot:
+        """Return what ngspice makes of a netlist's own text with one analysis, whose line it has.
+
+        Nothing of the answer is checked: it is what the text means to ngspice.
+
+        **Raises** `SimulationError` where there is no answer.
+        """
+        options = netlist.options
+        if isinstance(analysis, Transient):
+            options = transient_options(Equations.of(netlist), analysis.step)
+        whole: Any = replace(analysis, nodes=named(netlist.nodes)[0])  # pyright: ignore
+        branches = tuple(e.key for e in netlist.elements if e.fixes_voltage())
+        if whole.nodes:
+            whole = replace(whole, branches=branches)
+        return self._run(replace(netlist, options=options, analyses=(whole,)))[0][0]
+
+    def transient(self, netlist, *, stop, step, start=None, settled=False):
         equations = Equations.of(netlist)
         check_start(equations, start)
-        analysis = Transient(_named(equations.free)[0], step, stop, tuple((start or {}).items()))
-        netlist = replace(netlist, options=TRANSIENT_OPTIONS, analyses=(analysis,))
+        currents = Currents.of(equations)
+        asked = named(equations.free, saved(currents))
+        held = tuple((start or {}).items())
+        analysis = Transient(asked[0], step, stop, held, not settled, asked[1])
+        options = transient_options(equations, step)
+        netlist = replace(netlist, options=options, analyses=(analysis,))
         plots, _ = self._run(netlist, "time")
         times = np.real(plots[0].values["time"])
         if times[-1] < stop * (1 - 1e-9):
@@ -141,8 +163,15 @@ class DeckSimulator(Simulator):
                 f"{self.version()} must simulate {netlist.title!r} to {stop} s, "
                 f"but ended at {float(times[-1])} s"
             )
-        table = _table(plots[0], equations.free, ())
-        return voltages(equations.free, table, times, self._attributes(netlist))
+        known = saved(currents) if asked[0] or not equations.free else equations.branches
+        table = table_of(plots[0], equations.free, known)
+        return voltages(
+            equations.free,
+            table[:, : len(equations.free)],
+            times,
+            self._attributes(netlist),
+            currents_in_time(currents, times, table, known),
+        )
 
     def noise(self, netlist, nodes, *, lowest, highest):
         netlist.check()
@@ -176,14 +205,27 @@ class DeckSimulator(Simulator):
         attributes = self._attributes(netlist, lowest_hertz=lowest, highest_hertz=highest)
         return noises(nodes, frequencies, np.stack(curves, 1), np.array(totals), attributes)
 
-    def small_signal(self, netlist, *, lowest, highest, points=10):
+    def small_signal(self, netlist, *, lowest, highest, points=10, spacing="dec"):
         netlist.check()
         nodes = Equations.of(netlist).free
-        analysis = SmallSignal(_named(nodes)[0], lowest, highest, points)
-        require_ok(self.operating_points(netlist), netlist.title)
+        equations = Equations.of(netlist, pinning=False)
+        asked = named(equations.free, equations.branches)
+        analysis = SmallSignal(asked[0], lowest, highest, points, asked[1], spacing)
+        point = require_ok(self.operating_points(netlist), netlist.title)
         plots, _ = self._run(replace(netlist, analyses=(analysis,)), "frequency")
         frequencies = np.real(plots[0].values["frequency"])
-        return responses(nodes, _table(plots[0], nodes, ()), frequencies, self._attributes(netlist))
+        table = table_of(plots[0], equations.free, equations.branches)
+        others = equations.size - equations.unknowns
+        solution = np.append(table, np.zeros((len(table), others)), axis=1)
+        columns = [equations.place(node) for node in nodes]
+        circuit = Linearised.of(netlist, point)
+        return responses(
+            nodes,
+            table[:, columns],
+            frequencies,
+            self._attributes(netlist),
+            response_currents(circuit, frequencies, solution),
+        )
 
     def _attributes(self, netlist: Netlist, **more: float) -> dict[str, str | float]:
         """Return the attributes of a result: the simulator, the netlist and its options."""
@@ -261,102 +303,3 @@ def _remaining(first: int, last: int, done: int, log: str) -> list[tuple[int, in
         return [(first, middle), (middle, last)]
     given_up = first + int(named.group(1))
     return [(a, b) for a, b in ((first + done, given_up), (given_up + 1, last)) if a < b]
-
-
-def _sweep_deck(equations: Equations, drives: Drives, samples: int) -> Netlist:
-    """Return the deck of all samples: a `.dc` analysis counts them, and driven sources follow."""
-    elements: list[Element] = [VoltageSource(COUNTER, COUNTER, GROUND, 0.0)]
-    for element in equations.netlist.elements:
-        if isinstance(element, IndependentSource) and element.key in drives:
-            sensed = element.key in equations.branches
-            elements += _driven(element, drives[element.key], sensed)
-        else:
-            elements.append(element)
-    nodes, branches = _named(equations.free, equations.branches)
-    sweep = DcSweep(nodes, f"V{COUNTER}", 0.0, float(samples - 1), 1.0, branches)
-    return replace(equations.netlist, elements=tuple(elements), analyses=(sweep,))
-
-
-@dataclass(frozen=True)
-class _Tabulated(Element):
-    """A source (B) of `values[k]` V or A when the sweep's counter is at k volts.
-
-    `output`: "i" or "v", as of `Behavioural`. It is written without the tree of an expression,
-    since a deck has one for each driven source.
-    """
-
-    letter = "B"
-    word = "tabulated source"
-    node_fields = ("plus", "minus")
-    name: str
-    plus: str
-    minus: str
-    output: str
-    values: list[float]
-
-    @property
-    def nodes(self):
-        return (self.plus, self.minus, COUNTER)
-
-    def lines(self):
-        last = len(self.values) - 1
-        points = [
-            f"{k},({value!r})" if math.copysign(1.0, value) < 0 else f"{k},{value!r}"
-            for k, value in enumerate(self.values)
-            # What lies between equal values need not be said.
-            if k in (0, last) or not self.values[k - 1] == value == self.values[k + 1]
-        ]
-        table = f"pwl(v({COUNTER}),{','.join(points)})"
-        return [f"B{self.name} {self.plus} {self.minus} {self.output}={table}"]
-
-
-def _driven(source: IndependentSource, values: np.ndarray, sensed: bool) -> list[Element]:
-    """Return a source whose value is `values[k]` when the sweep's counter is at k volts.
-
-    A voltage source of which the current is asked for stays, at 0 V, in series with it.
-    """
-    name, plus, numbers = source.key, source.plus, values.tolist()
-    if isinstance(source, CurrentSource):
-        return [_Tabulated(name, plus, source.minus, "i", numbers)]
-    if not sensed:
-        return [_Tabulated(name, plus, source.minus, "v", numbers)]
-    inner = f"{COUNTER}_{name.lower()}"
-    return [
-        VoltageSource(source.name, plus, inner, 0.0),
-        _Tabulated(name, inner, source.minus, "v", numbers),
-    ]
-
-
-def _at_sample(netlist: Netlist, drives: Drives) -> Netlist:
-    """Return the netlist with its driven sources at the one value that each has."""
-    driven = [e for e in netlist.elements if isinstance(e, IndependentSource) and e.key in drives]
-    return netlist.with_elements(*(replace(e, **{e.unit: float(drives[e.key][0])}) for e in driven))
-
-
-def _named(
-    nodes: tuple[str, ...], branches: tuple[str, ...] = ()
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the nodes and branches to ask ngspice for by name; none, which is all, if many."""
-    return ((), ()) if len(nodes) + len(branches) > MOST_NAMED else (nodes, branches)
-
-
-def _table(plot: Plot, nodes: tuple[str, ...], branches: tuple[str, ...]) -> np.ndarray:
-    """Return the voltages and currents (points, nodes and branches) of just those asked for."""
-    asked = [*(f"v({node})" for node in nodes), *(f"i({branch.lower()})" for branch in branches)]
-    columns = {
-        name: values
-        for name, values in plot.values.items()
-        if name[:2] in ("v(", "i(") and (name != "v(v-sweep)" or name in asked)
-    }
-    if _named(nodes, branches)[0]:
-        others = set(columns) ^ set(asked)
-    else:  # it was asked for all
-        others = set(asked).difference(columns)
-    if others:
-        raise SimulationError(
-            "ngspice must return the voltages of the netlist's nodes, "
-            f"but returned others: {sorted(others)[:10]}"
-        )
-    if not asked:
-        return np.empty((len(next(iter(plot.values.values()))), 0))
-    return np.stack([columns[name] for name in asked], axis=1)

@@ -9,19 +9,24 @@ import numpy as np
 import xarray as xr
 
 from ..elements.base import current_of
+from ..elements.passive import Inductor
 from ..mna.certificates import DENSE, certify
+from ..mna.currents import Currents
 from ..mna.dae import unknowns_at
 from ..mna.equations import Drives, Equations, values_of
 from ..mna.noise import densities_at
 from ..mna.reduction import Reduction
-from ..mna.small_signal import decades, response
+from ..mna.small_signal import Linearised, decades, frequencies
 from ..netlist.analyses import Noise, SmallSignal
 from ..netlist.netlist import Netlist
 from .base import SimulationError, Simulator, check_start, require_ok
 from .datasets import noises, operating_points, responses, voltages
+from .element_currents import point_currents, response_currents, transient_currents
 from .newton import Circuit, Laws, circuit_of, correction, newton
-from .transients import held, transient
+from .transients import held, settled_at, transient
 
+ELSEWHERE = 0.1
+"""The unknowns, in V and A, from which points are tried again where 0 leads to none."""
 STEPPING = 10.0 ** np.arange(-2.0, -13.0, -1.0)
 """Conductances in S from every node to ground with which points are tried again that Newton's
 method missed, one after the other."""
@@ -65,28 +70,37 @@ class Nodal(Simulator):
     def operating_points(self, netlist, drives=None):
         return self.prepare(netlist).operating_points(drives)
 
-    def transient(self, netlist, *, stop, step, start=None):
+    def transient(self, netlist, *, stop, step, start=None, settled=False):
         equations = Equations.of(netlist)
         check_start(equations, start)
-        first = self._first(equations, start or {})
-        times, values = transient(equations, first, stop, step)
-        attributes = {"simulator": self.version(), "netlist": netlist.title}
-        return voltages(equations.free, values[:, : len(equations.free)], times, attributes)
+        first = self._first(equations, start or {}, settled)
+        motion = transient(equations, first, stop, step)
+        return voltages(
+            equations.free,
+            motion.v[:, : len(equations.free)],
+            motion.times,
+            {"simulator": self.version(), "netlist": netlist.title},
+            transient_currents(Currents.of(equations), motion.times, motion.v, motion.moving),
+        )
 
-    def _first(self, equations: Equations, start: Mapping[str, float]) -> np.ndarray:
+    def _first(self, equations: Equations, start: Mapping[str, float], settled: bool) -> np.ndarray:
         """Return the unknowns (unknowns,) at time 0."""
-        netlist = held(equations, start)
-        netlist.check(transient=True)
-        at = Equations.of(netlist)
+        circuit = settled_at(equations, start) if settled else held(equations, start)
+        circuit.check(transient=not settled)
+        at = Equations.of(circuit)
         solution, _, _ = Solver.of(at, self.iterations).solve({}, 1)
         if not certify(at, solution, {}).within(self.tolerance)[0]:
             raise SimulationError(
-                f"the transient of {netlist.title!r} must have a solution at time 0, "
+                f"the transient of {circuit.title!r} must have a solution at time 0, "
                 "but none was found"
             )
         known = at.voltages(solution, {})[0]
         names = (*equations.free, *map(current_of, equations.branches))
-        return np.array([known[place] if (place := at.find(name)) >= 0 else 0.0 for name in names])
+        first = np.array([known[place] if (place := at.find(name)) >= 0 else 0.0 for name in names])
+        if not settled:
+            for inductor in equations.netlist.of(Inductor):
+                first[equations.place(current_of(inductor.key))] = inductor.amperes
+        return first
 
     def noise(self, netlist, nodes, *, lowest, highest):
         from scipy.integrate import simpson
@@ -96,31 +110,34 @@ class Nodal(Simulator):
         points = require_ok(self.operating_points(netlist), netlist.title)
 
         equations = Equations.of(netlist)
-        frequencies = decades(lowest, highest, analysis.points)
+        hertz = decades(lowest, highest, analysis.points)
         density = densities_at(
             equations,
             {},
             unknowns_at(equations, None, points),
             [equations.place(node) for node in nodes],
-            frequencies,
+            hertz,
         )
-        variance = simpson(density * frequencies[:, None], x=np.log(frequencies), axis=0)
+        variance = simpson(density * hertz[:, None], x=np.log(hertz), axis=0)
         attributes = {
             "simulator": self.version(),
             "netlist": netlist.title,
             "lowest_hertz": lowest,
             "highest_hertz": highest,
         }
-        return noises(nodes, frequencies, density, np.sqrt(variance), attributes)
+        return noises(nodes, hertz, density, np.sqrt(variance), attributes)
 
-    def small_signal(self, netlist, *, lowest, highest, points=10):
+    def small_signal(self, netlist, *, lowest, highest, points=10, spacing="dec"):
         free = Equations.of(netlist).free
-        SmallSignal(free, lowest, highest, points)
+        SmallSignal(free, lowest, highest, points, spacing=spacing)
         operating_point = require_ok(self.operating_points(netlist), netlist.title)
-        frequencies = decades(lowest, highest, points)
-        values = response(netlist, operating_point, frequencies)
+        circuit = Linearised.of(netlist, operating_point)
+        hertz = frequencies(lowest, highest, points, spacing)
+        solution = circuit.response(hertz)
         attributes = {"simulator": self.version(), "netlist": netlist.title}
-        return responses(free, values, frequencies, attributes)
+        columns = [circuit.equations.place(node) for node in free]
+        currents = response_currents(circuit, hertz, solution)
+        return responses(free, solution[:, columns], hertz, attributes, currents)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +149,7 @@ class Prepared:
     _whole: Equations = field(repr=False)
     _reduction: Reduction = field(repr=False)
     _solver: "Solver" = field(repr=False)
+    _currents: Currents = field(repr=False)
 
     @classmethod
     def of(cls, netlist: Netlist, simulator: Nodal) -> "Prepared":
@@ -140,7 +158,7 @@ class Prepared:
         whole = Equations.of(netlist)
         reduction = Reduction.of(whole)
         solver = Solver.of(Equations.of(reduction.netlist), simulator.iterations)
-        return cls(netlist, simulator, whole, reduction, solver)
+        return cls(netlist, simulator, whole, reduction, solver, Currents.of(whole))
 
     def operating_points(self, drives: Drives | None = None) -> xr.Dataset:
         """Return the operating points of `drives`, as `Simulator.operating_points` has them."""
@@ -149,14 +167,30 @@ class Prepared:
         solution, count, stepped = self._solver.solve(reduced, samples)
         equations, nodes = self._solver.equations, self._whole.free
         certificate = certify(equations, solution, reduced, self._solver.step)
+        if self._solver.may_be_undefined and not certificate.within(self.simulator.tolerance).all():
+            # at 0 V an expression may have no value or no slope, as 1/v and √v
+            wrong = ~certificate.within(self.simulator.tolerance)
+            again, more, _ = self._solver.solve(reduced, samples, start=ELSEWHERE)
+            solution[wrong], count = again[wrong], count + more
+            certificate = certify(equations, solution, reduced, self._solver.step)
         attributes = {
             "simulator": self.simulator.version(),
             "netlist": self.netlist.title,
             "iterations": count,
             "stepped": stepped,
         }
-        columns = solution[:, [equations.place(node) for node in nodes]]
-        return operating_points(nodes, columns, certificate, self.simulator.tolerance, attributes)
+        names = (*nodes, *map(current_of, self._whole.branches))
+        # a source that touches nothing is not in the smaller netlist, and carries no current
+        places = [equations.find(name) for name in names]
+        unknowns = np.append(solution, np.zeros((samples, 1)), axis=1)[:, places]
+        return operating_points(
+            nodes,
+            unknowns[:, : len(nodes)],
+            certificate,
+            self.simulator.tolerance,
+            attributes,
+            point_currents(self._currents, unknowns, values),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +231,15 @@ class Solver:
         circuit, laws = circuit_of(equations, between, ports)
         return cls(equations, iterations, ports, inner, factors, circuit, laws)
 
-    def solve(self, drives: Drives, samples: int) -> tuple[np.ndarray, int, int]:
-        """Solve the equations.
+    @property
+    def may_be_undefined(self) -> bool:
+        """Whether it has laws that may have no value or no slope at 0 V: all but diodes'."""
+        return not all(law.limited for law, _ in self._laws)
+
+    def solve(
+        self, drives: Drives, samples: int, start: float = 0.0
+    ) -> tuple[np.ndarray, int, int]:
+        """Solve the equations, all unknowns being `start` at first.
 
         **Returns** the unknowns (samples, unknowns), how many iterations were taken, and for how
         many points gmin was stepped.
@@ -207,7 +248,7 @@ class Solver:
         n = self.equations.unknowns
         by_known = (self.equations.linear[:n, n:] @ known.T).T
         at_ports, back = self._eliminate(self.equations.sources(drives, samples) - by_known)
-        solution, count, missed = self._iterate(at_ports, known)
+        solution, count, missed = self._iterate(at_ports, known, start)
         return back(solution), count, missed
 
     def step(self, unknowns: np.ndarray, drives: Drives, f: np.ndarray) -> np.ndarray:
@@ -242,10 +283,13 @@ class Solver:
 
         return rows[:, self._ports] - (across @ alone).T, back
 
-    def _iterate(self, pushed: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, int, int]:
+    def _iterate(
+        self, pushed: np.ndarray, known: np.ndarray, first: float
+    ) -> tuple[np.ndarray, int, int]:
         """Return the unknowns of the ports (samples, ports), iterations, and points stepped.
 
         **Arguments:** `pushed` (samples, ports), `known` (samples, places): as of `newton`.
+        `first`: what all unknowns are at first.
         """
         if not len(self._ports):
             return pushed, 0, 0
@@ -256,13 +300,13 @@ class Solver:
             return newton(self._circuit, *at, **shared, damped=damped)
 
         with jax.enable_x64(True):
-            solution, good, count = iterate(slice(None), np.zeros_like(pushed), 0.0)
+            solution, good, count = iterate(slice(None), np.full_like(pushed, first), 0.0)
             answer, total = np.array(solution), int(count)
             missed = np.flatnonzero(~np.asarray(good))
 
             # steps are damped where laws other than diodes' can overshoot
-            if missed.size and not all(law.limited for law, _ in self._laws):
-                start = np.zeros((missed.size, pushed.shape[1]))
+            if missed.size and self.may_be_undefined:
+                start = np.full((missed.size, pushed.shape[1]), first)
                 solution, good, count = iterate(missed, start, 0.0, damped=True)
                 answer[missed], total = np.array(solution), total + int(count)
                 missed = missed[~np.asarray(good)]

@@ -8,6 +8,7 @@ whole, if NᵀJN can be inverted (index 1).
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -16,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import optimistix
 
-from ..elements.base import GROUND, Element, current_of
-from ..elements.passive import Capacitor, Inductor
+from ..elements.base import GROUND, TIME, Element, current_of
+from ..elements.passive import Capacitor, Coupling, Inductor
 from ..elements.sources import CurrentSource, IndependentSource, VoltageSource
 from ..mna.dae import islands, split
 from ..mna.equations import Equations
@@ -28,9 +29,18 @@ RTOL, ATOL = 1e-6, 1e-9
 """The error of a time step, relative, and in V and A."""
 
 
-def transient(
-    equations: Equations, first: np.ndarray, stop: float, step: float
-) -> tuple[np.ndarray, np.ndarray]:
+class Motion(NamedTuple):
+    """What a transient comes to at its `times` (times,) in s.
+
+    `v`, `moving`: all voltages and currents, and their derivatives (times, places).
+    """
+
+    times: np.ndarray
+    v: np.ndarray
+    moving: np.ndarray
+
+
+def transient(equations: Equations, first: np.ndarray, stop: float, step: float) -> Motion:
     """Integrate a circuit's equations from `first`, where NᵀF = 0.
 
     With z = Qy + Nw, the columns of Q being unit vectors:
@@ -43,7 +53,7 @@ def transient(
     **Arguments:** `first`: the unknowns (unknowns,) at time 0. `stop`: the last time in s. `step`:
     between the times that are returned, and the longest time step, in s.
 
-    **Returns** the times 0, `step`, … `stop` in s, and the unknowns (times, unknowns) at them.
+    **Returns** the motion at the times 0, `step`, … `stop` in s.
 
     **Raises** `NetlistError` where NᵀJN is singular, `SimulationError` where the solver gives up.
     """
@@ -76,7 +86,20 @@ def transient(
         unknowns = solution.ys
         if corrected is not None:
             unknowns = jax.vmap(corrected)(jnp.asarray(times), unknowns)
-        return times, np.array(unknowns)
+        return _motion(equations, flow, times, unknowns)
+
+
+def _motion(equations: Equations, flow: Callable, times: np.ndarray, unknowns: Any) -> Motion:
+    """Return the motion through `unknowns` (times, unknowns), whose derivative is `flow`."""
+    sources = _sources(equations)
+
+    def at(point):
+        t, z = point
+        (known, _), (moving, _) = jax.jvp(sources, (t,), (jnp.ones_like(t),))
+        return jnp.append(z, known), jnp.append(flow(t, z, None), moving)
+
+    v, moving = jax.lax.map(at, (jnp.asarray(times), unknowns))
+    return Motion(times, np.array(v), np.array(moving))
 
 
 def _flow(equations: Equations, step: float) -> tuple[Callable, Callable | None]:
@@ -89,8 +112,18 @@ def _flow(equations: Equations, step: float) -> tuple[Callable, Callable | None]
     null = null.toarray()
     tied = null.shape[1]
     q, n = jnp.asarray(np.eye(equations.unknowns)[:, places]), jnp.asarray(null)
-    inverse = jnp.asarray(np.linalg.inv(equations.capacitances()[np.ix_(places, places)]))
+    inert = np.ix_(places, places)
+    constant = not equations.charge_groups
+    inverse = (
+        jnp.asarray(np.linalg.inv(equations.constant_capacitances.toarray()[inert]))
+        if constant
+        else None
+    )
     linearised = _linearised(equations)
+
+    def accelerated(c, right):
+        """Return (QᵀCQ)⁻¹ `right`."""
+        return inverse @ right if constant else jnp.linalg.solve(c[inert], right)
 
     def solve(j, right):
         """Return N (NᵀJN)⁻¹ `right`."""
@@ -98,14 +131,14 @@ def _flow(equations: Equations, step: float) -> tuple[Callable, Callable | None]
 
     @jax.jit
     def flow(t, z, args):
-        f, j, drift = linearised(z, t)
-        dz = -(q @ (inverse @ (q.T @ f)))
+        f, j, drift, c = linearised(z, t)
+        dz = -(q @ accelerated(c, q.T @ f))
         return dz - solve(j, n.T @ (j @ dz + drift + f / step)) if tied else dz
 
     @jax.jit
     def corrected(t, z):
         for _ in range(2):
-            f, j, _ = linearised(z, t)
+            f, j, *_ = linearised(z, t)
             z -= solve(j, n.T @ f)
         return z
 
@@ -147,36 +180,64 @@ class _Chord(optimistix.AbstractRootFinder):
 
 
 def held(equations: Equations, start: Mapping[str, float]) -> Netlist:
-    """Return the circuit at time 0: capacitors hold voltages, and inductors carry no current.
+    """Return the circuit at time 0: capacitors hold voltages, and inductors currents.
 
     On an island of nodes that floats on capacitors it is the differences that they hold.
 
     **Arguments:** `start`: the voltages in V by node, 0 V where not given.
     """
-    elements: list[Element] = []
-    for element in equations.netlist.elements:
-        if isinstance(element, IndependentSource) and element.waveform is not None:
-            first = {element.unit: float(element.waveform.at(0.0)), "waveform": None}
-            elements.append(replace(element, **first))
-        elif not isinstance(element, Capacitor | Inductor):
-            elements.append(element)
+    netlist = _at_time_0(equations.netlist)
+    kept = (e for e in netlist.elements if not isinstance(e, Capacitor | Inductor | Coupling))
+    elements: list[Element] = list(kept)
+    elements += [
+        CurrentSource(f"start_{e.name}", e.plus, e.minus, e.amperes)
+        for e in netlist.of(Inductor)
+        if e.amperes
+    ]
 
     for nodes, floats in islands(equations):
         base = nodes[0] if floats else GROUND
         for node in nodes[1:] if floats else nodes:
             volts = start.get(node, 0.0) - start.get(base, 0.0)
-            elements.append(VoltageSource(f"start_{node}", node, base, volts))
-    return replace(equations.netlist, elements=tuple(elements), analyses=())
+            elements.append(VoltageSource(_start(node), node, base, volts))
+    return replace(netlist, elements=tuple(elements), analyses=())
+
+
+def settled_at(equations: Equations, start: Mapping[str, float]) -> Netlist:
+    """Return the circuit whose operating point is where a transient starts that is settled.
+
+    **Arguments:** `start`: the voltages in V by node at which nodes are held.
+    """
+    netlist = _at_time_0(equations.netlist)
+    held = [VoltageSource(_start(node), node, GROUND, volts) for node, volts in start.items()]
+    return replace(netlist, elements=(*netlist.elements, *held), analyses=())
+
+
+def _start(node: str) -> str:
+    """Return the name of the source that holds a node at time 0, in which no `/` may stand."""
+    return f"start_{node.replace('/', ':')}"
+
+
+def _at_time_0(netlist: Netlist) -> Netlist:
+    """Return a circuit whose sources keep the first values of their waveforms."""
+    elements: list[Element] = []
+    for element in netlist.elements:
+        if isinstance(element, IndependentSource) and element.waveform is not None:
+            first = {element.unit: float(element.waveform.at(0.0)), "waveform": None}
+            elements.append(replace(element, **first))
+        else:
+            elements.append(element)
+    return replace(netlist, elements=tuple(elements))
 
 
 def _linearised(equations: Equations) -> Callable:
-    """Return a function of z and t that gives F, J and ∂F/∂t.
+    """Return a function of z and t that gives F, J, ∂F/∂t and C between all places.
 
     In F is what pinned nodes push through capacitors as they move, which is in no row of NᵀF.
     """
     n, unit = equations.unknowns, np.eye(equations.size)
     a = jnp.asarray(equations.linear[:n].toarray())
-    coupled = jnp.asarray(equations.driven_capacitances())
+    capacitances = jnp.asarray(equations.constant_capacitances.toarray())
     sources = _sources(equations)
     into = [group.incidence(n) for group in equations.groups]
 
@@ -185,13 +246,19 @@ def _linearised(equations: Equations) -> Callable:
         (known, pushed), (moving, changing) = jax.jvp(sources, (t,), (jnp.ones_like(t),))
         v = jnp.concatenate([z, known])
 
-        f, j = a @ v - pushed + coupled @ moving, a
+        c = capacitances
+        for group in equations.charge_groups:
+            for places, slope in group.evaluate(v[None])[1]:
+                for rows, sign in zip(group.rows, group.signs, strict=True):
+                    c = c.at[rows, places].add(sign * slope[0])
+
+        f, j = a @ v - pushed + c[:n, n:] @ moving, a
         for group, rows in zip(equations.groups, into, strict=True):
             term, slopes = group.evaluate(v[None])
             f += rows @ term[0]
             for places, slope in slopes:
                 j += (rows * slope) @ unit[places]
-        return f, j[:, :n], j[:, n:] @ moving - changing
+        return f, j[:, :n], j[:, n:] @ moving - changing, c
 
     return at
 
@@ -203,17 +270,17 @@ def _sources(equations: Equations) -> Callable:
     push into the rows (unknowns,).
     """
     n, size = equations.unknowns, equations.size
-    constant, pushed = np.zeros(size - n), equations.sources({}, 1)[0]
+    constant, pushed = np.zeros(size - n), equations.pushed({}, 1)[0]
     for node, value in equations.pinned_voltages({}, 1).items():
         constant[equations.place(node) - n] = value[0]
+    timed = equations.find(TIME)
     independent = (e for e in equations.netlist.elements if isinstance(e, IndependentSource))
     moving = [
         (source, waveform) for source in independent if (waveform := source.waveform) is not None
     ]
 
     def at(t):
-        # rows of places that are no unknowns are there for currents into them, and cut off
-        known, rows = jnp.asarray(constant), jnp.append(jnp.asarray(pushed), jnp.zeros(size - n))
+        known, rows = jnp.asarray(constant), jnp.asarray(pushed)
         for source, waveform in moving:
             value = waveform.at(t)
             if isinstance(source, CurrentSource):
@@ -226,6 +293,8 @@ def _sources(equations: Equations) -> Callable:
                 known = known.at[equations.place(source.plus) - n].set(value)
             else:
                 known = known.at[equations.place(source.minus) - n].set(-value)
+        if timed >= 0:
+            known = known.at[timed - n].set(t)
         return known, rows[:n]
 
     return at

@@ -1,4 +1,4 @@
-"""Numbers with SPICE's suffixes, and expressions of parameters, voltages and currents."""
+"""Expressions of parameters, voltages and currents."""
 
 import operator
 import re
@@ -9,19 +9,19 @@ from typing import Protocol
 import numpy as np
 
 from ..elements.expressions import (
+    SPECIAL,
     Constant,
     Current,
     Expression,
     Operation,
+    SpecialVariable,
     Voltage,
     evaluate,
 )
 from ..elements.functions import FUNCTIONS
 from .lexer import DeckError, Line
+from .numbers import NUMBER, value_of
 
-_NUMBER = re.compile(
-    r"((?:\d+\.?\d*|\.\d+))(?:e([+-]?\d{1,4}))?(meg|mil|[tgkmunpf])?[a-z]*", re.IGNORECASE
-)
 _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 _LEVELS: list[tuple[str, ...]] = [
     ("||",),
@@ -31,7 +31,6 @@ _LEVELS: list[tuple[str, ...]] = [
     ("+", "-"),
     ("*", "/"),
 ]
-_POWERS = {"t": 12, "g": 9, "meg": 6, "k": 3, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15}
 _PLAIN_NUMBERS = {
     "+": operator.add,
     "-": operator.sub,
@@ -39,13 +38,16 @@ _PLAIN_NUMBERS = {
     "/": operator.truediv,
 }
 _END = "the end of the expression"
-_ALIASES = {"log": "ln", "pow": "^", "if": "?:", "ternary_fcn": "?:"}
+_ALIASES = {"log": "ln", "pow": "^", "if": "?:", "ternary_fcn": "?:", "arctan": "atan"}
 _COUNTS = {name: count for name, (count, _) in FUNCTIONS.items()} | {
     "log": 1,
     "pow": 2,
     "if": 3,
     "ternary_fcn": 3,
     "limit": 3,
+    "sqr": 1,
+    "int": 1,
+    "arctan": 1,
 }
 """How many arguments functions take, by all their names."""
 DEEPEST, BRACKETS = 100, 50
@@ -75,26 +77,6 @@ class Parameters(Protocol):
     def function(self, name: str) -> Function | None:
         """Return a function of the deck's own."""
         ...
-
-
-def number(text: str) -> float | None:
-    """Return the value of a text that is all one number, as 4.7k, 2.5meg, 10pF or -1e-3.
-
-    Letters after the suffix are units and mean nothing.
-
-    **Arguments:** `text`: a word of a deck. **Returns** `None` where it is no number.
-    """
-    sign, body = (-1.0 if text[:1] == "-" else 1.0), text[1:] if text[:1] in ("+", "-") else text
-    match = _NUMBER.fullmatch(body)
-    return None if match is None else sign * _value(match)
-
-
-def _value(match: re.Match[str]) -> float:
-    mantissa, exponent, suffix = match.groups()
-    suffix, exponent = (suffix or "").lower(), int(exponent or 0)
-    if suffix == "mil":
-        return float(f"{mantissa}e{exponent}") * 25.4e-6
-    return float(f"{mantissa}e{exponent + _POWERS.get(suffix, 0)}")
 
 
 def expression(
@@ -255,9 +237,9 @@ class _Reader:
                 inside = self.ternary()
                 self.need(closing)
                 return inside
-        if match := _NUMBER.match(self.text, start, self.end):
+        if match := NUMBER.match(self.text, start, self.end):
             self.at = match.end()
-            return self.finite(_value(match), start)
+            return self.finite(value_of(match, braces=self.constant), start)
         if match := _WORD.match(self.text, start, self.end):
             self.at = match.end()
             return self.named(match.group().lower(), start)
@@ -302,6 +284,10 @@ class _Reader:
         if name in self.bound:
             return self.bound[name]
         value = self.parameters(name)
+        if value is None and name in SPECIAL and not self.constant:
+            return SpecialVariable(name)
+        if value is None and name == "hertz":
+            raise self.error("'hertz' is not supported: nothing may depend on the frequency", start)
         if value is None and name == "pi":
             value = float(np.pi)
         if value is None:
@@ -316,6 +302,11 @@ class _Reader:
             value, *ends = arguments
             lower = self.operation("min", value, self.operation("max", *ends))
             return self.operation("max", lower, self.operation("min", *ends))
+        if name == "sqr":
+            return self.operation("*", *arguments, *arguments)
+        if name == "int":
+            size = self.operation("floor", self.operation("abs", *arguments))
+            return self.operation("*", self.operation("sgn", *arguments), size)
         return self.operation(_ALIASES.get(name, name), *arguments)
 
     def call(self, definition: Function, arguments: list[Expression], start: int) -> Expression:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..units import GMIN, ROOM
-from .arithmetic import Parameters, expression, number
+from .arithmetic import Parameters, expression
+from .grammar import Number
 from .lexer import DeckError, Line, Token, split
+from .numbers import number
 
 
 @dataclass
@@ -15,7 +17,9 @@ class Setting:
 
     `gmin`: the conductance across junctions in S. `kelvin`: the temperature, and `nominal`, that
     at which parameters are stated, in K. `step`, `stop`: of its transient in s, if it has one.
-    `start`: voltages by node in V from which capacitors start, where a transient uses them (uic).
+    `charged`: of capacitors that start charged their two nodes and the voltage in V; `currents`:
+    those in A with which inductors start, by SPICE name: where a transient uses them (uic).
+    `thermal`: the elements whose values have been worked out at the temperature of the deck.
     `notes`: what is read in another way than it is written, or left out.
     """
 
@@ -24,7 +28,9 @@ class Setting:
     nominal: float = ROOM
     step: float | None = None
     stop: float | None = None
-    start: dict[str, float] = field(default_factory=dict)
+    charged: list[tuple[str, str, float]] = field(default_factory=list)
+    currents: dict[str, float] = field(default_factory=dict)
+    thermal: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -136,11 +142,11 @@ class Card:
             return True
         return number(text) is not None or self.parameters(text) is not None
 
-    def assignments(self, known: Mapping[str, float | None]) -> dict[str, float]:
+    def assignments(self, known: Mapping[str, Number]) -> dict[str, float]:
         """Take the rest of the card as `name=value` pairs.
 
-        **Arguments:** `known`: the names that may stand there; those with a number may only have
-        that value. **Returns** the values by name in lower case.
+        **Arguments:** `known`: the pairs that may stand there. **Returns** the values by name in
+        lower case, without those of what only informs.
         """
         values: dict[str, float] = {}
         while self.more():
@@ -149,13 +155,16 @@ class Card:
             token = self.take("a name")
             name = token.text.lower()
             if name not in known or not self.accept("="):
+                supported = ", ".join(one for one, number in known.items() if number.meaning)
                 raise self.error(
-                    f"{token.text!r} is not supported here; what is: "
-                    f"{', '.join(known) or 'nothing more'}",
+                    f"{token.text!r} is not supported here; what is: {supported or 'nothing more'}",
                     token,
                 )
+            if not known[name].meaning:
+                self.take("a value")
+                continue
             value = self.value(f"the value of {name}")
-            only = known[name]
+            only = known[name].only
             if only is not None and value != only:
                 raise self.error(f"{name} is supported as {only} alone, but is {value}", token)
             if name in values:

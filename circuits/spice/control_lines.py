@@ -1,34 +1,28 @@
-"""The dot lines of a deck that set its options, and those that ask for analyses."""
+"""The dot lines of a deck that set its options."""
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
-from ..elements.base import GROUND
-from ..netlist.analyses import Analysis, DcSweep, Noise, OperatingPoint, SmallSignal, Transient
-from .arithmetic import number
-from .cards import Card, Setting
-from .lexer import DeckError, Line, Token, split
-from .limits import MOST_ANALYSES, MOST_POINTS, MOST_STEPS
+from ..netlist.netlist import OPTIONS
+from .analysis_lines import ANALYSES
+from .cards import Setting
+from .lexer import Line, Token, split
+from .numbers import number
 
-SETTINGS = (
-    "gmin",
-    "reltol",
-    "vntol",
-    "abstol",
-    "chgtol",
-    "trtol",
-    "itl1",
-    "itl2",
-    "itl4",
-    "itl6",
-    "pivtol",
-    "pivrel",
-    "temp",
-    "tnom",
-)
-"""The options that a deck may set, numbers all."""
+SETTINGS = {
+    "gmin": "the conductance across every junction in S",
+    "temp": "the temperature in °C",
+    "tnom": "the temperature in °C at which parameters are stated",
+    "reltol": "the relative tolerance, where it is below the toolkit's own",
+    "vntol": "that of voltages in V, where it is below the toolkit's own",
+    "abstol": "that of currents in A, where it is below the toolkit's own",
+    "chgtol": "that of charges in C, of ngspice",
+    "trtol": "of time steps, of ngspice",
+    **dict.fromkeys(("itl1", "itl2", "itl4", "itl6"), "iterations at most, of ngspice"),
+    **dict.fromkeys(("pivtol", "pivrel"), "of pivots, of ngspice"),
+}
+"""The options that a deck may set, numbers all, and what each means."""
 
 OPTIONS_WITHOUT_EFFECT = (
     *("acct", "autostop", "brief", "cptime", "csdf", "hypertext", "ingold", "interp"),
@@ -36,17 +30,28 @@ OPTIONS_WITHOUT_EFFECT = (
     *("maxwarns", "method", "noacct", "node", "nomod", "noopac", "noopiter", "nopage"),
     *("noprint", "numdgt", "oldlimit", "opts", "post", "probe", "savecurrents", "seed"),
     *("seedinfo", "sparse", "trytocompact", "unwrap", "warn", "width"),
+    *("gminsteps", "srcsteps", "noinit", "delmin", "dcap", "measdgt", "nomod", "plotwinsize"),
 )
 """Options that change no voltage, or only how exactly a transient is integrated."""
 
-_OPTIONS = (".options", ".option", ".opt", ".opts")
-_WITHOUT_EFFECT = (".meas", ".measure", ".four", ".width", ".title", ".csparam", ".nodeset")
-_KEEPING = (".save", ".print", ".plot", ".probe")
-_ANALYSES = (".op", ".dc", ".tran", ".noise", ".ac")
-_PLAIN = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
-_SAVED = re.compile(
-    r"([vi])(?:m|p|r|i|db)?\(([^()]*)\)|(\S+)#branch|(\{[^{}]*\}|'[^']*'|\S+)", re.IGNORECASE
+NOTED = {
+    ".meas": "a measurement",
+    ".measure": "a measurement",
+    ".four": "a Fourier analysis of what was simulated",
+    ".width": "the width of a page",
+    ".title": "a title",
+    ".csparam": "a constant for commands",
+    ".nodeset": "a guess of an operating point",
+}
+"""The dot lines that are left out with a note, and what each is: none changes a voltage."""
+
+KEEPING = dict.fromkeys(
+    (".save", ".print", ".plot", ".probe"), "which voltages are shown; all are in the results"
 )
+"""The dot lines that choose what is printed."""
+
+_OPTIONS = (".options", ".option", ".opt", ".opts")
+_PLAIN = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
 
 
 def settings(lines: Sequence[Line]) -> tuple[dict[str, str], set[str], Setting]:
@@ -74,9 +79,9 @@ def settings(lines: Sequence[Line]) -> tuple[dict[str, str], set[str], Setting]:
             setting.kelvin = _kelvin(line, tokens[0])
         elif word in _OPTIONS:
             options |= _options(line, split(line)[1:], setting)
-        elif word in _WITHOUT_EFFECT:
+        elif word in NOTED:
             setting.notes.append(line.note(f"{word} is left out: it changes no voltage"))
-        elif word not in (*_KEEPING, *_ANALYSES, ".ic"):
+        elif word not in {*KEEPING, *ANALYSES, ".ic"}:
             raise line.error(f"{word} is not supported")
     setting.gmin = float(options.get("gmin", setting.gmin))
     return options, global_nodes, setting
@@ -103,9 +108,23 @@ def _options(line: Line, tokens: list[Token], setting: Setting) -> dict[str, str
             setting.kelvin = _kelvin(line, last)
         elif name == "tnom":
             setting.nominal = _kelvin(line, last)
+        elif name in TOLERANCES and value > TOLERANCES[name]:
+            setting.notes.append(
+                line.note(f"option {name} is left out: results are exact to {TOLERANCES[name]:g}")
+            )
         else:
             options[name] = last.text if _PLAIN.fullmatch(last.text) else repr(value)
     return options
+
+
+_USUAL = dict(word.split("=", 1) for word in str(OPTIONS).split())
+TOLERANCES = {name: float(value) for name, value in _USUAL.items() if name != "gmin"}
+"""The tolerances of ngspice's operating points, which a deck may only tighten."""
+
+
+def option_words(options: Mapping[str, str]) -> str:
+    """Return the options of a netlist: those of a deck, and the usual ones for the others."""
+    return " ".join(f"{name}={value}" for name, value in (_USUAL | dict(options)).items())
 
 
 def _kelvin(line: Line, token: Token) -> float:
@@ -118,161 +137,3 @@ def _kelvin(line: Line, token: Token) -> float:
             token.offset,
         )
     return value + 273.15
-
-
-@dataclass
-class Analyses:
-    """The analyses that a deck asks for, as its dot lines are read.
-
-    **Arguments:**
-
-    - `nodes`: all nodes of the netlist.
-    - `names`: its elements' SPICE names by those in lower case.
-    - `node`: gives the netlist's name of a node.
-    """
-
-    nodes: tuple[str, ...]
-    names: Mapping[str, str]
-    node: Callable[[str], str]
-    kept: list[str] = field(default_factory=list)
-    branches: list[str] = field(default_factory=list)
-    start: dict[str, float] = field(default_factory=dict)
-
-    def read(self, cards: Sequence[Card]) -> tuple[Analysis, ...]:
-        """Return the analyses, each for the nodes that are saved, all of them if none is.
-
-        **Arguments:** `cards`: all dot lines. **Raises** `DeckError` for what is not understood,
-        and for more analyses or points than a deck may have.
-        """
-        asked = []
-        for card in cards:
-            word = card.line.word
-            card.take("a dot line")
-            if word in _KEEPING:
-                self._keep(card)
-            elif word == ".ic":
-                self._initial(card)
-            elif word in _ANALYSES:
-                asked.append(card)
-                if len(asked) > MOST_ANALYSES:
-                    raise card.line.error(f"a deck may ask for {MOST_ANALYSES} analyses")
-        nodes = tuple(dict.fromkeys(self.kept)) or self.nodes
-        branches = tuple(dict.fromkeys(self.branches))
-        return tuple(self._analysis(card, nodes, branches) for card in asked)
-
-    def _keep(self, card: Card) -> None:
-        """Note the voltages and currents that a line saves or prints."""
-        card.accept("op", "dc", "tran", "ac", "noise")
-        start = card.tokens[card.at].offset if card.more() else len(card.line.text)
-        for match in _SAVED.finditer(card.line.text, start):
-            kind, names, branch, other = match.groups()
-            if other is not None:
-                if other.lower() not in ("all", "allv", "alli", ","):
-                    card.note(f"{other[:200]} is not printed: only v(node) and i(source) are")
-            elif kind is not None and kind.lower() == "v":
-                nodes = (self.node(name.strip()) for name in names.split(","))
-                self.kept += [node for node in nodes if node != GROUND]
-            else:
-                name = (branch or names).strip()
-                if name[:1].lower() in "vehlb":
-                    self.branches.append(self.names.get(name.lower(), name))
-                else:
-                    card.note(f"i({name[:200]}) is not printed: only v(node) and i(source) are")
-
-    def _initial(self, card: Card) -> None:
-        """Note the voltages from which a transient starts."""
-        while card.more():
-            node = card.voltage()
-            if not card.accept("="):
-                raise card.error("v(node)=value must stand here")
-            self.start[node] = card.value("a voltage")
-
-    def _analysis(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
-        """Return the analysis of a line."""
-        makers = {
-            ".op": self._point,
-            ".dc": self._sweep,
-            ".tran": self._transient,
-            ".noise": self._noise,
-            ".ac": self._small_signal,
-        }
-        try:
-            analysis = makers[card.line.word](card, nodes, branches)
-            card.end()
-        except ValueError as error:
-            if isinstance(error, DeckError):
-                raise
-            raise card.line.error(str(error)) from error
-        return analysis
-
-    def _source(self, card: Card) -> str:
-        """Take an independent source, and return its name."""
-        token = card.take("a source")
-        name = self.names.get(token.text.lower(), "")
-        if name[:1] not in ("V", "I"):
-            raise card.error(
-                f"an independent source of the deck must stand here, but {token.text!r} does", token
-            )
-        return name
-
-    def _point(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
-        del card
-        return OperatingPoint(nodes, branches)
-
-    def _sweep(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
-        source = self._source(card)
-        first, last = card.value("a first value"), card.value("a last value")
-        step = card.value("a step")
-        if step and not abs((last - first) / step) < MOST_POINTS:
-            raise card.line.error(
-                f"a sweep may have {MOST_POINTS} points, but {first} to {last} by {step} has more"
-            )
-        return DcSweep(nodes, source, first, last, step, branches)
-
-    def _transient(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
-        step, stop = card.value("a step"), card.value("an end")
-        if card.more() and card.peek() != "uic" and card.value("a start of saving") != 0:
-            card.note("all is saved, from 0 s on, not only what follows the start of saving")
-        longest = (
-            card.value("a longest step")
-            if card.more() and card.peek() != "uic"
-            else min(step, stop / 50)
-        )
-        if longest > 0 and not stop / longest <= MOST_STEPS:
-            raise card.line.error(
-                f"a transient may take {MOST_STEPS} steps, but {stop} s in {longest} s are more"
-            )
-        from_start = card.accept("uic")
-        start = self.start | (card.setting.start if from_start else {})
-        return Transient(nodes, longest, stop, tuple(start.items()), from_start, branches)
-
-    def _noise(self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]) -> Analysis:
-        del nodes, branches
-        node, source = card.voltage(), self._source(card)
-        points, lowest, highest = _decades(card)
-        return Noise((node,), source, lowest, highest, points)
-
-    def _small_signal(
-        self, card: Card, nodes: tuple[str, ...], branches: tuple[str, ...]
-    ) -> Analysis:
-        points, lowest, highest = _decades(card)
-        return SmallSignal(nodes, lowest, highest, points, branches)
-
-
-def _decades(card: Card) -> tuple[int, float, float]:
-    """Return the points a decade, the lowest and the highest frequency in Hz."""
-    if not card.accept("dec"):
-        raise card.error("dec must stand here: points a decade")
-    points = card.value("points a decade")
-    if points != int(points) or points > 1e6:
-        raise card.error(
-            f"the points a decade must be a whole number up to a million, but are {points}",
-            card.tokens[card.at - 1],
-        )
-    lowest, highest = card.value("a lowest frequency"), card.value("a highest frequency")
-    if 0 < lowest < highest and points * math.log10(highest / lowest) > MOST_POINTS:
-        raise card.line.error(
-            f"an analysis may have {MOST_POINTS} frequencies, but {points} a decade "
-            f"from {lowest} to {highest} Hz are more"
-        )
-    return int(points), lowest, highest

@@ -8,16 +8,20 @@ from typing import Any
 from ..elements.base import GROUND, Element, TwoTerminal
 from ..elements.controlled import Transconductance, VoltageGain
 from ..elements.diodes import DiodeModel
+from ..elements.passive import Inductor
 from ..elements.sources import VoltageSource
 from ..elements.transistors import MosfetModel
 from .cards import Card, Setting
+from .conditions import chosen_lines
 from .element_lines import elements
+from .grammar import Number
 from .includes import DeckLines, Subcircuit
 from .lexer import Line, PlainRun, Token
 from .limits import DEEPEST, LARGEST, LONGEST_NAME
-from .model_cards import model
+from .model_cards import PassiveCard, model
 from .parameters import Parameters, define_function, define_parameters, inside
 from .plain import plain_resistors
+from .scopes import Reading
 
 
 @dataclass
@@ -58,6 +62,9 @@ class Expansion:
         self.elements: list[Element] = []
         self.names: dict[str, str] = {}
         self.root = Scope(deck.parameters, "", {}, ChainMap(deck.subcircuits))
+        self.inductors: dict[str, Inductor] = {}  # by name without the letter, in lower case
+        self._couplings: list[tuple[Line, Scope]] = []
+        self._complete = False
         self._measured: dict[str, Line] = {}  # elements whose current is asked for
         self._models: dict[str, Any] = {}  # by name in lower case
         self._renamed: dict[Any, Any] = {}  # models of one name, told apart
@@ -66,6 +73,9 @@ class Expansion:
     def run(self) -> None:
         """Append all elements. Raises `DeckError` for what is not understood."""
         self._expand(self.deck.body, self.root, 0)
+        self._complete = True
+        for line, scope in self._couplings:
+            self._read(line, scope, self._sources([], scope.prefix), 0)
         if self._measured:
             self.elements = self._with_ammeters()
 
@@ -77,7 +87,11 @@ class Expansion:
         elements, nodes = [], {node for element in self.elements for node in element.nodes}
         for element in self.elements:
             name = element.letter + element.name
-            line = self._measured.pop(name.lower(), None)
+            # a source may stand for an element of another letter, as BR1 for R1
+            written = name if name.lower() in self._measured else element.name
+            line = self._measured.pop(written.lower(), None)
+            if line is not None:
+                name = written
             if line is None:
                 elements.append(element)
                 continue
@@ -115,6 +129,7 @@ class Expansion:
 
     def _expand(self, lines: Sequence[Line | PlainRun], scope: Scope, depth: int) -> None:
         """Append the elements of `lines`, as they are named in `scope`."""
+        lines = chosen_lines(lines, scope.parameters)
         single = [line for line in lines if isinstance(line, Line)]
         if models := self._models_of(single, scope):
             scope.models = scope.models.new_child(models)
@@ -144,8 +159,12 @@ class Expansion:
         if letter == "x":
             self._instance(card, scope, depth)
             return
+        if letter == "k" and not self._complete:
+            self._couplings.append((line, scope))  # its inductors may stand further down
+            return
         try:
-            fresh = elements(card, scope.models, lambda name: sources(name, line))
+            reading = Reading(scope.models, lambda name: sources(name, line), self.inductors)
+            fresh = elements(card, reading)
         except RecursionError:
             raise line.error("an expression nests too deep") from None
         for element in fresh:
@@ -161,6 +180,8 @@ class Expansion:
         if name.lower() in self.names:
             raise line.error(f"element {name} stands twice")
         self.names[name.lower()] = name
+        if isinstance(element, Inductor):
+            self.inductors[element.name.lower()] = element
         self.elements.append(element)
         if len(self.elements) > LARGEST:  # a run of plain resistors leaves its last one to this
             raise line.error(f"a deck may expand to {LARGEST} elements")
@@ -192,7 +213,8 @@ class Expansion:
             key, card = model(self.card(line, scope))
             if key in models:
                 raise line.error(f"model {key!r} is defined twice")
-            models[key] = replace(card, law=self._unique(card.law))
+            kept = isinstance(card, PassiveCard)
+            models[key] = card if kept else replace(card, law=self._unique(card.law))
         return models
 
     def _unique(self, law: DiodeModel | MosfetModel) -> DiodeModel | MosfetModel:
@@ -249,6 +271,9 @@ class Expansion:
         parameters = self._parameters(card, given, chosen, scope)
         ends = (self.node(token.text, scope) for token in words[:-1])
         nodes = dict(zip(chosen.ports, ends, strict=True))
+        for port in {GROUND, "gnd"}.intersection(nodes):
+            if nodes[port] != GROUND:
+                card.note(f"port {port} of {chosen.name} is ground, not {nodes[port]}")
         known = _defined_at(chosen, scope.subcircuits)
         inner = Scope(parameters, prefix, nodes, known.new_child(chosen.inner), scope.models)
         self._expand(chosen.body, inner, depth + 1)
@@ -261,7 +286,7 @@ class Expansion:
         names = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType]
         card.at = card.tokens.index(words[-1]) + 1
         card.accept("params:")
-        numbers = card.assignments(dict.fromkeys(names[1 + len(ends) :]))
+        numbers = card.assignments(dict.fromkeys(names[1 + len(ends) :], Number("a number")))
         try:
             return kind(name, *ends, **numbers)  # pyright: ignore[reportCallIssue]
         except (TypeError, ValueError) as error:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from eqprop.files import OutsideError, read_below
 
-from ..elements.base import GROUND
 from .lexer import Line, PlainRun, Token, logical_lines, split
 from .limits import DEEPEST, MOST_BYTES, Budget
 from .parameters import Parameters, check_parameter, define_function, define_parameters
 
+CONDITIONS = (".if", ".elseif", ".else", ".endif")
+"""The lines that say which of others count."""
 FILES = (".include", ".inc", ".lib")
 """The lines that name a file."""
 
@@ -57,15 +58,19 @@ class DeckLines:
         self.parameters = Parameters()
         self.notes: list[str] = []
 
-    def collect(self, lines: list[Line | PlainRun], depth: int = 0) -> None:
+    def collect(
+        self, lines: list[Line | PlainRun], depth: int = 0, beside: Path | None = None
+    ) -> None:
         """Sort lines into elements, subcircuits, parameters and the rest.
 
-        **Arguments:** `lines`: in their order. `depth`: how many files include this one.
+        **Arguments:** `lines`: in their order. `depth`: how many files include this one. `beside`:
+        the folder of the file, where it is included.
 
         **Raises** `DeckError` for a subcircuit that does not end, and for files that may not be
         included or cannot be read.
         """
         open_ones: list[Subcircuit] = []
+        conditions = [0]  # how many .if are open, in the deck and in each open subcircuit
         for index, line in enumerate(lines):
             word = "" if isinstance(line, PlainRun) else line.word
             if word == ".end" and index + 1 < len(lines):
@@ -74,24 +79,33 @@ class DeckLines:
                 if not open_ones:
                     raise _first(line).error(".ends must end a subcircuit, but none is open")
                 open_ones.pop()
+                conditions.pop()
             elif word == ".subckt" and isinstance(line, Line):
+                _refuse_conditional(line, conditions[-1])
                 if len(open_ones) >= DEEPEST:
                     raise line.error(f"subcircuits may nest {DEEPEST} deep")
                 into = open_ones[-1].inner if open_ones else self.subcircuits
                 open_ones.append(_subcircuit(line, into))
+                conditions.append(0)
             elif open_ones and word != ".end":
+                conditions[-1] += (word == ".if") - (word == ".endif")
+                _refuse_conditional(line, conditions[-1])
                 _add_to_body(open_ones[-1], line)
+            elif word in CONDITIONS or (conditions[-1] and word != ".end"):
+                conditions[-1] += (word == ".if") - (word == ".endif")
+                _refuse_conditional(line, conditions[-1])
+                self.body.append(line)
             elif isinstance(line, PlainRun):
                 self.body.append(line)
             elif word != ".end":
-                self._sort(line, word, depth)
+                self._sort(line, word, depth, beside)
         if open_ones:
             raise open_ones[-1].line.error("this subcircuit must end with .ends")
 
-    def _sort(self, line: Line, word: str, depth: int) -> None:
+    def _sort(self, line: Line, word: str, depth: int, beside: Path | None) -> None:
         """Sort a line that is in no subcircuit."""
         if word in FILES:
-            self._include(line, depth)
+            self._include(line, depth, beside)
         elif word == ".param":
             define_parameters(line, self.parameters)
         elif word == ".func":
@@ -101,8 +115,11 @@ class DeckLines:
         else:
             self.body.append(line)
 
-    def _include(self, line: Line, depth: int) -> None:
-        """Collect the lines of a file, or of a section of a library."""
+    def _include(self, line: Line, depth: int, beside: Path | None) -> None:
+        """Collect the lines of a file, or of a section of a library.
+
+        It lies beside the file that includes it, or else where the deck does.
+        """
         tokens = split(line)
         word = tokens[0].text.lower()
         if not self.trusted:
@@ -114,20 +131,25 @@ class DeckLines:
         if word == ".lib" and len(tokens) != 3:
             raise line.error(".lib must name a file and a section")
         name = tokens[1].text.strip("\"'")
-        text = self._text(line, name, tokens[1].offset)
+        text, path = self._text(line, name, tokens[1].offset, beside)
         self.budget.spend(text.count("\n"), 0, line.error)
         lines = logical_lines(text.replace("\r\n", "\n"), name)
         if word == ".lib":
             lines = _section(lines, tokens[2].text.lower(), line)
-        self.collect(lines, depth + 1)
+        self.collect(lines, depth + 1, path.parent)
 
-    def _text(self, line: Line, name: str, offset: int) -> str:
-        """Return the text of a file in the deck's folder or below it."""
+    def _text(self, line: Line, name: str, offset: int, beside: Path | None) -> tuple[str, Path]:
+        """Return the text of a file in the deck's folder or below it, and its path."""
         if self.folder is None:
             raise line.error("a file needs the deck's folder (folder=…)")
+        root = self.folder.resolve()
+        path = (root / name).resolve()
+        near = path if beside is None else (beside / name).resolve()
+        if near.is_relative_to(root) and near.is_file():
+            path = near
         try:
-            content = read_below(self.folder, name, most=MOST_BYTES)
-            return content.decode("utf-8", errors="replace")
+            content = read_below(root, str(path), most=MOST_BYTES)
+            return content.decode("utf-8", errors="replace"), path
         except OutsideError as error:
             raise line.error(
                 f"a file must be in the deck's folder or below it, but {name!r} is not", offset
@@ -159,10 +181,8 @@ def _subcircuit(line: Line, known: dict[str, Subcircuit]) -> Subcircuit:
         else:
             ports.append(word.lower())
             at += 1
-    if len(set(ports)) < len(ports) or set(ports) & {GROUND, "gnd"}:
-        raise line.error(
-            f"the ports of a subcircuit must differ and not be ground, but are {ports[:20]}"
-        )
+    if len(set(ports)) < len(ports):
+        raise line.error(f"the ports of a subcircuit must differ, but are {ports[:20]}")
     known[key] = Subcircuit(line, ports, defaults)
     return known[key]
 
@@ -175,6 +195,15 @@ def _add_to_body(subcircuit: Subcircuit, line: Line | PlainRun) -> None:
     if line.word in FILES:
         raise line.error(f"{line.word} is not supported within a subcircuit")
     subcircuit.body.append(line)
+
+
+def _refuse_conditional(line: Line | PlainRun, conditions: int) -> None:
+    """Raise `DeckError` for a line that may not stand where so many `.if` are open."""
+    word = "" if isinstance(line, PlainRun) else line.word
+    if conditions and word.startswith(".") and word not in (*CONDITIONS, ".model"):
+        raise _first(line).error(
+            f"{word} is not supported between .if and .endif: only elements and models are"
+        )
 
 
 def _first(line: Line | PlainRun) -> Line:

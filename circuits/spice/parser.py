@@ -10,10 +10,11 @@ from pathlib import Path
 from eqprop.files import read_bytes
 
 from ..elements.base import GROUND, Element
-from ..netlist.netlist import OPTIONS, Netlist
+from ..netlist.netlist import Netlist
+from .analysis_lines import Analyses
 from .cards import Setting
 from .control_blocks import without_control
-from .control_lines import Analyses, settings
+from .control_lines import option_words, settings
 from .expansion import Expansion
 from .includes import DeckLines
 from .lexer import DeckError, logical_lines, refuse_commands
@@ -61,11 +62,8 @@ def parse(
 ) -> Netlist:
     """Return the netlist that the text of a SPICE deck describes.
 
-    Understood are R, C, L, V, I (dc, ac, pulse, sin, pwl), E, F, G, H, B, D, M (level 1), X;
-    `.model` (d, nmos, pmos), `.param`, `.func`, `.subckt`, `.include`, `.lib`, `.global`,
-    `.options`, `.temp`, `.ic`, `.op`, `.dc`, `.tran`, `.noise`, `.ac`, `.save`, `.print`, `.plot`,
-    `.probe`; and as lines that change no voltage `.meas`, `.four`, `.width`, `.title`, `.csparam`,
-    `.nodeset`.
+    What is understood, what is left out with a warning and what is refused stands on the page about
+    decks, which is written from the reader's tables (`circuits.spice.reference`).
 
     Subcircuits are expanded: `R1` of instance `Xa` becomes `Ra.1`, its inner node `n` becomes
     `xa.n`. The first line is the title; comments right under it are the header; other comments are
@@ -146,7 +144,7 @@ def _netlist(
     ).read(cards)
     deck.notes += setting.notes
 
-    words = " ".join(f"{name}={value}" for name, value in options.items()) or OPTIONS
+    words = option_words(options)
     try:
         return Netlist(title, tuple(expansion.elements), header, analyses, words, setting.kelvin)
     except ValueError as error:

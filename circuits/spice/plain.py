@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from ..elements.base import GROUND
 from ..elements.passive import Resistor
-from .arithmetic import number
 from .lexer import PlainRun
+from .numbers import number
 
 
 def plain_resistors(run: PlainRun, known: Mapping[str, object]) -> dict[str, Resistor] | None:

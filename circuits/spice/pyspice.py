@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _METHODS = {"R": "R", "C": "C", "L": "L", "E": "VCVS", "F": "CCCS", "G": "VCCS", "H": "CCVS"}
 """What PySpice calls the elements that are nodes, or the name of a source, and one number; by the
 letter of their lines."""
-_BY_MODEL = {"D": {"area": "area"}, "M": {"W": "width", "L": "length"}}
+_BY_MODEL = {"D": {"area": "area", "m": "multiplier"}, "M": {"W": "width", "L": "length"}}
 """What PySpice calls the numbers of the elements that have a model."""
 
 
@@ -94,8 +94,10 @@ def _line(circuit: Any, line: str) -> None:
         sizes = {_BY_MODEL[letter][key]: float(value) for key, value in numbers.items()}
         getattr(circuit, letter)(name, *nodes, model=model, **sizes)
     elif letter in _METHODS:
-        _, *between, value = line.split()
-        getattr(circuit, _METHODS[letter])(name, *between, float(value))
+        words = line.split()[1:]
+        start = words.pop() if "=" in words[-1] else ""
+        *between, value = words
+        getattr(circuit, _METHODS[letter])(name, *between, float(value), raw_spice=start)
     else:
         raise NetlistError(
             f"elements must be of the kinds B, D, I, M, V, {', '.join(_METHODS)} for PySpice, "
@@ -111,7 +113,7 @@ def _source(circuit: Any, source: IndependentSource) -> None:
         float(source.value),
         (source.name, source.plus, source.minus),
     )
-    if isinstance(wave, Sin):
+    if isinstance(wave, Sin) and not wave.phase:
         getattr(circuit, f"Sinusoidal{kind}Source")(
             *place,
             dc_offset=value,
@@ -123,7 +125,8 @@ def _source(circuit: Any, source: IndependentSource) -> None:
             damping_factor=wave.damping,
         )
         return
-    if isinstance(wave, Pulse):
+    rest = f"ac {number(source.ac)} {number(source.phase)}" if source.ac else ""
+    if isinstance(wave, Pulse) and not wave.count:
         added = getattr(circuit, f"Pulse{kind}Source")(
             *place,
             initial_value=wave.low,
@@ -135,13 +138,13 @@ def _source(circuit: Any, source: IndependentSource) -> None:
             period=wave.period,
             dc_offset=value,
         )
-    elif isinstance(wave, Pwl):
+    elif isinstance(wave, Pwl) and wave.repeat is None and not wave.delay:
         points = list(zip(wave.times, wave.values, strict=True))
         added = getattr(circuit, f"PieceWiseLinear{kind}Source")(*place, values=points, dc=value)
     else:
         added = getattr(circuit, source.letter)(*place, value)
-    if source.ac:
-        added.raw_spice = f"ac {number(source.ac)}"
+        rest += "" if wave is None else f" {wave}"
+    added.raw_spice = rest.strip()
 
 
 def _circuit() -> Any:

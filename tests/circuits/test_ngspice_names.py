@@ -8,6 +8,7 @@ import pytest
 import circuits
 from circuits.elements.base import Element, concrete_subclasses
 from circuits.elements.expressions import Constant, Operation, Voltage
+from circuits.elements.passive import Coupling
 from circuits.simulators import ngspice_decks
 from circuits.simulators.ngspice_names import names_for_ngspice, with_old_names
 from circuits.simulators.raw import Plot
@@ -96,6 +97,9 @@ ELEMENTS = [
     circuits.Behavioural("b", "a", "b", "i", Operation("*", (Voltage("c", "a"), Voltage("d")))),
     circuits.Diode("d", "a", "b", circuits.DiodeModel(1e-9)),
     circuits.Mosfet("m", "a", "b", "c", "d", circuits.MosfetModel()),
+    Coupling(
+        "k", circuits.Inductor("l", "a", "b", 1.0), circuits.Inductor("m", "c", "d", 1.0), 0.5
+    ),
 ]
 
 

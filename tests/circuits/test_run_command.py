@@ -1,5 +1,7 @@
 """The command `circuits run`."""
 
+import json
+
 import pytest
 
 import circuits.commands.cli
@@ -37,9 +39,10 @@ def test_both_answers_and_their_difference_are_printed(deck, capsys, simulator):
         ".noise v(out) V1 dec 10 1000.0 1000000000.0",
     ]
     at = out.index(".op")
-    node, theirs, ours, difference = out[at + 2].split()
+    node, theirs, ours, plain, difference = out[at + 2].split()
     assert node == "out"
     assert abs(float(theirs) - float(ours)) <= 1e-12
+    assert abs(float(theirs) - float(plain)) <= 1e-12
     assert float(difference) <= 1e-12
     assert 0.3 < float(ours) < 0.4
     assert out[-1].startswith("largest difference: ")
@@ -118,8 +121,58 @@ def test_responses_and_transients_from_the_operating_point(tmp_path, capsys, sim
         assert 0.195 < float(transient.voltage.sel(node="out")[0]) < 0.2  # the diode takes 2 µA
         assert float(transient.voltage.sel(node="out")[-1]) > 0.3
     path.write_text(STEP.replace("R1 in out 1k", "R1 in x 1k\nL1 x out 1u"))
-    assert circuits.commands.cli.main(["run", str(path), "--simulator", "nodal"]) == 1
-    assert (
-        "a transient of a circuit with inductors must start from given voltages (uic)"
-        in capsys.readouterr().err
-    )
+    assert circuits.commands.cli.main(["run", str(path), "--compare"]) == 0
+    assert float(capsys.readouterr().out.split()[-2]) < 1e-4
+
+
+def test_currents_powers_and_all_values_in_a_file(tmp_path, capsys, simulator):
+    """An ideal crossbar, whose output is the currents of its columns: 0.2/10k + 0.1/40k, and so on.
+
+    Powers add up to 0 (Tellegen).
+    """
+    path, output = tmp_path / "crossbar.cir", tmp_path / "values.json"
+    path.write_text(CROSSBAR)
+    columns = {"i(vb1)": 2.25e-5, "i(vb2)": 1.2e-5}
+    for name in ("ngspice", "nodal"):
+        command = ["run", str(path), "--simulator", name, "--json", str(output)]
+        assert circuits.commands.cli.main(command) == 0
+        out = capsys.readouterr().out.splitlines()
+        at = next(k for k, line in enumerate(out) if line.startswith("current, A"))
+        rows = dict(line.split() for line in out[at + 1 : at + 9])
+        assert float(rows["Vb1"]) == pytest.approx(2.25e-5, rel=1e-12)
+        at = next(k for k, line in enumerate(out) if line.startswith("power, W"))
+        powers = [float(line.split()[1]) for line in out[at + 1 : at + 9]]
+        assert sum(powers) == pytest.approx(0.0, abs=1e-18)
+
+        point, sweep, response, transient = json.loads(output.read_text())
+        assert (point["line"], point["axis"]) == (".op", None)
+        assert {key: point["values"][key] for key in columns} == pytest.approx(columns, rel=1e-12)
+        assert point["values"]["v(w1)"] == 0.2
+        assert point["values"]["@r11[i]"] == pytest.approx(2e-5)
+        assert point["values"]["@r11[p]"] == pytest.approx(4e-6)
+        assert sweep["axis"] == {"name": "v-sweep", "values": [0.0, 0.2, 0.4]}
+        assert sweep["values"]["i(vb1)"] == pytest.approx([2.5e-6, 2.25e-5, 4.25e-5], rel=1e-12)
+        assert sweep["values"]["v(w1)"] == [0.0, 0.2, 0.4]
+        assert response["axis"]["name"] == "frequency"
+        real, imaginary = response["values"]["i(vb1)"][0]
+        assert (real, imaginary) == pytest.approx((0.0, 1e-4), abs=1e-12)  # ac 1 90 over 10 kΩ
+        assert transient["axis"]["name"] == "time"
+        assert transient["values"]["i(vb1)"][-1] == pytest.approx(2.25e-5, rel=1e-9)
+
+
+CROSSBAR = """An ideal crossbar
+Vr1 w1 0 0.2 ac 1 90
+Vr2 w2 0 0.1
+R11 w1 b1 10k
+R12 w1 b2 20k
+R21 w2 b1 40k
+R22 w2 b2 50k
+Vb1 b1 0 0
+Vb2 b2 0 0
+.op
+.dc Vr1 0 0.4 0.2
+.ac lin 1 1k 1k
+.tran 1u 10u
+.print op i(Vb1) i(Vb2)
+.end
+"""

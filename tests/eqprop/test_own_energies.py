@@ -14,6 +14,12 @@ import eqprop as ep
 from eqprop.data import Data, Split
 
 
+@pytest.fixture(autouse=True)
+def compiled_as_by_a_user(monkeypatch):
+    """Compile to run faster than other tests do: these train for longer than they compile."""
+    monkeypatch.delenv("XLA_FLAGS")
+
+
 class OwnCost(ep.Cost):
     """A cost of class labels, which decides for the largest output."""
 
