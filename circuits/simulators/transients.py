@@ -86,7 +86,26 @@ def transient(equations: Equations, first: np.ndarray, stop: float, step: float)
         unknowns = solution.ys
         if corrected is not None:
             unknowns = jax.vmap(corrected)(jnp.asarray(times), unknowns)
+        _require_slopes(equations, flow, times, unknowns)
         return _motion(equations, flow, times, unknowns)
+
+
+def _require_slopes(equations: Equations, flow: Callable, times: np.ndarray, unknowns: Any) -> None:
+    """Raise `SimulationError` where the derivative of `flow` is no number along the motion.
+
+    Implicit steps solve with it: where it is none, as that of √v at 0 V, they can stand still.
+    """
+
+    def regular(point):
+        t, z = point
+        return jnp.isfinite(jax.jvp(lambda z: flow(t, z, None), (z,), (jnp.ones_like(z),))[1]).all()
+
+    here = np.asarray(jax.lax.map(regular, (jnp.asarray(times), unknowns)))
+    if not here.all():
+        raise SimulationError(
+            f"the transient of {equations.netlist.title!r} must have a finite derivative of its "
+            f"currents and charges everywhere, but has none at {times[np.argmin(here)]:.6g} s"
+        )
 
 
 def _motion(equations: Equations, flow: Callable, times: np.ndarray, unknowns: Any) -> Motion:

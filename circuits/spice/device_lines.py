@@ -20,6 +20,9 @@ def _diode(card: Card, name: str, reading: Reading) -> list[Element]:
     area = card.value("an area") if card.has_value() else None
     card.accept("off")
     values = card.assignments(DIODE.numbers)
+    _require_temperature(card, name, values)
+    if "ic" in values:
+        card.note(f"the initial voltage of D{name} is left out")
     if area is not None and "area" in values:
         raise card.error(f"the area of D{name} stands twice", card.tokens[0])
     area, count = values.get("area", 1.0 if area is None else area), values.get("m", 1.0)
@@ -31,6 +34,17 @@ def _diode(card: Card, name: str, reading: Reading) -> list[Element]:
     return [*series, Diode(name, inner, cathode, model.law, area, count)]
 
 
+def _require_temperature(card: Card, name: str, values: dict[str, float]) -> None:
+    """Raise `ValueError` for a diode that is warmer or colder than its circuit."""
+    kelvin = values["temp"] + 273.15 if "temp" in values else card.setting.kelvin
+    kelvin += values.get("dtemp", 0.0)
+    if kelvin != card.setting.kelvin:
+        raise ValueError(
+            f"D{name} must have the temperature of the deck, {card.setting.kelvin - 273.15:g} °C, "
+            f"but has {kelvin - 273.15:g} °C"
+        )
+
+
 def _transistor(card: Card, name: str, reading: Reading) -> list[Element]:
     """Return a transistor, and the resistors in series with its drain and source.
 
@@ -40,6 +54,12 @@ def _transistor(card: Card, name: str, reading: Reading) -> list[Element]:
     model = _model_of(card, reading, MosfetCard, "a transistor")
     size = card.assignments(TRANSISTOR.numbers)
     count = size.get("m", 1.0)
+    areas = [key for key in ("ad", "as", "pd", "ps") if size.get(key)]
+    if areas and model.per_area:
+        raise ValueError(
+            f"{' and '.join(areas)} of M{name} must be 0, as the capacitance of a junction by its "
+            "area, `cj` or `cjsw`, is not supported"
+        )
     if not count > 0:
         raise ValueError(f"`m` of M{name} must be above 0, but is {count}")
     at_drain, drain = _in_series(f"m{name}.rd", drain, model.drain_ohms / count)
@@ -75,12 +95,22 @@ DIODE = Kind(
     {"Dname anode cathode model [area] [off]": "a diode of a `.model` of kind d"},
     _diode,
     meanings(area="a number that multiplies the currents and charges", m="how many in parallel")
-    | dict.fromkeys(("pj", "w", "l", "temp", "dtemp", "ic", "thermal"), INFORMS),
+    | meanings(
+        temp="its temperature in °C, which must be that of the deck",
+        dtemp="how much warmer it is than the deck in K, 0",
+        ic="its voltage where a transient starts, left out with a note",
+    )
+    | dict.fromkeys(("pj", "w", "l", "thermal"), INFORMS),
 )
 TRANSISTOR = Kind(
     "transistor",
     {"Mname drain gate source bulk model": "a transistor of a `.model` of kind nmos or pmos"},
     _transistor,
     meanings(w="width in m", l="length in m", m="how many in parallel")
-    | dict.fromkeys(("ad", "as", "pd", "ps", "nrd", "nrs", "off"), INFORMS),
+    | meanings(
+        ad="area of the drain in m², which says nothing without `cj`",
+        pd="its edge in m, which says nothing without `cjsw`",
+        **{"as": "area of the source in m²", "ps": "its edge in m"},
+    )
+    | dict.fromkeys(("nrd", "nrs", "off"), INFORMS),
 )

@@ -28,12 +28,14 @@ class DiodeCard:
 class MosfetCard:
     """A transistor's `law`, and the resistances in series with its drain and its source, in Ω.
 
-    The resistances are resistors of their own in the netlist.
+    The resistances are resistors of their own in the netlist. `per_area`: whether its junctions
+    have capacitances by their area, which lines must then leave out.
     """
 
     law: MosfetModel
     drain_ohms: float
     source_ohms: float
+    per_area: bool
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def _mosfet(kind: str) -> Callable[[Card, dict[str, float], str], MosfetCard]:
             MosfetModel(kind, gmin=card.setting.gmin, name=name, **law),
             values.get("rd", 0.0),
             values.get("rs", 0.0),
+            bool(values.get("cj") or values.get("cjsw")),
         )
 
     return read
@@ -229,7 +232,11 @@ _MOSFET = (
     | {"lambda": Number("channel-length modulation in 1/V")}
     | _NOMINAL
     | dict.fromkeys(("ld", "js", "rsh", "kf"), Number("supported as 0 alone", 0.0))
-    | dict.fromkeys(("cj", "cjsw", "mjsw", "capmod", "af"), INFORMS)
+    | meanings(
+        cj="capacitance of a junction in F/m², for lines without areas",
+        cjsw="the same of its edge in F/m",
+    )
+    | dict.fromkeys(("mjsw", "capmod", "af"), INFORMS)
 )
 
 

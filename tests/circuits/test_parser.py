@@ -323,6 +323,12 @@ def test_slopes_are_those_of_the_values(text):
         (".model m nmos(level=3)", "level is supported as 1.0 alone, but is 3.0"),
         (".model m npn(bf=100)", "models of kind 'npn' are not supported; what is: d, nmos, pmos"),
         (".model m pmos(kp=-1)", "`transconductance` must be finite and above 0"),
+        (
+            ".model m d()\nD1 a 0 m dtemp=10",
+            "D1 must have the temperature of the deck, 27 °C, but has 37 °C",
+        ),
+        (".model m d()\nD1 a 0 m temp=50", "D1 must have the temperature of the deck"),
+        (".model m nmos(cj=1m)\nM1 a b c 0 m ad=1p", "ad of M1 must be 0"),
         (".model m d()\nM1 a b c 0 m", "'m' must be a model of a transistor that the deck defines"),
         (".model m nmos()\nM1 a b c 0 m w=1u l=0", "`length` of 1 must be finite and above 0"),
         (".step param x 1 2 1", r"\.step is not supported"),
@@ -347,6 +353,14 @@ def test_slopes_are_those_of_the_values(text):
 def test_what_is_wrong_is_said_with_its_place(line, message):
     with pytest.raises(circuits.NetlistError, match=message):
         circuits.Equations.of(circuits.parse(deck(*line.split("\n"))))
+
+
+def test_what_changes_nothing_is_read_and_what_is_left_out_is_noted():
+    """The controls of two refusals: the deck's own temperature, and areas without `cj`."""
+    models = (".model m d()", ".model t nmos()", ".temp 50")
+    lines = ("D1 a 0 m temp=50 ic=0.5", "M1 a b c 0 t ad=1p as=1p", "R1 a 0 1", "R2 b c 1")
+    with pytest.warns(UserWarning, match="line 5: the initial voltage of D1 is left out"):
+        circuits.parse(deck(*models, *lines))
 
 
 def test_errors_in_a_continuation_and_a_subcircuit_have_their_own_place():

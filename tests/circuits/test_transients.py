@@ -168,6 +168,19 @@ def test_circuits_of_a_higher_index_are_refused(lines, message):
         NODAL.transient(circuits.parse(f"Index 2\n{lines}.end\n"), stop=1e-3, step=1e-5)
 
 
+def test_a_law_without_a_derivative_on_the_way_is_refused():
+    """Implicit steps would stand still at √0: v rises from 0 V, as that of |v| does."""
+    text = "T\nV1 in 0 1\nR1 in p 1k\nC1 p 0 1u\nB1 p 0 i=1m*{}\n.end\n"
+    start = {"p": 0.0}
+    with pytest.raises(circuits.SimulationError, match=r"a finite derivative .* has none at 0 s"):
+        NODAL.transient(
+            circuits.parse(text.format("sqrt(v(p))")), stop=1e-3, step=1e-5, start=start
+        )
+    smooth = circuits.parse(text.format("abs(v(p))"))
+    rising = NODAL.transient(smooth, stop=1e-3, step=1e-5, start=start).voltage.sel(node="p")
+    np.testing.assert_allclose(rising[-1], (1 - np.exp(-2.0)) / 2, rtol=1e-6)
+
+
 def test_a_node_on_capacitors_alone_floats_at_an_operating_point_only():
     elements = (
         Capacitor("c", "a", "0", 1e-9),
