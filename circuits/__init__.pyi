@@ -29,6 +29,7 @@ from .elements.laws import Term as Term
 from .elements.laws import TwoTerminalLaw as TwoTerminalLaw
 from .elements.passive import Capacitor as Capacitor
 from .elements.passive import ConductanceMatrix as ConductanceMatrix
+from .elements.passive import Coupling as Coupling
 from .elements.passive import Inductor as Inductor
 from .elements.passive import Resistor as Resistor
 from .elements.sources import Behavioural as Behavioural
@@ -36,8 +37,11 @@ from .elements.sources import CurrentSource as CurrentSource
 from .elements.sources import VoltageSource as VoltageSource
 from .elements.transistors import Mosfet as Mosfet
 from .elements.transistors import MosfetModel as MosfetModel
+from .elements.waveforms import Am as Am
+from .elements.waveforms import Exp as Exp
 from .elements.waveforms import Pulse as Pulse
 from .elements.waveforms import Pwl as Pwl
+from .elements.waveforms import Sffm as Sffm
 from .elements.waveforms import Sin as Sin
 from .learning.attribution import Attribution as Attribution
 from .learning.causes import attribute as attribute
