@@ -64,14 +64,14 @@ KEPT = {
 
 def annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Return where the annotations of a module begin and end, as line and column."""
-    found = []
+    places = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         for name in ("annotation", "returns"):
             part = getattr(node, name, None)
             if part is not None:
                 begin = (part.lineno, part.col_offset)
-                found.append((begin, (part.end_lineno, part.end_col_offset)))
-    return found
+                places.append((begin, (part.end_lineno, part.end_col_offset)))
+    return places
 
 
 def mutants(paths: list[Path], number: int, seed: int, folder: Path) -> Iterator[MutationSpec]:

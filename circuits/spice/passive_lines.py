@@ -113,9 +113,9 @@ def _value(card: Card, name: str, reading: Reading, letter: str, what: str) -> f
     value, model = None, None
     first = card.tokens[card.at] if card.more() else None
     while card.more() and not _is_pair(card):
-        found = reading.models.get(card.peek())
-        if isinstance(found, PassiveCard) and found.letter == letter and model is None:
-            model = found
+        named = reading.models.get(card.peek())
+        if isinstance(named, PassiveCard) and named.letter == letter and model is None:
+            model = named
             card.take("a model")
         elif value is None:
             value = card.value(what)

@@ -110,10 +110,10 @@ def _kind(kind: Kind) -> str:
 
 def _numbers(numbers: Mapping[str, Number]) -> str:
     """Return the table of `name=value` pairs, and those that only inform."""
-    said = {name: number for name, number in numbers.items() if number.meaning}
+    described = {name: number for name, number in numbers.items() if number.meaning}
     rows = (
         (f"{name}=…", number.meaning + ("" if number.only is None else f" ({number.only:g} alone)"))
-        for name, number in said.items()
+        for name, number in described.items()
     )
     table = _table(("pair", "meaning"), rows) if said else ""
     passed = [f"`{name}`" for name in numbers if name not in said]

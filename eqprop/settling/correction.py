@@ -96,8 +96,7 @@ def correction(
     alone = flat_here & jnp.all(slopes[PROBES:] == 0, axis=0)
     alone &= ~jnp.all(alone)
     if value_of is not None:
-        here, away = value_of(flat), jax.vmap(value_of)(moved[PROBES:])
-        alone &= jnp.all(jnp.abs(away - here) <= 100 * jnp.finfo(dtype).eps * jnp.abs(here))
+        alone &= _is_same(value_of, flat, moved[PROBES:])
     sizes = jnp.where(alone, 1.0, sizes)
     kicked = bent & jnp.all(jnp.abs(gradient) <= 1e-3 * sizes * scale)
     downhill = jnp.where(gradient == 0, signs[0], -jnp.sign(gradient))
@@ -108,6 +107,13 @@ def correction(
     )
     floor = jnp.max(jnp.abs(steps[1:]), axis=0)
     return Correction(steps[0], floor, sure, convex, kicked)
+
+
+def _is_same(value_of: Callable[[Array], Array], flat: Array, away: Array) -> Bool[Array, ""]:
+    """Return whether E has the same value in the states `away` as at `flat`, but for rounding."""
+    here = value_of(flat)
+    allowed = 100 * jnp.finfo(flat.dtype).eps * jnp.abs(here)
+    return jnp.all(jnp.abs(jax.vmap(value_of)(away) - here) <= allowed)
 
 
 def _signs(n: int, count: int = PROBES) -> np.ndarray:
