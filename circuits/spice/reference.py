@@ -115,7 +115,7 @@ def _numbers(numbers: Mapping[str, Number]) -> str:
         (f"{name}=…", number.meaning + ("" if number.only is None else f" ({number.only:g} alone)"))
         for name, number in described.items()
     )
-    table = _table(("pair", "meaning"), rows) if said else ""
+    table = _table(("pair", "meaning"), rows) if described else ""
     passed = [f"`{name}`" for name in numbers if name not in said]
     return table + (f"\nPassed over: {', '.join(passed)}.\n" if passed else "")
 
