@@ -116,7 +116,7 @@ def _numbers(numbers: Mapping[str, Number]) -> str:
         for name, number in described.items()
     )
     table = _table(("pair", "meaning"), rows) if described else ""
-    passed = [f"`{name}`" for name in numbers if name not in said]
+    passed = [f"`{name}`" for name in numbers if name not in described]
     return table + (f"\nPassed over: {', '.join(passed)}.\n" if passed else "")
 
 
