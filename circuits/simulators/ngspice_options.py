@@ -33,8 +33,8 @@ def transient_options(equations: Equations, step: float) -> str:
         if looser > 1:
             options["vntol"] = repr(VOLTS * looser)
             options["abstol"] = repr(float(options["abstol"]) * looser)
-    own = _words(equations.netlist.options)
-    kept = {name: value for name, value in own.items() if name not in options or name == "gmin"}
+    stated = _words(equations.netlist.options)
+    kept = {name: value for name, value in stated.items() if name not in options or name == "gmin"}
     return " ".join(f"{name}={value}" for name, value in (options | kept).items())
 
 

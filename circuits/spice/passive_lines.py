@@ -179,10 +179,10 @@ def _factor(
 ) -> float:
     """Return scale · (1 + tc1 ΔT + tc2 ΔT²), ΔT above the temperature of the value."""
     first, second = (values.get(one, model.get(one, 0.0)) for one in ("tc1", "tc2"))
-    own = values["temp"] + 273.15 if "temp" in values else None
-    kelvin = (card.setting.kelvin if own is None else own) + values.get("dtemp", 0.0)
+    stated = values["temp"] + 273.15 if "temp" in values else None
+    kelvin = (card.setting.kelvin if stated is None else stated) + values.get("dtemp", 0.0)
     nominal = model["tnom"] + 273.15 if "tnom" in model else card.setting.nominal
-    if (first or second) and own is None:
+    if (first or second) and stated is None:
         card.setting.thermal.append(name)
     above = kelvin - nominal
     return values.get("scale", 1.0) * (1 + first * above + second * above**2)

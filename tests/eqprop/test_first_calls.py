@@ -8,7 +8,9 @@ import pytest
 from helpers.networks import examples, network
 
 import eqprop as ep
+from eqprop.data import Data, Split
 from eqprop.settling import compilation, default, descent
+from eqprop.settling.default import DefaultMethod
 from eqprop.settling.structure import Dependence, dependences
 
 COST = ep.SquaredError()
@@ -108,6 +110,20 @@ def test_newtons_steps_are_compiled_only_where_sweeps_do_not_settle(monkeypatch,
     net = eqx.tree_at(lambda n: n.conductances[1], net, replace_fn=lambda g: stiffness * g)
     assert bool(ep.relax(net, xs[0]).settled)
     assert bool(traced) == (stiffness > 1)
+
+
+def test_what_sweeps_leave_unsettled_is_settled_in_training_and_evaluation_too():
+    """The stiff network above, whose sweeps alone do not settle."""
+    net, (xs, ys) = network(), examples()
+    net = eqx.tree_at(lambda n: n.conductances[1], net, replace_fn=lambda g: 300.0 * g)
+    split = Split(xs, ys)
+    brief = DefaultMethod(briefly=True)
+    with pytest.raises(ep.NotSettledError):  # the control
+        ep.evaluate(net, COST, split, method=brief)
+    assert np.isfinite(ep.evaluate(net, COST, split).loss)
+    settings = {"rates": {"biases*": 1e-6}, "epochs": 1, "batch": len(xs), "key": jax.random.key(0)}
+    fit = ep.fit(net, COST, Data(split, split, None), ep.EqProp.centred(1e-3), **settings)
+    assert fit.history["unsettled"].tolist() == [0]
 
 
 ONES = np.ones((3, 3))
